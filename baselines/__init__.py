@@ -1,0 +1,1 @@
+"""The baselines, one file a family. Installed as gle_bench.baselines."""

@@ -1,0 +1,119 @@
+"""Typed, frozen configurations that refuse a wrong value at birth, and their hash."""
+
+import hashlib
+import json
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+Budget = Literal["smoke", "short", "paper"]
+ProtocolName = Literal["paper", "clean"]
+Precision = Literal["float32", "float64"]
+
+BUDGETS: tuple[Budget, ...] = ("smoke", "short", "paper")
+PROTOCOLS: tuple[ProtocolName, ...] = ("paper", "clean")
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Frozen(BaseModel):
+    """A configuration: immutable, without unknown fields, without silent conversions of text to numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class TaskOptions(Frozen):
+    """What can be chosen about a task's data; a task extends it."""
+
+
+class ModelConfig(Frozen):
+    """The network and its hyper-parameters; a family extends it and adds `build` or `network` and `initialise`.
+
+    `version` is raised when what a family computes changes, so that older records are not taken for newer ones.
+    """
+
+    version: ClassVar[int] = 1
+
+
+class Plateau(Frozen):
+    """Multiply the rate by `factor` when the evaluation loss has not improved for more than `patience` evaluations."""
+
+    kind: Literal["plateau"] = "plateau"
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    patience: Annotated[int, Field(ge=0)] = 2
+
+
+class Exponential(Frozen):
+    """Let the rate fall exponentially, update by update, to `final` at the end of training."""
+
+    kind: Literal["exponential"] = "exponential"
+    final: Positive
+
+
+class Constant(Frozen):
+    """Leave the rate as it is."""
+
+    kind: Literal["constant"] = "constant"
+
+
+Schedule = Annotated[Plateau | Exponential | Constant, Field(discriminator="kind")]
+
+
+class TrainingConfig(Frozen):
+    """How long and how fast to learn.
+
+    Training goes in *rounds*, each ending in an evaluation: an epoch each (`epochs`), or `evaluate_every` batches
+    (`batches`), the first of which is a round of its own, as in the reference's baselines.
+
+    Attributes:
+        rate: learning rate; of Adam with torch's defaults, or of the plain gradient.
+        shuffle: False takes the samples in order, batch after batch, from the first again at the end.
+    """
+
+    epochs: Count | None = None
+    batches: Count | None = None
+    evaluate_every: Count = 250
+    batch_size: Count = 100
+    evaluation_batch_size: Count = 1000
+    optimizer: Literal["adam", "sgd"] = "adam"
+    rate: Positive = 1e-3
+    schedule: Schedule = Constant()
+    shuffle: bool = True
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainingConfig":
+        if (self.epochs is None) == (self.batches is None):
+            raise ValueError(f"give one of epochs = {self.epochs} and batches = {self.batches}, not both or neither")
+        return self
+
+
+class RunConfig(Frozen):
+    """One experiment, all but the seed."""
+
+    task: str
+    model: str
+    rule: str
+    protocol: ProtocolName = "paper"
+    budget: Budget = "short"
+    precision: Precision = "float32"
+    options: SerializeAsAny[TaskOptions] = TaskOptions()
+    network: SerializeAsAny[ModelConfig]
+    training: TrainingConfig
+
+
+def meaning(config: RunConfig) -> dict[str, Any]:
+    """What the hash covers: what identifies the run, and the fields that differ from their defaults.
+
+    So a new option with a default orphans no record.
+    """
+    always = config.model_dump(mode="json", include={"task", "model", "rule", "protocol", "budget", "precision"})
+    kind = {"schedule_kind": config.training.schedule.kind}  # two schedules of nothing but defaults must not look alike
+    return always | kind | config.model_dump(mode="json", exclude_defaults=True)
+
+
+def config_hash(config: RunConfig, versions: dict[str, int], fingerprint: str) -> str:
+    """Twelve hexadecimal digits over the meaning, the versions of task, model and rule, and the data's fingerprint."""
+    content = {"config": meaning(config), "versions": versions, "data": fingerprint}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Fetching, making and checking data."""

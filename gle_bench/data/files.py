@@ -1,0 +1,57 @@
+"""Files that are whole or not there: written beside, synced, then renamed. And where data lie."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from gle_bench.names import GleBenchError
+
+
+def data_folder(chosen: Path | None) -> Path:
+    """The folder of all data: the one chosen, else $GLEBENCH_DATA, else the platform's cache."""
+    from platformdirs import user_cache_path
+
+    if chosen is not None:
+        return chosen.expanduser()
+    from_environment = os.environ.get("GLEBENCH_DATA")
+    return Path(from_environment).expanduser() if from_environment else user_cache_path("glebench")
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Lets `write` fill a temporary file beside `path`, syncs it and renames it: `path` is never half-written.
+
+    Raises:
+        GleBenchError: if the folder cannot be made or written to, or is full; `path` is then as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose a folder that can be written to.") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise GleBenchError(f"Cannot write {path}: {error.strerror}. Free some space, or choose another folder.") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_atomically` for text, in UTF-8."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def sha256(*chunks: bytes | memoryview) -> str:
+    """Hexadecimal SHA-256 of the chunks, one after the other."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Generalized Latent Equilibrium itself: pure PyTorch, free of Lightning, tasks and files."""

@@ -1,0 +1,41 @@
+"""Activation functions phi and their slopes phi', both as functions of the prospective potential."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gle_bench.names import look_up
+
+
+class Activation(NamedTuple):
+    """phi(x), and phi'(x) given x and the rate phi(x) that is already known."""
+
+    rate: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor, Tensor], Tensor]
+
+
+def _tanh(x: Tensor) -> Tensor:
+    # 2 sigmoid(2x) - 1: PyTorch's sigmoid is six times faster than its tanh on AVX-512 (115 against 19 us for 45,000
+    # values), and the absolute error stays at the rounding of 1, which is what a rate is summed with anyway.
+    return torch.sigmoid(x * 2).mul(2).sub(1)
+
+
+ACTIVATIONS = {
+    "identity": Activation(lambda x: x, lambda x, r: torch.ones_like(x)),
+    "tanh": Activation(_tanh, lambda x, r: 1 - r * r),
+    "softplus": Activation(functional.softplus, lambda x, r: torch.sigmoid(x)),
+    "relu": Activation(functional.relu, lambda x, r: (x > 0).to(x.dtype)),
+    "hard-sigmoid": Activation(lambda x: x.clamp(0, 1), lambda x, r: ((x > 0) & (x < 1)).to(x.dtype)),
+}
+
+
+def activation(name: str) -> Activation:
+    """The activation of that name.
+
+    Raises:
+        UnknownName: if there is none.
+    """
+    return look_up("activation", name, ACTIVATIONS)

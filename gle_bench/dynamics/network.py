@@ -1,0 +1,366 @@
+"""A GLE network: its description, its parameters and state, and one step of all its layers.
+
+    S networks (ensemble)   B batch   N neurons   K stacked layers
+    weight (K, S, N, N_in)   bias, tau_m, tau_r (K, S, 1, N)   u, v, r, e (K, S, B, N)
+
+Layers that follow each other with one shape form a *block*: K layers side by side in one tensor, updated by one batched
+product. This is exact, because all layers read step n and then switch together. A lone layer is a block with K = 1, and
+`tensor[k]` is layer k's own view, with the shapes of the paper: W (S, N, N_in), u (S, B, N).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gle_bench.dynamics import neurons
+from gle_bench.dynamics.activations import activation
+from gle_bench.dynamics.connections import Connection, Dense, bias_gradient, tau_m_gradient, tau_r_gradient
+from gle_bench.names import UsageError
+
+Loss = Literal["ce", "mse"]
+
+# Called as intervene(signal, layer, tensor) -> tensor, tensor (S, B, N), for each layer (counted from 0) and the signals
+# 'current', 'rate', 'instantaneous' and 'error': return it changed to inject noise or to replace it, or the same to watch.
+Intervention = Callable[[str, int, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of neurons and the connection that drives it.
+
+    Attributes:
+        inputs, neurons: N_in and N.
+        tau_m, tau_r: membrane and prospective time constants, one a neuron, or one for all.
+        phi: name of the activation.
+        connection: what the layer below is connected by; `Dense(plastic=False)` for fixed weights.
+        bias: whether there is one.
+        gamma: coupling of the error into the membrane (section 5.6.1).
+        prospective_errors: False: v = e = the instantaneous error, as in Fig. 5's "BP".
+        forgets: True: its state starts at zero in every batch, whatever the rest of the network does.
+    """
+
+    inputs: int
+    neurons: int
+    tau_m: tuple[float, ...]
+    tau_r: tuple[float, ...]
+    phi: str = "tanh"
+    connection: Connection = field(default_factory=Dense)
+    bias: bool = True
+    gamma: float = 0.0
+    prospective_errors: bool = True
+    forgets: bool = False
+
+    def __post_init__(self) -> None:
+        activation(self.phi)
+        for name in ("inputs", "neurons"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} = {getattr(self, name)} of a layer must be at least 1.")
+        for name in ("tau_m", "tau_r"):
+            taus = getattr(self, name)
+            if len(taus) not in (1, self.neurons):
+                raise UsageError(f"{name} has {len(taus)} values for {self.neurons} neurons; give 1 or {self.neurons}.")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A stack of layers with its time step and cost.
+
+    Attributes:
+        layers: from the input to the output.
+        dt: time step, in the unit of the time constants; none may be shorter.
+        loss: 'ce', softmax cross-entropy (Eqs. 53, 54), or 'mse' (Eq. 51).
+        beta: nudging strength.
+        learn_tau_m, learn_tau_r: whether the time constants learn (Eqs. 23, 24).
+        tau_range: to which learned time constants are clamped after each update.
+
+    Raises:
+        UsageError: widths that do not fit, a time constant below dt, an empty range.
+    """
+
+    layers: tuple[Layer, ...]
+    dt: float
+    loss: Loss = "ce"
+    beta: float = 1.0
+    learn_tau_m: bool = False
+    learn_tau_r: bool = False
+    tau_range: tuple[float, float] = (0.0, float("inf"))
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise UsageError("layers is empty; a network needs at least one.")
+        for below, above in zip(self.layers, self.layers[1:], strict=False):
+            if below.neurons != above.inputs:
+                raise UsageError(f"inputs = {above.inputs} of a layer must equal the {below.neurons} neurons below it.")
+        for number, layer in enumerate(self.layers, 1):
+            for name, taus in (("tau_m", layer.tau_m), ("tau_r", layer.tau_r)):
+                if not self.dt <= min(taus):
+                    raise UsageError(
+                        f"dt = {self.dt} must not exceed {name} = {min(taus)} of layer {number}; lower dt or raise {name}."
+                    )
+        if self.tau_range[0] > self.tau_range[1]:
+            raise UsageError(f"tau_range = {self.tau_range} is empty; give (lowest, highest).")
+
+    @cached_property
+    def blocks(self) -> "tuple[Block, ...]":
+        """The layers, grouped into runs that update as one batched product."""
+        blocks: list[Block] = []
+        for _, run in groupby(enumerate(self.layers), key=lambda numbered: self._block_key(*numbered)):
+            numbers, layers = zip(*run, strict=True)
+            errors = self._plastic_up_to(numbers[0]) or layers[0].gamma != 0
+            feeds_back = len(layers) > 1 or (bool(blocks) and blocks[-1].has_errors)
+            blocks.append(Block(layers, first=numbers[0], has_errors=errors, feeds_back=errors and feeds_back))
+        return tuple(blocks)
+
+    def _block_key(self, number: int, layer: Layer) -> tuple[object, ...]:
+        alone = replace(layer, tau_m=(self.dt,), tau_r=(self.dt,))
+        return alone, self._plastic_up_to(number)
+
+    def _plastic_up_to(self, number: int) -> bool:
+        return any(layer.connection.plastic for layer in self.layers[: number + 1])
+
+    @property
+    def inputs(self) -> int:
+        return self.layers[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        return self.layers[-1].neurons
+
+
+@dataclass(frozen=True)
+class Block:
+    """K layers of one shape that follow each other, the first of them layer number `first`.
+
+    Attributes:
+        has_errors: errors are computed where they teach something, here or below, or move the membrane.
+        feeds_back: whether anything looks at the block's W^T e.
+    """
+
+    layers: tuple[Layer, ...]
+    first: int
+    has_errors: bool
+    feeds_back: bool
+
+    @property
+    def like(self) -> Layer:
+        return self.layers[0]
+
+
+class BlockParameters(NamedTuple):
+    """Parameters of a block, or their gradients: None where there is none."""
+
+    weight: Tensor | None  # (K, S, N, N_in)
+    bias: Tensor | None  # (K, S, 1, N)
+    tau_m: Tensor | None  # (K, S, 1, N)
+    tau_r: Tensor | None  # (K, S, 1, N)
+
+
+class BlockState(NamedTuple):
+    """Dynamical variables of a block at step n, each (K, S, B, N) unless noted."""
+
+    u: Tensor
+    v: Tensor
+    r: Tensor
+    e: Tensor
+    slope: Tensor  # phi'
+    feedback: Tensor  # (K, S, B, N_in)  W^T e, with the W of when e was computed
+
+
+Parameters = tuple[BlockParameters, ...]
+State = tuple[BlockState, ...]
+
+
+class Signals(NamedTuple):
+    """What a step passes on besides state and gradients."""
+
+    output: Tensor  # (S, B, C)  r_L of step n, before the update
+    instantaneous: tuple[Tensor | None, ...]  # a block each, (K, S, B, N)
+    u_dot: tuple[Tensor, ...]  # a block each, (K, S, B, N)
+
+
+class Step(NamedTuple):
+    """What one step returns. Gradients have the parameters' shapes; descending along them learns."""
+
+    state: State
+    gradients: Parameters
+    signals: Signals
+
+
+def zero_state(network: Network, parameters: Parameters, batch: int) -> State:
+    """The state before the first step: all zero, phi' too, so that the first errors vanish."""
+    states = []
+    for block, parameter in zip(network.blocks, parameters, strict=True):
+        weight = _present(parameter.weight)
+        k, s = weight.shape[:2]
+        shape = (k, s, batch, block.like.neurons)
+        zeros = [weight.new_zeros(shape) for _ in range(5)]
+        states.append(BlockState(*zeros, feedback=weight.new_zeros(k, s, batch, block.like.inputs)))
+    return tuple(states)
+
+
+def step(
+    network: Network,
+    parameters: Parameters,
+    state: State,
+    inputs: Tensor,
+    target: Tensor | None = None,
+    mask: Tensor | None = None,
+    *,
+    plastic: bool = True,
+    errors: bool = True,
+    intervene: Intervention | None = None,
+) -> Step:
+    """All layers read step n and switch together (facts/algorithms.md, section 3). Pure and differentiable.
+
+    Args:
+        parameters, state: of the S networks.
+        inputs: (S, B, N_in), the input of step n.
+        target: (S|1, B, C) target rates or one-hot classes; None: nobody nudges (beta = 0).
+        mask: (S|1, B, 1), 1 where the target counts.
+        plastic: whether gradients are wanted; without, they are all None.
+        errors: False freezes v and e where they do not move the membrane, which a passing evaluation never looks at.
+        intervene: see `Intervention`.
+    """
+    output = state[-1].r[-1]
+    top = _output_feedback(network, state[-1], output, target, mask) if errors else None
+    new_states: list[BlockState] = []
+    gradients: list[BlockParameters] = []
+    instants: list[Tensor | None] = []
+    u_dots: list[Tensor] = []
+    for index, block in enumerate(network.blocks):
+        below = inputs if index == 0 else state[index - 1].r[-1]
+        above = top if index == len(state) - 1 else state[index + 1].feedback[0]
+        new, gradient, instant, u_dot = _block_step(
+            network, block, parameters[index], state[index], below, above if errors else None, plastic, intervene
+        )
+        new_states.append(new)
+        gradients.append(gradient)
+        instants.append(instant)
+        u_dots.append(u_dot)
+    return Step(tuple(new_states), tuple(gradients), Signals(output, tuple(instants), tuple(u_dots)))
+
+
+def _output_feedback(
+    network: Network, last: BlockState, output: Tensor, target: Tensor | None, mask: Tensor | None
+) -> Tensor:
+    """What takes the place of W^T e above the last layer: the nudging without phi', which the layer multiplies in."""
+    if target is None:
+        return torch.zeros_like(output)
+    prediction = torch.softmax(output, -1) if network.loss == "ce" else output
+    return neurons.nudging(prediction, target, network.beta, mask)
+
+
+def _block_step(
+    network: Network,
+    block: Block,
+    parameters: BlockParameters,
+    state: BlockState,
+    below: Tensor,
+    above: Tensor | None,
+    plastic: bool,
+    intervene: Intervention | None,
+) -> tuple[BlockState, BlockParameters, Tensor | None, Tensor]:
+    like, dt = block.like, network.dt
+    watch = _watcher(block, intervene)
+    weight, tau_m, tau_r = (_present(p) for p in (parameters.weight, parameters.tau_m, parameters.tau_r))
+    rates = _stacked(below, state.r[:-1])
+
+    instant, v, e, feedback = None, state.v, state.e, state.feedback
+    if above is not None and block.has_errors:
+        instant = watch("instantaneous", neurons.instantaneous_error(state.slope, _stacked_above(state.feedback[1:], above)))
+        if like.prospective_errors:
+            v, e = neurons.error_step(state.v, instant, tau_m, tau_r, dt)
+        else:
+            v = e = instant
+        e = watch("error", e)
+        if block.feeds_back:
+            feedback = _unflat(like.connection.feedback(weight.flatten(0, 1), e.flatten(0, 1)), e)
+
+    bias = None if parameters.bias is None else parameters.bias.flatten(0, 1)
+    current = _unflat(like.connection.current(weight.flatten(0, 1), bias, rates.flatten(0, 1)), state.u)
+    if like.gamma:
+        current = torch.add(current, e, alpha=like.gamma)
+    u, u_dot = neurons.membrane_step(state.u, watch("current", current), tau_m, dt)
+    potential = neurons.prospective(state.u, u_dot, tau_r)
+    phi = activation(like.phi)
+    r = phi.rate(potential)
+    new = BlockState(u, v, watch("rate", r), e, phi.slope(potential, r), feedback)
+
+    gradient = BlockParameters(None, None, None, None)
+    if plastic and instant is not None:
+        gradient = _gradients(network, block, rates, e, instant, u_dot, parameters.bias is not None)
+    return new, gradient, instant, u_dot
+
+
+def _gradients(
+    network: Network, block: Block, rates: Tensor, e: Tensor, instant: Tensor, u_dot: Tensor, bias: bool
+) -> BlockParameters:
+    """Eqs. 21-24. A block whose connection is fixed learns nothing, its time constants included."""
+    connection = block.like.connection
+    if not connection.plastic:
+        return BlockParameters(None, None, None, None)
+    return BlockParameters(
+        weight=_unflat(connection.gradient(e.flatten(0, 1), rates.flatten(0, 1)), e),
+        bias=bias_gradient(e) if bias else None,
+        tau_m=tau_m_gradient(e, u_dot) if network.learn_tau_m else None,
+        tau_r=tau_r_gradient(instant, u_dot) if network.learn_tau_r else None,
+    )
+
+
+def constrain(network: Network, parameters: Parameters) -> None:
+    """Clamps learned time constants to their range, in place: the engine's own copies."""
+    for p in parameters:
+        for learns, tau in ((network.learn_tau_m, p.tau_m), (network.learn_tau_r, p.tau_r)):
+            if learns and tau is not None:
+                tau.clamp_(*network.tau_range)
+
+
+def _stacked(below: Tensor, lower: Tensor) -> Tensor:
+    """Inputs of a block's layers: `below` (S, B, N_in) for the first, its own lower layers' rates for the others."""
+    return below[None] if lower.shape[0] == 0 else torch.cat([below[None], lower])
+
+
+def _stacked_above(upper: Tensor, above: Tensor) -> Tensor:
+    return above[None] if upper.shape[0] == 0 else torch.cat([upper, above[None]])
+
+
+def _unflat(tensor: Tensor, like: Tensor) -> Tensor:
+    return tensor.unflatten(0, like.shape[:2])
+
+
+def _present(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None, "weights and time constants are always there; only gradients may be None"
+    return tensor
+
+
+def _watcher(block: Block, intervene: Intervention | None) -> Callable[[str, Tensor], Tensor]:
+    if intervene is None:
+        return lambda signal, tensor: tensor
+
+    def watch(signal: str, tensor: Tensor) -> Tensor:
+        return torch.stack([intervene(signal, block.first + k, layer) for k, layer in enumerate(tensor)])
+
+    return watch
+
+
+def initial_parameters(network: Network, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Parameters:
+    """Parameters of one network (S = 1) from each layer's weight (N, N_in) and bias (N), in their dtype and device."""
+    parameters = []
+    for block in network.blocks:
+        layers = range(block.first, block.first + len(block.layers))
+        stack = torch.stack([weights[i] for i in layers])[:, None]
+        present = [b for i in layers if (b := biases[i]) is not None]
+        bias = torch.stack(present)[:, None, None] if present else None
+        tau_m, tau_r = (_taus([getattr(layer, name) for layer in block.layers], stack) for name in ("tau_m", "tau_r"))
+        parameters.append(BlockParameters(stack.clone(), bias, tau_m, tau_r))
+    return tuple(parameters)
+
+
+def _taus(values: list[tuple[float, ...]], like: Tensor) -> Tensor:
+    rows = [like.new_tensor(taus).expand(like.shape[2]) for taus in values]
+    return torch.stack(rows)[:, None, None].clone()

@@ -1,0 +1,63 @@
+"""Adam and plain gradient descent on the flat parameter vector of an ensemble, each member with its own rate.
+
+Both follow torch.optim's formulas and defaults. They update the vector they are given in place: it is the engine's own.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gle_bench.names import UsageError
+
+
+class OptimizerState(NamedTuple):
+    """Moments, flat like the parameters and empty where the optimizer has none, and the number of updates so far."""
+
+    mean: Tensor  # (P,)
+    square: Tensor  # (P,)
+    updates: int
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Which optimizer, with torch's default parameters for Adam; `sgd` is the plain gradient."""
+
+    kind: Literal["adam", "sgd"] = "adam"
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("adam", "sgd"):
+            raise UsageError(f"optimizer '{self.kind}' is unknown; use 'adam' or 'sgd'.")
+
+    def start(self, flat: Tensor) -> OptimizerState:
+        """The state before the first update."""
+        empty = flat.new_zeros(flat.numel() if self.kind == "adam" else 0)
+        return OptimizerState(empty, empty.clone(), 0)
+
+    def update(self, flat: Tensor, gradient: Tensor, state: OptimizerState, rate: Tensor) -> OptimizerState:
+        """One update of `flat` (P,) and of the moments, in place.
+
+        Args:
+            flat, gradient: parameters and their gradient, (P,).
+            state: its moments are overwritten.
+            rate: learning rate of each parameter, (P,).
+        """
+        if self.kind == "sgd":
+            flat.addcmul_(gradient, rate, value=-1)
+            return state._replace(updates=state.updates + 1)
+        updates = state.updates + 1
+        state.mean.lerp_(gradient, 1 - self.beta1)
+        state.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        denominator = state.square.sqrt().div_((1 - self.beta2**updates) ** 0.5).add_(self.eps)
+        flat.addcmul_(rate, state.mean.div(denominator), value=-1 / (1 - self.beta1**updates))
+        return state._replace(updates=updates)
+
+
+def clone(state: OptimizerState) -> OptimizerState:
+    """A copy that may be updated in place."""
+    return OptimizerState(state.mean.clone(), state.square.clone(), state.updates)
+

@@ -1,0 +1,164 @@
+"""Parameters as one flat vector, and members of an ensemble taken out of it or put together.
+
+The flat vector holds what learns, block after block, so that an optimizer updates all layers of all members at once.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from gle_bench.dynamics.network import BlockParameters, BlockState, Network, Parameters, State
+from gle_bench.dynamics.optimizers import OptimizerState
+
+FIELDS = BlockParameters._fields
+
+
+def learned(network: Network, parameters: Parameters) -> list[tuple[int, str]]:
+    """(block, field) of each tensor that learns, in the order of the flat vector."""
+    chosen = []
+    for index, (block, p) in enumerate(zip(network.blocks, parameters, strict=True)):
+        wanted = {"weight": True, "bias": True, "tau_m": network.learn_tau_m, "tau_r": network.learn_tau_r}
+        if block.like.connection.plastic:
+            chosen += [(index, name) for name in FIELDS if wanted[name] and getattr(p, name) is not None]
+    return chosen
+
+
+def pack(network: Network, parameters: Parameters) -> Tensor:
+    """The flat vector (P,) of what learns: a copy."""
+    return torch.cat([getattr(parameters[i], name).reshape(-1) for i, name in learned(network, parameters)])
+
+
+def pack_gradients(names: Sequence[tuple[int, str]], gradients: Parameters) -> Tensor:
+    """Gradients in the order of `learned`."""
+    return torch.cat([getattr(gradients[i], name).reshape(-1) for i, name in names])
+
+
+def unpack(network: Network, flat: Tensor, like: Parameters) -> Parameters:
+    """Parameters whose learned tensors are views of `flat`; the others are those of `like`."""
+    new = [p._asdict() for p in like]
+    start = 0
+    for index, name in learned(network, like):
+        shape = getattr(like[index], name).shape
+        new[index][name] = flat[start : start + shape.numel()].view(shape)
+        start += shape.numel()
+    return tuple(BlockParameters(**fields) for fields in new)
+
+
+def per_parameter(network: Network, parameters: Parameters, values: Tensor) -> Tensor:
+    """One value a member, (S,), spread over the flat vector, (P,)."""
+    spread = []
+    for index, name in learned(network, parameters):
+        shape = getattr(parameters[index], name).shape
+        spread.append(values.view(1, -1, 1, 1).expand(shape).reshape(-1))
+    return torch.cat(spread)
+
+
+def ensemble_size(parameters: Parameters) -> int:
+    """S."""
+    weight = parameters[0].weight
+    assert weight is not None
+    return weight.shape[1]
+
+
+class Carry(NamedTuple):
+    """All that an ensemble carries from batch to batch."""
+
+    parameters: Parameters
+    optimizer: OptimizerState
+    state: State
+    memory: tuple[Tensor, ...] = ()  # a learning rule's own, each (S, ...)
+
+
+def select(network: Network, carry: Carry, members: Sequence[int]) -> Carry:
+    """The carry of these members alone, in this order: copies."""
+    index = torch.as_tensor(list(members), device=carry.optimizer.mean.device)
+
+    def chosen(flat: Tensor) -> Tensor:
+        if flat.numel() == 0:
+            return flat.clone()
+        return pack(network, _take(unpack(network, flat, carry.parameters), index))
+
+    old = carry.optimizer
+    return Carry(
+        parameters=_take(carry.parameters, index),
+        optimizer=OptimizerState(chosen(old.mean), chosen(old.square), old.updates),
+        state=_take(carry.state, index),
+        memory=tuple(tensor.index_select(0, index) for tensor in carry.memory),
+    )
+
+
+def join(network: Network, carries: Sequence[Carry]) -> Carry:
+    """One ensemble out of several.
+
+    Raises:
+        ValueError: if they have made different numbers of updates.
+    """
+    if len({carry.optimizer.updates for carry in carries}) > 1:
+        raise ValueError("ensembles that made different numbers of updates cannot be joined")
+    first = carries[0]
+
+    def joined(flats: list[Tensor]) -> Tensor:
+        if flats[0].numel() == 0:
+            return flats[0].clone()
+        parts = [unpack(network, flat, carry.parameters) for flat, carry in zip(flats, carries, strict=True)]
+        return pack(network, _concatenate(parts))
+
+    return Carry(
+        parameters=_concatenate([carry.parameters for carry in carries]),
+        optimizer=OptimizerState(
+            joined([carry.optimizer.mean for carry in carries]),
+            joined([carry.optimizer.square for carry in carries]),
+            first.optimizer.updates,
+        ),
+        state=_concatenate([carry.state for carry in carries]),
+        memory=tuple(torch.cat(parts) for parts in zip(*(carry.memory for carry in carries), strict=True)),
+    )
+
+
+def fit_batch(state: State, batch: int) -> State:
+    """The state for another batch size: tiled or truncated, as the reference does when it turns to evaluation."""
+    have = state[0].u.shape[2]
+    if have == batch:
+        return state
+    return _take(state, torch.arange(batch, device=state[0].u.device) % have, dim=2)
+
+
+def to_plain(carry: Carry) -> dict[str, Any]:
+    """Lists and tensors only, as `torch.load(weights_only=True)` wants them."""
+    return {
+        "parameters": [list(block) for block in carry.parameters],
+        "optimizer": list(carry.optimizer),
+        "state": [list(block) for block in carry.state],
+        "memory": list(carry.memory),
+    }
+
+
+def from_plain(plain: dict[str, Any]) -> Carry:
+    """Inverse of `to_plain`."""
+    return Carry(
+        parameters=tuple(BlockParameters(*block) for block in plain["parameters"]),
+        optimizer=OptimizerState(*plain["optimizer"]),
+        state=tuple(BlockState(*block) for block in plain["state"]),
+        memory=tuple(plain["memory"]),
+    )
+
+
+Blocks = TypeVar("Blocks", Parameters, State)
+
+
+def _take(blocks: Blocks, index: Tensor, dim: int = 1) -> Blocks:
+    return _rebuilt(blocks, lambda tensors: tensors[0].index_select(dim, index), blocks)
+
+
+def _concatenate(parts: Sequence[Blocks]) -> Blocks:
+    return _rebuilt(parts[0], lambda tensors: torch.cat(tensors, 1), *parts)
+
+
+def _rebuilt(like: Any, merge: Callable[[list[Tensor]], Tensor], *parts: Any) -> Any:
+    """Blocks of `like`'s types, each tensor merged from the same one of all parts; None stays None."""
+    return tuple(
+        type(block)(*(None if together[0] is None else merge(list(together)) for together in zip(*blocks, strict=True)))
+        for block, *blocks in zip(like, *parts, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""The GLE families: which network, with which hyper-parameters, on which task."""

@@ -1,0 +1,39 @@
+"""Errors that users meet, and names with a did-you-mean."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+class GleBenchError(Exception):
+    """Something the user can mend: its text names the argument, its value and the cure. Shown without a traceback."""
+
+
+class UsageError(GleBenchError, ValueError):
+    """A wrong argument (exit code 2)."""
+
+
+class UnknownName(UsageError):
+    """A name that is not in its list."""
+
+
+def did_you_mean(kind: str, name: str, known: Iterable[str]) -> str:
+    """One sentence on an unknown name: the nearest known one, then all of them."""
+    names = sorted(known)
+    nearest = get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    plural = kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
+    return f"Unknown {kind} '{name}'.{hint} {plural.capitalize()}: {', '.join(names) or 'none'}."
+
+
+def look_up(kind: str, name: str, known: Mapping[str, Value]) -> Value:
+    """`known[name]`.
+
+    Raises:
+        UnknownName: with the nearest name, if it is not there.
+    """
+    if name not in known:
+        raise UnknownName(did_you_mean(kind, name, known))
+    return known[name]

@@ -1,0 +1,289 @@
+"""What a task, a model, a learning rule and a batch are.
+
+Shapes, everywhere:
+
+    S networks (ensemble)   B batch   T time steps   N neurons   C channels or classes
+    inputs (S|1, B, T, C_in)   targets (S|1, B) classes or (S|1, B, T, C_out) signals
+    u, v, r, e   (S, B, N)     W (S, N_out, N_in)   b, tau_m, tau_r (S|1, N)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gle_bench.config import Budget, ModelConfig, ProtocolName, RunConfig, TaskOptions
+from gle_bench.dynamics.engine import Feedback, Learned, Window
+from gle_bench.dynamics.network import Loss, Network, Parameters, State
+
+
+class Shape(NamedTuple):
+    """What a model has to fit: time steps, input channels, output channels or classes."""
+
+    steps: int
+    inputs: int
+    outputs: int
+
+
+class Batch(NamedTuple):
+    """Samples side by side. A leading dimension of 1 stands for the same data in every member of the ensemble; a time
+    dimension of 1 for inputs that stay constant over all `steps`."""
+
+    steps: int
+    inputs: Tensor  # (S|1, B, T|1, C_in)
+    targets: Tensor  # (S|1, B) classes, int64, or (S|1, B, T, C_out) signals
+    mask: Tensor | None = None  # (S|1, B, T|1)  1 where the loss counts, 0 where it does not
+
+
+class Split(Protocol):
+    """One part of a data set, in samples; a sample of an unbroken stream is a chunk of it."""
+
+    def __len__(self) -> int: ...
+
+    def fetch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+        """The samples `indices` (B,), as a batch with S = 1.
+
+        `seed` and `epoch` decide any augmentation, so that nothing else does.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TensorSplit:
+    """A split that lies in memory: inputs (M, T|1, C_in), targets (M,) or (M, T, C_out), mask (M, T|1)."""
+
+    inputs: Tensor
+    targets: Tensor
+    steps: int
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def fetch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+        mask = None if self.mask is None else self.mask[indices][None]
+        return Batch(self.steps, self.inputs[indices][None], self.targets[indices][None], mask)
+
+
+class Data(NamedTuple):
+    """What a task loads: its splits ('train', 'validation' and/or 'test') and what identifies them.
+
+    `fingerprint` is a SHA-256 over the content; `official` is False for anything but the data set itself; `digests` has
+    one SHA-256 a split.
+    """
+
+    splits: Mapping[str, Split]
+    fingerprint: str
+    official: bool
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a result is called and read: `unit` as printed, `better` up or down."""
+
+    name: str
+    unit: str = ""
+    better: Literal["higher", "lower"] = "higher"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number from the literature, for one cell of a table.
+
+    Attributes:
+        model: the model of ours that it is compared with.
+        value, spread: in the metric's unit; `spread_kind` says what the spread is, `n` over how many seeds.
+        margin: half width of equivalence in the metric's unit, fixed before our runs; None: compare without verdict.
+        selection: 'last' or 'best' epoch.
+        source: table and version; caveat: what a reader must know.
+    """
+
+    model: str
+    value: float
+    source: str
+    spread: float | None = None
+    spread_kind: Literal["population sd", "sample sd", "sem", "none"] = "population sd"
+    n: int | None = None
+    split: str = "test"
+    selection: Literal["last", "best"] = "last"
+    margin: float | None = None
+    caveat: str = ""
+
+
+class Task:
+    """A data set with its protocol. Subclass it in one file and name it in the registry or as an entry point.
+
+    The defaults are those of a classification of sequences; see `decide` and `measure`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1  # raised when what the task computes changes
+    metric: ClassVar[Metric] = Metric("accuracy", "%")
+    loss: ClassVar[Loss] = "ce"
+    options: ClassVar[type[TaskOptions]] = TaskOptions
+    published: ClassVar[tuple[Published, ...]] = ()
+    stream: ClassVar[bool] = False  # True: samples are chunks of one unbroken signal, seen in order, state carried on
+    reset: ClassVar[Literal["never", "batch", "epoch"]] = "never"  # when the state of an online model starts at zero
+    data_per_seed: ClassVar[bool] = False  # True: `load` is called with each seed, else once with None
+    notes: ClassVar[tuple[str, ...]] = ()  # what `glebench show` and the tables' footnotes say
+
+    def shape(self, options: TaskOptions) -> Shape:
+        """What models must fit."""
+        raise NotImplementedError
+
+    def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
+        """Gets or makes the data under `folder` (the task's own), if it is not there yet.
+
+        Raises:
+            GleBenchError: if it cannot be had; the text says where to put it by hand.
+        """
+
+    def is_prepared(self, folder: Path, options: TaskOptions) -> bool:
+        """Whether `load` would find its data."""
+        return True
+
+    def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+        """The splits under a protocol. `clean` has 'train', 'validation' and 'test'; `paper` what the paper had.
+
+        Raises:
+            GleBenchError: missing or corrupt data, with the path and the cure.
+        """
+        raise NotImplementedError
+
+    def evaluation_split(self, protocol: ProtocolName) -> str:
+        """The split that is evaluated while training, and that schedulers see."""
+        return "validation"
+
+    def targets(self, batch: Batch, outputs: int) -> Tensor:
+        """Target rates (S|1, B, T|1, C) of an online model: signals as they are, classes as one-hot."""
+        if batch.targets.dim() == 2:
+            return nn.functional.one_hot(batch.targets, outputs).to(batch.inputs.dtype)[:, :, None]
+        return batch.targets
+
+    def feedback(self, options: TaskOptions) -> Feedback | None:
+        """Closes the loop in evaluation: gives each step's input from the outputs so far. None: the loop stays open."""
+        return None
+
+    def decide(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """What a model's outputs (S, B, T, C) amount to: logits summed over time, (S, B, C), or the signal itself."""
+        return outputs.sum(2) if batch.targets.dim() == 2 else outputs
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Loss of each sample, (S, B): averaged over the time steps that the mask leaves.
+
+        Cross-entropy of each step's softmax (Eq. 53), or half the squared error summed over channels (Eq. 51).
+        """
+        if self.loss == "ce":
+            chosen = self.targets(batch, outputs.shape[-1])
+            steps = -(chosen * outputs.log_softmax(-1)).sum(-1)
+        else:
+            steps = (batch.targets - outputs).square().sum(-1) / 2
+        if batch.mask is None:
+            return steps.mean(-1)
+        weight = batch.mask.expand_as(steps)
+        return (steps * weight).sum(-1) / weight.sum(-1).clamp_min(1)
+
+    def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Metrics of each sample, (S, B), whose means over a split are reported."""
+        if batch.targets.dim() == 2:
+            return {"accuracy": 100.0 * (decisions.argmax(-1) == batch.targets).to(torch.float64)}
+        return {"mse": (decisions - batch.targets).square().mean((-1, -2))}
+
+
+@dataclass(frozen=True)
+class Footing:
+    """What a method is granted: the equal-footing columns of a board."""
+
+    online: bool = False  # parameters change while the sample is still streaming in
+    streamed: bool = False  # sees one time step after the other, not the sequence as an image
+    local_in_space: bool = False
+    local_in_time: bool = False
+
+
+class LearningRule:
+    """How parameters are updated. An online rule implements `learn`; `backprop` and its like leave gradients to autograd.
+
+    Attributes:
+        name: as on the command line.
+        engines: those that can run it; 'torch' can run everything.
+        online: whether the engine calls it, once in `window` time steps.
+        footing: see `Footing`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1  # raised when what the rule computes changes
+    engines: ClassVar[frozenset[str]] = frozenset({"torch"})
+    online: ClassVar[bool] = True
+    window: int = 1
+    footing: ClassVar[Footing] = Footing()
+
+    def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
+        """The rule's memory before its first window (eligibility traces, say), each tensor (S, ...)."""
+        return ()
+
+    def learn(
+        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+    ) -> Learned:
+        """Runs the network over the window. Gradients are batch means; descending along them learns."""
+        raise NotImplementedError(f"rule '{self.name}' leaves gradients to autograd")
+
+
+class OnlineModel(ModelConfig):
+    """A family whose networks learn while the sample streams in: its fields are the hyper-parameters."""
+
+    def network(self, shape: Shape, loss: Loss) -> Network:
+        """The network for a task of that shape."""
+        raise NotImplementedError
+
+    def initialise(self, network: Network, seed: int) -> Parameters:
+        """Parameters with S = 1, in float32, a function of the seed alone."""
+        raise NotImplementedError
+
+
+class OfflineModel(ModelConfig):
+    """A family that sees the whole sequence and learns by autograd: its fields are the hyper-parameters."""
+
+    def build(self, shape: Shape, seed: int) -> nn.Module:
+        """A module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; a function of the seed alone."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One model on one task: an experiment, as a function of the budget, with the seeds that the paper used.
+
+    Attributes:
+        configure: returns the full configuration for a budget.
+        seeds: the paper's, the first of which is the default.
+        summary: one line for lists.
+        notes: how the network or its recipe differs from the paper's text, and why.
+    """
+
+    task: str
+    model: str
+    configure: Callable[[Budget], RunConfig]
+    seeds: tuple[int, ...]
+    summary: str
+    notes: tuple[str, ...] = field(default=())
+
+
+__all__ = [
+    "Batch",
+    "Data",
+    "Footing",
+    "LearningRule",
+    "Metric",
+    "ModelConfig",
+    "OfflineModel",
+    "OnlineModel",
+    "Pair",
+    "Published",
+    "Shape",
+    "Split",
+    "Task",
+    "TensorSplit",
+]

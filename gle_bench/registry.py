@@ -1,0 +1,190 @@
+"""Names -> tasks, rules and pairs of task and model, built in or from a stranger's entry points.
+
+The registry knows by dotted string only, and imports nothing before it is asked for it. Entry points `glebench.tasks`
+and `glebench.rules` name a class, `glebench.models` a module with `PAIRS` (a task's module may have them, too).
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from gle_bench.names import GleBenchError, UnknownName, UsageError, did_you_mean, look_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gle_bench.config import RunConfig
+    from gle_bench.protocols import LearningRule, Pair, Task
+
+TASKS = {
+    "mnist1d": "gle_bench.tasks.mnist1d:MNIST1D",
+}
+RULES = {
+    "backprop": "gle_bench.rules.backprop:Backprop",
+    "gle": "gle_bench.rules.gle:GLE",
+}
+FAMILIES = {
+    "gle": "gle_bench.models.gle",
+    "lagnet": "gle_bench.models.lagnet",
+    "mlp": "gle_bench.baselines.mlp",
+    "rnn": "gle_bench.baselines.rnn",
+    "tcn": "gle_bench.baselines.tcn",
+}
+
+
+def places(kind: str) -> dict[str, str]:
+    """Name -> dotted place of all tasks, rules or models' families: ours, then what plugins add.
+
+    Raises:
+        GleBenchError: if a plugin claims a name that is taken.
+    """
+    known = dict({"tasks": TASKS, "rules": RULES, "models": FAMILIES}[kind])
+    for point in entry_points(group=f"glebench.{kind}"):
+        if known.setdefault(point.name, point.value) != point.value:
+            raise GleBenchError(f"Two {kind} are called '{point.name}': {known[point.name]} and {point.value}.")
+    return known
+
+
+def load(place: str) -> Any:
+    """What stands at 'module' or 'module:attribute'.
+
+    Raises:
+        GleBenchError: if it cannot be imported.
+    """
+    module, _, attribute = place.partition(":")
+    try:
+        found = import_module(module)
+        return getattr(found, attribute) if attribute else found
+    except (ImportError, AttributeError) as error:
+        raise GleBenchError(f"Cannot load {place}: {error}. Install what it needs, or remove its plugin.") from error
+
+
+def summary(place: str) -> str:
+    """First line of the docstring of a place's module, read without importing it."""
+    import ast
+    from importlib.util import find_spec
+
+    spec = find_spec(place.partition(":")[0])
+    if spec is None or spec.origin is None:
+        return "(missing)"
+    with open(spec.origin, encoding="utf-8") as file:
+        text = ast.get_docstring(ast.parse(file.read())) or ""
+    return text.partition("\n")[0]
+
+
+def task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        UnknownName: with the nearest name.
+    """
+    found: Task = load(look_up("task", name, places("tasks")))()
+    return found
+
+
+def rule(name: str) -> LearningRule:
+    """The learning rule of that name.
+
+    Raises:
+        UnknownName: with the nearest name.
+    """
+    found: LearningRule = load(look_up("rule", name, places("rules")))()
+    return found
+
+
+def pairs() -> list[Pair]:
+    """All pairs of task and model, in the order of the registry."""
+    modules = [*places("models").values(), *(place.partition(":")[0] for place in places("tasks").values())]
+    found: list[Pair] = []
+    for module in modules:
+        found += getattr(load(module), "PAIRS", ())
+    return found
+
+
+def pair(task_name: str, model: str) -> Pair:
+    """The pair of that task and model.
+
+    Raises:
+        UnknownName: an unknown task or model.
+        UsageError: both exist, but not together.
+    """
+    look_up("task", task_name, places("tasks"))
+    everything = pairs()
+    models = {p.model: p for p in everything if p.task == task_name}
+    if model in models:
+        return models[model]
+    if model in {p.model for p in everything}:
+        others = ", ".join(sorted(p.task for p in everything if p.model == model))
+        raise UsageError(
+            f"Model '{model}' has no configuration for task '{task_name}', only for {others}. "
+            f"Models of {task_name}: {', '.join(sorted(models))}."
+        )
+    raise UnknownName(did_you_mean("model", model, models))
+
+
+def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
+    """The configuration with `key=value` assignments, checked like any other.
+
+    A key is a field's name where that is unique ('epochs'), else its path ('training.epochs'). Values are JSON, or text.
+
+    Raises:
+        UsageError: no '=', an unknown or ambiguous key, a refused value.
+    """
+    from pydantic import ValidationError
+
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment}: write it as key=value, say --set epochs=10.")
+        path = _path(config, key.strip())
+        try:
+            config = _replaced(config, path, _value(text))
+        except ValidationError as error:
+            raise UsageError(f"--set {assignment}: {_first_complaint(error)}") from error
+    return config
+
+
+def _paths(config: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        nested = _paths(value, (*prefix, name)) if hasattr(type(value), "model_fields") else []
+        found += [*nested, (*prefix, name)]
+    return found
+
+
+def _path(config: RunConfig, key: str) -> tuple[str, ...]:
+    fixed = {("task",), ("model",), ("rule",), ("protocol",), ("budget",)}
+    known = [path for path in _paths(config) if path not in fixed]
+    parts = tuple(key.split("."))
+    matching = [path for path in known if path[-len(parts) :] == parts]
+    exact = [path for path in matching if path == parts]
+    if len(exact or matching) == 1:
+        return (exact or matching)[0]
+    if matching:
+        raise UsageError(f"--set {key}: ambiguous; it could be {' or '.join('.'.join(p) for p in matching)}.")
+    raise UnknownName(did_you_mean("setting", key, {path[-1] for path in known}))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _replaced(config: Any, path: tuple[str, ...], value: Any) -> Any:
+    """A validated copy of a configuration with the field at `path` replaced."""
+    head, *rest = path
+    new = _replaced(getattr(config, head), tuple(rest), value) if rest else value
+    fields = {name: getattr(config, name) for name in type(config).model_fields}
+    return type(config).model_validate(fields | {head: new})
+
+
+def _first_complaint(error: Any) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where + ': ' if where else ''}{first['msg']} (got {first['input']!r})."

@@ -1,0 +1,12 @@
+"""Backpropagation (through time) by autograd, offline: the rule of the baselines."""
+
+from typing import ClassVar
+
+from gle_bench.protocols import LearningRule
+
+
+class Backprop(LearningRule):
+    """The exact gradient of the whole sample's loss. It grants itself all that GLE does without: see `Footing`."""
+
+    name: ClassVar[str] = "backprop"
+    online: ClassVar[bool] = False

@@ -1,0 +1,23 @@
+"""The paper's rule: one local update a time step, from errors that are local in space and time."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from gle_bench.dynamics.engine import Learned, Window
+from gle_bench.dynamics.network import Network, Parameters, State, step
+from gle_bench.protocols import Footing, LearningRule
+
+
+class GLE(LearningRule):
+    """Generalized Latent Equilibrium, Eqs. 21-24: the network's own dynamics give the gradient at every step."""
+
+    name: ClassVar[str] = "gle"
+    footing: ClassVar[Footing] = Footing(online=True, streamed=True, local_in_space=True, local_in_time=True)
+
+    def learn(
+        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+    ) -> Learned:
+        inputs, target, mask = window.at(0, state[0].u.shape[1])
+        result = step(network, parameters, state, inputs, target, mask)
+        return Learned(result.state, result.gradients, result.signals.output[:, :, None])

@@ -1,0 +1,1 @@
+"""The local store of run records, and its mirror in W&B."""

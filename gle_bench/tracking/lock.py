@@ -1,0 +1,183 @@
+"""Who runs what: an exclusive lock of run folders that tells a live run from a killed one.
+
+The kernel's lock on `.lock` ends with its process, however that ends. Beside it `heartbeat.json` says who holds the
+lock, and its age (modification time) speaks for the holder where the kernel's lock does not reach: on another host, or
+on a file system without locks.
+"""
+
+import errno
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import AwareDatetime
+
+from gle_bench.data.files import write_text
+from gle_bench.names import GleBenchError
+from gle_bench.tracking.environment import Entry
+
+BEAT_S = 10.0
+STALE_S = 60.0  # several beats: a busy disk may delay one
+PATIENCE_S = 0.5  # longer than `is_live` holds a lock that it tries
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+
+
+class RunLocked(GleBenchError):
+    """Another process, or another thread of this one, is at work on the run."""
+
+
+class Heartbeat(Entry):
+    """Who holds a run, since when; `token` is the holder's own, whatever host and pid say."""
+
+    host: str
+    pid: int
+    since: AwareDatetime
+    token: str
+
+
+@contextmanager
+def hold(folders: Iterable[Path]) -> Iterator[None]:
+    """Locks all the run folders, which are made if need be, or none of them.
+
+    Raises:
+        RunLocked: if one of them is held.
+        GleBenchError: if one of them cannot be written to.
+    """
+    own = Heartbeat(host=socket.gethostname(), pid=os.getpid(), since=datetime.now(UTC), token=uuid.uuid4().hex)
+    with ExitStack() as held:
+        # In order, so that of two ensembles that overlap one gets all of its seeds.
+        beats = [held.enter_context(_hold_one(folder, own)) for folder in sorted(set(folders))]
+        stop = threading.Event()
+        thread = threading.Thread(target=_beat, args=(beats, stop), name="glebench-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def is_live(folder: Path) -> bool:
+    """Whether a process is at work on the run. If its record says 'running' and this False, the run was killed."""
+    if not (folder / ".lock").exists():
+        return False
+    with ExitStack() as tried:
+        try:
+            free = _try_lock(folder, tried, patience=0.0)
+        except OSError:  # no locks here, or not ours to try: only the heartbeat can tell
+            return _is_young(folder)
+        return not free or _is_elsewhere(folder, heartbeat(folder))
+
+
+def heartbeat(folder: Path) -> Heartbeat | None:
+    """Who holds the run, or held it when it was killed; None if nobody did."""
+    try:
+        return Heartbeat.model_validate_json(_beat_file(folder).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _hold_one(folder: Path, own: Heartbeat) -> Iterator[Path]:
+    """Locks one folder; yields its heartbeat's file, which the caller must keep young."""
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            kernel = _try_lock(folder, held, PATIENCE_S)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise GleBenchError(f"Cannot lock {folder}: {error.strerror}. Choose another --runs folder.") from error
+            kernel = None
+        before = heartbeat(folder)
+        if kernel is False:
+            raise _refusal(folder, before, certain=True)
+        if _is_young(folder) if kernel is None else _is_elsewhere(folder, before):
+            raise _refusal(folder, before, certain=False)
+        write_text(_beat_file(folder), own.model_dump_json() + "\n")
+        held.callback(_forget, folder, own)
+        if kernel is None:
+            _confirm(folder, own)
+        _sweep(folder)
+        yield _beat_file(folder)
+
+
+def _try_lock(folder: Path, held: ExitStack, patience: float) -> bool:
+    """Tries the kernel's lock for `patience` seconds; `held` releases it.
+
+    Raises:
+        OSError: if the file system has none (`NO_LOCKS`), or the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    # Not thread-local, so that any thread may release it; no soft lock, which outlives its process.
+    lock = FileLock(folder / ".lock", thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        return False
+    except NotImplementedError as error:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
+    held.callback(lock.release)
+    return True
+
+
+def _confirm(folder: Path, own: Heartbeat) -> None:
+    """Without the kernel's help: of two that wrote at once the later one wins, which both see after a moment."""
+    time.sleep(PATIENCE_S)
+    now = heartbeat(folder)
+    if now is None or now.token != own.token:
+        raise _refusal(folder, now, certain=True)
+
+
+def _refusal(folder: Path, holder: Heartbeat | None, certain: bool) -> RunLocked:
+    who = "another process"
+    if holder is not None:
+        who = f"process {holder.pid} on {holder.host}, since {holder.since.astimezone():%Y-%m-%d %H:%M:%S}"
+    cure = "wait for it or stop it" if certain else f"wait for it, or {STALE_S:.0f} s if it was killed"
+    return RunLocked(f"Run {folder} is in use by {who}; {cure}.")
+
+
+def _beat(files: list[Path], stop: threading.Event) -> None:
+    """Touches the heartbeats until told to stop. A full or absent disk must not end a run: the next may succeed."""
+    while not stop.wait(BEAT_S):
+        for file in files:
+            with suppress(OSError):
+                os.utime(file)
+
+
+def _is_young(folder: Path) -> bool:
+    """Whether the heartbeat was touched lately, by clocks that differ less than that."""
+    try:
+        return abs(time.time() - _beat_file(folder).stat().st_mtime) < STALE_S
+    except OSError:
+        return False
+
+
+def _is_elsewhere(folder: Path, beat: Heartbeat | None) -> bool:
+    """Whether another host keeps the heartbeat young: some network disks lock for one host alone."""
+    return beat is not None and beat.host != socket.gethostname() and _is_young(folder)
+
+
+def _forget(folder: Path, own: Heartbeat) -> None:
+    """Removes our heartbeat, and no one else's."""
+    now = heartbeat(folder)
+    if now is not None and now.token == own.token:
+        with suppress(OSError):
+            _beat_file(folder).unlink()
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a killed holder was in the middle of writing."""
+    for part in folder.glob(".*.part"):
+        with suppress(OSError):
+            part.unlink()
+
+
+def _beat_file(folder: Path) -> Path:
+    return folder / "heartbeat.json"

@@ -1,0 +1,149 @@
+"""record.json: what survives a run."""
+
+import json
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, ValidationError
+
+from gle_bench.config import Budget, ProtocolName
+from gle_bench.tracking.environment import Entry, Environment
+
+# Raised when a field's meaning changes or a field without a default joins; a new field with a default leaves it.
+SCHEMA_VERSION: Final = 1
+
+Status = Literal["running", "done", "diverged", "failed", "interrupted"]
+Selection = Literal["last", "best"]
+
+
+class UnreadableRecord(ValueError):
+    """Text that is no record of this version; says why, without the file's name."""
+
+
+def _printable(value: Any) -> Any:
+    """Replaces what UTF-8 cannot hold: a failure's text may quote a file name with stray bytes."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+Message = Annotated[str, BeforeValidator(_printable)]
+
+
+class Measured(Entry):
+    """A metric in its own unit, averaged over `n` samples. Not a number where the run diverged."""
+
+    value: float
+    n: Annotated[int, Field(ge=1)]
+
+
+class DataUsed(Entry):
+    """What was learned from: the content's SHA-256, whether it is the official data set, one SHA-256 a split."""
+
+    fingerprint: str
+    official: bool
+    digests: dict[str, str]
+
+
+class Cost(Entry):
+    """What the run cost, all its parts together. None: not measured.
+
+    Attributes:
+        wall_s: seconds of wall-clock time.
+        steps: time steps simulated while learning, of one network (updates, for one that learns offline).
+        networks: how many seeds learned side by side in the same wall-clock time.
+        ms_per_step: milliseconds a step of all of them, evaluations included.
+        peak_memory: bytes, the process's or the GPU's.
+        macs: multiply-accumulates of one network's forward pass over one sample.
+    """
+
+    wall_s: float
+    steps: int
+    networks: int = 1
+    ms_per_step: float | None = None
+    peak_memory: int | None = None
+    macs: int | None = None
+
+
+class Part(Entry):
+    """One sitting of a run; a resumed run has several.
+
+    Attributes:
+        ended: None while it runs, and for good if it was killed.
+        from_round: the round it continued after; 0 for a fresh start.
+        wall_s: seconds.
+    """
+
+    started: AwareDatetime
+    ended: AwareDatetime | None = None
+    from_round: int = 0
+    wall_s: float = 0.0
+    host: str
+    pid: int
+
+
+class Record(Entry):
+    """One run of one seed, whatever became of it.
+
+    Attributes:
+        config: the whole configuration, as JSON; config_hash: of its meaning (`gle_bench.config.config_hash`).
+        metrics: selection -> split -> name -> value; empty until there is a result.
+        parameters: how many the network learns.
+        footing: what the method was granted (`gle_bench.protocols.Footing`).
+        best_round: the round that selection 'best' took.
+        marks: what a reader must know before comparing, such as a reduced budget or data that are not official.
+        error: why it failed or diverged.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run_id: str
+    status: Status
+    task: str
+    model: str
+    rule: str
+    protocol: ProtocolName
+    budget: Budget
+    seed: int
+    config: dict[str, JsonValue]
+    config_hash: str
+    data: DataUsed
+    metrics: dict[Selection, dict[str, dict[str, Measured]]] = Field(default_factory=dict)
+    best_round: int | None = None
+    parameters: int
+    cost: Cost
+    footing: dict[str, bool]
+    environment: Environment
+    lineage: tuple[Part, ...] = ()
+    marks: tuple[str, ...] = ()
+    error: Message | None = None
+
+
+def run_id(task: str, model: str, rule: str | None, config_hash: str, seed: int) -> str:
+    """The run's name: unique, because the hash covers task, model and rule. `rule` is None for the model's own."""
+    return f"{task}-{model}{'' if rule is None else f'+{rule}'}-{config_hash}-s{seed}"
+
+
+def parse(content: bytes) -> Record:
+    """The record that a file's content spells.
+
+    Raises:
+        UnreadableRecord: truncated, foreign, or of another schema version; says which, in half a sentence.
+    """
+    try:
+        return Record.model_validate_json(content)
+    except ValidationError as error:
+        version = _version(content)
+        if version is not None and version != SCHEMA_VERSION:
+            made_by = "an older" if version < SCHEMA_VERSION else "a newer"
+            text = f"{made_by} glebench wrote it (schema_version {version}, this one reads {SCHEMA_VERSION})"
+            raise UnreadableRecord(text) from error
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UnreadableRecord(f"{place}: {first['msg']}" if place else first["msg"]) from error
+
+
+def _version(content: bytes) -> int | None:
+    """The schema version that a record of any version states; None if it is no record at all."""
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    version = fields.get("schema_version") if isinstance(fields, dict) else None
+    return version if isinstance(version, int) else None

@@ -1,0 +1,195 @@
+"""The store: plain files, one folder a run.
+
+    RUNS/<task>/<model>[+<rule>]/<config hash>/seed-<n>/
+        record.json  history.csv  predictions.npz  traces.npz  last.ckpt  best.ckpt  log.txt
+
+Files are whole or not there, so that readers need no lock; who writes holds `gle_bench.tracking.lock`.
+"""
+
+import io
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from gle_bench.data.files import write_atomically, write_text
+from gle_bench.names import GleBenchError, UsageError
+from gle_bench.tracking.history import Row, from_csv, to_csv
+from gle_bench.tracking.record import Record, UnreadableRecord, parse
+
+if TYPE_CHECKING:  # numpy costs a tenth of a second, and listing runs needs none of it
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+RECORD = "record.json"
+WANDB = "wandb"  # W&B's own folder inside RUNS: never looked into
+NAME = re.compile(r"\w[\w.-]*")  # one folder's name; '+' separates the model from its rule
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run. Every method raises GleBenchError, one sentence, where the disk does not let it."""
+
+    path: Path
+
+    def read(self) -> Record | None:
+        """The record; None if there is none.
+
+        Raises:
+            GleBenchError: if it cannot be read: truncated, foreign, of another version, or closed to us.
+        """
+        try:
+            return parse(self._content(RECORD))
+        except FileNotFoundError:
+            return None
+        except UnreadableRecord as error:
+            raise self._unreadable(RECORD, str(error)) from error
+
+    def write(self, record: Record) -> None:
+        """Puts the record in the place of an earlier one, whole."""
+        write_text(self.path / RECORD, record.model_dump_json(indent=2) + "\n")
+
+    def write_history(self, rows: list[Row]) -> None:
+        """Puts history.csv, one row an evaluation, in the place of an earlier one; see `gle_bench.tracking.history`."""
+        write_text(self.path / "history.csv", to_csv(rows))
+
+    def read_history(self) -> list[Row]:
+        """The rows of history.csv; none if there is no such file."""
+        try:
+            return from_csv(self._content("history.csv").decode())
+        except FileNotFoundError:
+            return []
+        except ValueError as error:
+            raise self._unreadable("history.csv", str(error)) from error
+
+    def write_predictions(self, **arrays: "ArrayLike") -> None:
+        """Final outputs, as predictions.npz."""
+        self._write_arrays("predictions.npz", arrays)
+
+    def read_predictions(self) -> dict[str, "np.ndarray"]:
+        """The arrays of predictions.npz; none if there is no such file."""
+        return self._read_arrays("predictions.npz")
+
+    def write_traces(self, **arrays: "ArrayLike") -> None:
+        """Named time series, as traces.npz."""
+        self._write_arrays("traces.npz", arrays)
+
+    def read_traces(self) -> dict[str, "np.ndarray"]:
+        """The arrays of traces.npz; none if there is no such file."""
+        return self._read_arrays("traces.npz")
+
+    def checkpoint(self, name: Literal["last", "best"]) -> Path:
+        """Where that checkpoint lies, or would."""
+        return self.path / f"{name}.ckpt"
+
+    def log(self, line: str) -> None:
+        """Appends to log.txt, with the time (UTC)."""
+        stamp = datetime.now(UTC).isoformat(timespec="seconds")
+        path = self.path / "log.txt"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with path.open("ab", buffering=0) as file:  # one write, so that lines of several processes do not mix
+                file.write(f"{stamp} {line}\n".encode("utf-8", "replace"))
+        except OSError as error:
+            raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from error
+
+    def _content(self, name: str) -> bytes:
+        """A file's bytes.
+
+        Raises:
+            FileNotFoundError: if it is not there. GleBenchError: if the disk does not give it.
+        """
+        try:
+            return (self.path / name).read_bytes()
+        except NotADirectoryError as error:
+            raise FileNotFoundError(str(self.path / name)) from error
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._unreadable(name, error.strerror or str(error)) from error
+
+    def _unreadable(self, name: str, reason: str) -> GleBenchError:
+        return GleBenchError(
+            f"Cannot read {self.path / name}: {reason.splitlines()[0].rstrip('.')}; move it away to run this seed anew."
+        )
+
+    def _write_arrays(self, name: str, arrays: "Mapping[str, ArrayLike]") -> None:
+        import numpy as np
+
+        write_atomically(self.path / name, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+    def _read_arrays(self, name: str) -> "dict[str, np.ndarray]":
+        import numpy as np
+
+        try:
+            with np.load(io.BytesIO(self._content(name)), allow_pickle=False) as archive:
+                return dict(archive)
+        except FileNotFoundError:
+            return {}
+        except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._unreadable(name, "truncated or no arrays") from error
+
+
+class Skipped(NamedTuple):
+    """A record that was passed over, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """All runs under one folder, which need not exist yet."""
+
+    root: Path
+
+    def folder(self, task: str, model: str, rule: str | None, config_hash: str, seed: int) -> RunFolder:
+        """The folder of one run. `rule` is None where the model learns by its own.
+
+        Raises:
+            UsageError: if a name would leave its place in the layout.
+        """
+        for name in (task, model, *([] if rule is None else [rule]), config_hash):
+            if not NAME.fullmatch(name):
+                raise UsageError(f"'{name}' cannot name a folder of runs; use letters, digits, '_', '-' and '.'.")
+        method = model if rule is None else f"{model}+{rule}"
+        return RunFolder(self.root / task / method / config_hash / f"seed-{seed}")
+
+    def records(self) -> tuple[list[tuple[RunFolder, Record]], list[Skipped]]:
+        """Every readable record under the root, sorted by path, and those that were passed over.
+
+        Of two records of the same run (a folder that was copied) the second is passed over: it would count twice.
+        """
+        found: list[tuple[RunFolder, Record]] = []
+        skipped: list[Skipped] = []
+        places: dict[str, Path] = {}
+        for path in self._record_files():
+            try:
+                record = parse(path.read_bytes())
+            except UnreadableRecord as error:
+                skipped.append(Skipped(path, str(error)))
+                continue
+            except OSError as error:
+                skipped.append(Skipped(path, error.strerror or str(error)))
+                continue
+            if record.run_id in places:
+                skipped.append(Skipped(path, f"a copy of {places[record.run_id]}"))
+                continue
+            places[record.run_id] = path
+            found.append((RunFolder(path.parent), record))
+        return found, skipped
+
+    def _record_files(self) -> Iterator[Path]:
+        """Every record.json under the root, in order. A folder that vanishes or is closed to us is as good as empty."""
+        for folder, folders, files in os.walk(self.root):
+            if RECORD in files:
+                yield Path(folder, RECORD)
+                folders.clear()
+            folders.sort()
+            if Path(folder) == self.root and WANDB in folders:
+                folders.remove(WANDB)

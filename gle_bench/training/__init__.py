@@ -1,0 +1,1 @@
+"""The Lightning side: modules, data, callbacks and the one way to run, execute."""

@@ -1,0 +1,131 @@
+"""What becomes of a group of runs, in their records."""
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+import torch
+
+from gle_bench.names import GleBenchError
+from gle_bench.tracking.environment import environment
+from gle_bench.tracking.record import Cost, DataUsed, Measured, Part, Record, Status, run_id
+from gle_bench.training.marks import marks
+from gle_bench.training.plan import Plan, default_rule
+from gle_bench.training.scores import Score
+from gle_bench.training.seed_run import SeedRun
+
+Splits = Mapping[str, Score]
+
+
+class Bookkeeping:
+    """Keeps the record of each seed of a group: begun, then ended one way or another."""
+
+    def __init__(self, todo: Plan, runs: Mapping[int, SeedRun], parameters: int) -> None:
+        self._todo, self._runs, self._parameters = todo, runs, parameters
+        self.records: dict[int, Record] = {}
+
+    def begin(self, seed: int) -> Record:
+        """Writes that the seed is running."""
+        todo, run = self._todo, self._runs[seed]
+        config, experiment = todo.experiment.config, todo.experiment
+        earlier = run.folder.read() if run.round else None
+        part = Part(started=datetime.now(UTC), from_round=run.round, host=platform.node(), pid=os.getpid())
+        used = todo.data.get(seed) or todo.data[None]
+        named = None if config.rule == default_rule(config) else config.rule
+        record = Record(
+            run_id=run_id(config.task, config.model, named, todo.hash, seed),
+            status="running",
+            task=config.task,
+            model=config.model,
+            rule=config.rule,
+            protocol=config.protocol,
+            budget=config.budget,
+            seed=seed,
+            config=config.model_dump(mode="json"),
+            config_hash=todo.hash,
+            data=DataUsed(fingerprint=used.fingerprint, official=used.official, digests=dict(used.digests)),
+            parameters=self._parameters,
+            cost=Cost(wall_s=0.0, steps=0),
+            footing=vars(experiment.rule.footing),
+            environment=environment(experiment.engine, todo.engine_reason, todo.device, torch.get_num_threads()),
+            lineage=(*(earlier.lineage if earlier else ()), part),
+            marks=marks(config, used.official),
+        )
+        self._write(seed, record)
+        return record
+
+    def finish(self, seed: int, scores: Mapping[str, Splits] | None, diverged: str | None) -> None:
+        """Writes how the seed ended: its results and predictions, or why there are none."""
+        if diverged is not None or scores is None:
+            self._end(seed, "diverged", diverged)
+            return
+        run = self._runs[seed]
+        metrics = {selection: measured(splits) for selection, splits in scores.items()}
+        split = self._todo.experiment.task.evaluation_split(self._todo.experiment.config.protocol)
+        metrics["last"].setdefault(split, self._from_history(run, run.history[-1], split))
+        assert run.best_row is not None
+        metrics["best"][split] = self._from_history(run, run.best_row, split)
+        arrays: dict[str, np.ndarray] = {}
+        for name, score in scores["last"].items():
+            arrays |= {f"{name}_decisions": score.decisions, f"{name}_targets": score.targets}
+        if arrays:
+            run.folder.write_predictions(**arrays)
+        self._end(seed, "done", None, metrics=metrics, best_round=run.best_round)
+
+    def _from_history(self, run: SeedRun, row: Mapping[str, object], split: str) -> dict[str, Measured]:
+        size = len(self._todo.any_data.splits[split])
+        names = ("loss", self._todo.experiment.task.metric.name)
+        return {name: Measured(value=value, n=size) for name in names if isinstance(value := row[name], float)}
+
+    def end_unfinished(self, status: Literal["failed", "interrupted"], error: str | None) -> None:
+        """Ends what is still running. A disk that refuses even that must not hide why the run ended."""
+        for seed, record in self.records.items():
+            if record.status == "running":
+                try:
+                    self._end(seed, status, error)
+                except GleBenchError as refused:
+                    print(refused, file=sys.stderr)
+
+    def _end(self, seed: int, status: Status, error: str | None, **results: object) -> None:
+        run, record = self._runs[seed], self.records[seed]
+        part = record.lineage[-1]
+        spent = run.wall_s - sum(p.wall_s for p in record.lineage[:-1])
+        ended = part.model_copy(update={"ended": datetime.now(UTC), "wall_s": spent})
+        update = {"status": status, "error": error, "cost": self._cost(run), **results}
+        self._write(seed, record.model_copy(update={**update, "lineage": (*record.lineage[:-1], ended)}))
+        if run.mirror is not None:
+            run.mirror.finish(self.records[seed])
+
+    def _cost(self, run: SeedRun) -> Cost:
+        experiment = self._todo.experiment
+        steps = run.batches * (experiment.shape.steps if experiment.rule.online else 1)
+        if self._todo.device == "cuda":
+            peak = torch.cuda.max_memory_allocated()
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return Cost(
+            wall_s=run.wall_s,
+            steps=steps,
+            networks=len(self._runs),
+            ms_per_step=1000 * run.wall_s / steps if steps else None,
+            peak_memory=peak,
+        )
+
+    def _write(self, seed: int, record: Record) -> None:
+        self._runs[seed].folder.write(record)
+        self.records[seed] = record
+
+
+def measured(splits: Splits) -> dict[str, dict[str, Measured]]:
+    """Scores as a record keeps them."""
+    return {
+        split: {name: Measured(value=value, n=score.samples) for name, value in score.metrics.items()}
+        for split, score in splits.items()
+    }
+
+

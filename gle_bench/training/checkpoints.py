@@ -1,0 +1,40 @@
+"""Checkpoints: one file a seed, whole or not there, loadable without running anybody's code."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gle_bench.data.files import write_atomically
+from gle_bench.names import GleBenchError
+
+FORMAT = 1
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Writes tensors, numbers, text, lists and dicts; beside first, then renamed.
+
+    Raises:
+        GleBenchError: if it cannot be written; an older checkpoint is then still there.
+    """
+    write_atomically(path, lambda file: torch.save({"format": FORMAT, **content}, file))
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """The content of a checkpoint, or None where there is none.
+
+    Raises:
+        GleBenchError: a damaged file, or one of another format.
+    """
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        if content["format"] != FORMAT:
+            raise GleBenchError(f"Checkpoint {path} has format {content['format']}, not {FORMAT}; start anew with --rerun always.")
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise GleBenchError(
+            f"Checkpoint {path} is damaged ({type(error).__name__}); delete it, or start anew with --rerun always."
+        ) from error
+    return content

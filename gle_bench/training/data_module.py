@@ -1,0 +1,95 @@
+"""The Lightning side of data: a round's batches for an ensemble, and the batches of an evaluation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from pytorch_lightning import LightningDataModule
+
+from gle_bench.config import TrainingConfig
+from gle_bench.protocols import Batch, Data, Split
+from gle_bench.training.rounds import Pick, round_batches, round_ends
+
+
+def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
+    """One ensemble batch out of one batch a seed, in the run's precision."""
+    joined = [None if parts[0] is None else torch.cat(parts) for parts in zip(*(b[1:] for b in batches), strict=True)]
+    inputs, targets, mask = (x.to(dtype) if x is not None and x.is_floating_point() else x for x in joined)
+    assert inputs is not None and targets is not None
+    return Batch(batches[0].steps, inputs, targets, mask)
+
+
+class Loader:
+    """Ensemble batches: a split, a seed and a list of picks for each member, or for all members together."""
+
+    def __init__(self, members: Sequence[tuple[Split, int, Sequence[Pick]]], dtype: torch.dtype) -> None:
+        self._members, self._dtype = members, dtype
+
+    def __len__(self) -> int:
+        return len(self._members[0][2])
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number in range(len(self)):
+            fetched = [
+                split.fetch(picks[number].indices, seed, picks[number].epoch) for split, seed, picks in self._members
+            ]
+            yield side_by_side(fetched, self._dtype)
+
+
+class Feed(LightningDataModule):
+    """Data of an ensemble: `data` maps each seed to its own, or None to what all share.
+
+    Lightning asks for a loader each round (`reload_dataloaders_every_n_epochs=1`); which batches it holds is a pure
+    function of the seeds and the round.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[int | None, Data],
+        seeds: Sequence[int],
+        training: TrainingConfig,
+        *,
+        shuffle: bool,
+        evaluation: str,
+        first_round: int,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self._data = data
+        self.seeds = list(seeds)
+        self._training, self._shuffle, self._evaluation = training, shuffle, evaluation
+        self._first_round, self._dtype = first_round, dtype
+        self.samples = len(self._split("train", self.seeds[0]))
+
+    def _split(self, name: str, seed: int) -> Split:
+        return (self._data.get(seed) or self._data[None]).splits[name]
+
+    @property
+    def ends(self) -> list[int]:
+        """Batches seen at the end of each round."""
+        return round_ends(self._training, self.samples)
+
+    def train_dataloader(self) -> Loader:
+        finished = self.trainer.current_epoch if self.trainer is not None else 0
+        number = self._first_round + finished + 1
+        return Loader(
+            [
+                (self._split("train", seed), seed, round_batches(self._training, self.samples, self._shuffle, seed, number))
+                for seed in self.seeds
+            ],
+            self._dtype,
+        )
+
+    def val_dataloader(self) -> Loader:
+        return self._in_order(self._evaluation)
+
+    def test_dataloader(self) -> Loader:
+        return self._in_order("test")
+
+    def _in_order(self, name: str) -> Loader:
+        seeds = self.seeds if None not in self._data else self.seeds[:1]
+        members = []
+        for seed in seeds:
+            split = self._split(name, seed)
+            parts = torch.arange(len(split)).split(self._training.evaluation_batch_size)
+            members.append((split, seed, [Pick(0, indices) for indices in parts]))
+        return Loader(members, self._dtype)

@@ -1,0 +1,238 @@
+"""`execute(config) -> records`: the one way to run."""
+
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.trainer.states import TrainerStatus
+from rich.console import Console
+
+from gle_bench.config import RunConfig
+from gle_bench.names import GleBenchError
+from gle_bench.protocols import OnlineModel
+from gle_bench.tracking.lock import hold
+from gle_bench.tracking.record import Record
+from gle_bench.tracking.wandb_mirror import Mirror
+from gle_bench.training import checkpoints
+from gle_bench.training.bookkeeping import Bookkeeping
+from gle_bench.training.data_module import Feed
+from gle_bench.training.module import BenchModule
+from gle_bench.training.offline import OfflineModule
+from gle_bench.training.online import OnlineModule
+from gle_bench.training.plan import Plan, Settings, plan, stands
+from gle_bench.training.progress import Display
+from gle_bench.training.recorder import Recorder
+from gle_bench.training.scores import Score
+from gle_bench.training.seed_run import SeedRun
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or a request to end: the records say so, and the same command goes on from the last checkpoint."""
+
+
+def execute(config: RunConfig, seeds: Sequence[int], settings: Settings) -> list[Record]:
+    """Runs the seeds that are not done yet, and returns the records of all, in the order of `seeds`.
+
+    Seeds of an online model learn side by side, grouped by the round that they have reached; others one by one.
+
+    Raises:
+        GleBenchError: what is unknown, does not fit or cannot be had; before anything is written, where possible.
+        Interrupted: after the records have been brought up to date.
+    """
+    todo = plan(config, seeds, settings)
+    records = dict(todo.finished)
+    if todo.pending:
+        with hold([folder.path for folder in todo.pending.values()]):
+            records |= _execute_pending(todo, settings)
+    return [records[seed] for seed in seeds]
+
+
+def _execute_pending(todo: Plan, settings: Settings) -> dict[int, Record]:
+    records: dict[int, Record] = {}
+    runs = {}
+    for seed in todo.pending:
+        record = None if settings.rerun == "always" else todo.pending[seed].read()
+        if record is not None and stands(record, settings.rerun):  # finished by another process since we planned
+            records[seed] = record
+        else:
+            runs[seed] = _open_run(todo, seed, settings)
+    side_by_side = isinstance(todo.experiment.config.network, OnlineModel)
+    ordered = sorted(runs.values(), key=lambda run: run.round)
+    for _, group in groupby(ordered, key=lambda run: (run.round, None if side_by_side else run.seed)):
+        records |= _execute_group(todo, {run.seed: run for run in group}, settings)
+    return records
+
+
+def _open_run(todo: Plan, seed: int, settings: Settings) -> SeedRun:
+    """A seed's run as its last checkpoint left it, or fresh."""
+    experiment, folder = todo.experiment, todo.folders[seed]
+    run = SeedRun(seed, folder, experiment.config.training, todo.ends[-1], experiment.task.metric)
+    record = folder.read() if settings.rerun == "missing" else None
+    content = checkpoints.load(folder.checkpoint("last")) if record is not None else None
+    if content is not None:
+        if content["under"] != _under(todo):
+            raise GleBenchError(
+                f"Checkpoint {folder.checkpoint('last')} was made under {content['under']}, not {_under(todo)}: "
+                "resume it under the same, or start anew with --rerun always."
+            )
+        run.resume(content)
+    return run
+
+
+def _under(todo: Plan) -> dict[str, Any]:
+    """What a checkpoint can only be resumed under, if the end is to be bit-identical."""
+    return {"engine": todo.experiment.engine, "device": todo.device, "threads": torch.get_num_threads()}
+
+
+def _execute_group(todo: Plan, runs: dict[int, SeedRun], settings: Settings) -> dict[int, Record]:
+    """One Trainer's worth of seeds. Their failure becomes their records; only an interruption is passed on."""
+    module = (OnlineModule if isinstance(todo.experiment.config.network, OnlineModel) else OfflineModule)(
+        todo.experiment, list(runs)
+    )
+    books = Bookkeeping(todo, runs, module.parameter_count)
+    try:
+        for seed, run in runs.items():
+            record = books.begin(seed)
+            run.mirror = Mirror.open(record, settings.wandb, settings.runs, settings.report)
+        scores = _train(todo, module, runs)
+        for seed in runs:
+            books.finish(seed, scores.get(seed), module.diverged.get(seed))
+    except KeyboardInterrupt:
+        books.end_unfinished("interrupted", None)
+        raise
+    except Exception as error:
+        for run in runs.values():
+            run.folder.log(traceback.format_exc())
+        books.end_unfinished("failed", f"{type(error).__name__}: {error}")
+        settings.report(f"{', '.join(f'seed {seed}' for seed in runs)} failed: {error} (see log.txt)")
+    return books.records
+
+
+def _train(todo: Plan, module: BenchModule, runs: dict[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
+    """Trains to the end; returns {seed: {selection: {split: score}}} of what needed no history."""
+    first = next(iter(runs.values()))
+    module.batches = first.batches
+    module.rates = {seed: run.rate for seed, run in runs.items()}
+    if first.member is not None:
+        module.restore({seed: _present(run.member) for seed, run in runs.items()})
+    for run in runs.values():
+        run.start_clock()
+    feed = _feed(todo, list(runs), first.round)
+    remaining = len(todo.ends) - 1 - first.round
+    trainer = _trainer(todo, runs, feed, remaining)
+    with _quietly():
+        if first.member is None:
+            _through(trainer, lambda: trainer.validate(module, datamodule=feed, verbose=False))
+        if remaining and not module.diverged:
+            _through(trainer, lambda: trainer.fit(module, datamodule=feed))
+        return _final_scores(todo, module, runs)
+
+
+def _present(member: dict[str, Any] | None) -> dict[str, Any]:
+    assert member is not None, "seeds of one group have all been checkpointed, or none has"
+    return member
+
+
+def _final_scores(
+    todo: Plan, module: BenchModule, runs: Mapping[int, SeedRun]
+) -> dict[int, dict[str, dict[str, Score]]]:
+    """The last evaluation's scores; under `clean` also the test split's, looked at here for the first time."""
+    split = todo.experiment.task.evaluation_split(todo.experiment.config.protocol)
+    seeds = [seed for seed in runs if seed not in module.diverged]
+    scores: dict[int, dict[str, dict[str, Score]]] = {seed: {"last": {}, "best": {}} for seed in seeds}
+    for seed in seeds:
+        if seed in module.scores:
+            scores[seed]["last"][split] = module.scores[seed]
+        if todo.experiment.clean:
+            for selection in ("last", "best"):
+                scores[seed][selection]["test"] = _test(todo, type(module), runs[seed], selection)
+    return scores
+
+
+def _test(todo: Plan, kind: type[BenchModule], run: SeedRun, selection: Any) -> Score:
+    """The test split by one seed's last or best weights."""
+    content = checkpoints.load(run.folder.checkpoint(selection))
+    assert content is not None, "every round writes a checkpoint"
+    alone = kind(todo.experiment, [run.seed])
+    alone.restore({run.seed: content["member"]})
+    feed = _feed(todo, [run.seed], 0)
+    trainer = _trainer(todo, {}, feed, 0)
+    _through(trainer, lambda: trainer.test(alone, datamodule=feed, verbose=False))
+    return alone.scores[run.seed]
+
+
+def _feed(todo: Plan, seeds: Sequence[int], first_round: int) -> Feed:
+    experiment = todo.experiment
+    training, task = experiment.config.training, experiment.task
+    return Feed(
+        todo.data,
+        seeds,
+        training,
+        shuffle=training.shuffle and not task.stream,
+        evaluation=task.evaluation_split(experiment.config.protocol),
+        first_round=first_round,
+        dtype=experiment.dtype,
+    )
+
+
+def _trainer(todo: Plan, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -> pl.Trainer:
+    """A Trainer that does nothing on its own: no sanity check, which would move the state, no files, no bars."""
+    experiment = todo.experiment
+    callbacks: list[pl.Callback] = []
+    if runs:
+        title = f"{experiment.config.task} {experiment.config.model}"
+        title += f" × {len(runs)} seeds" if len(runs) > 1 else f" seed {next(iter(runs))}"
+        steps = experiment.shape.steps if experiment.rule.online else 1
+        metric = (experiment.task.metric.name, experiment.task.metric.unit)
+        callbacks = [
+            Recorder(runs, feed.samples, _under(todo)),
+            Display(Console(stderr=True), title, todo.ends, steps, metric),
+        ]
+    return pl.Trainer(
+        accelerator="gpu" if todo.device == "cuda" else "cpu",
+        devices=1,
+        max_epochs=rounds,
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        logger=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _through(trainer: pl.Trainer, call: Any) -> None:
+    """Calls the Trainer, whose answer to Ctrl-C is to leave the program with exit code 1."""
+    try:
+        call()
+    except SystemExit as error:
+        if trainer.state.status == TrainerStatus.INTERRUPTED:
+            raise Interrupted from error
+        raise
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Lightning's advertisements, and without warnings about what is meant to be so."""
+    import signal
+
+    log = logging.getLogger("pytorch_lightning")
+    level, handler = log.level, signal.getsignal(signal.SIGINT)
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")  # Lightning 2.6, torch 2.13
+        warnings.filterwarnings("ignore", module="pytorch_lightning.*")
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+            if handler is not None:
+                signal.signal(signal.SIGINT, handler)  # which Lightning leaves ignored

@@ -1,0 +1,118 @@
+"""What online and offline training have in common under Lightning: evaluation, and an ensemble whose seeds may end."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from gle_bench.config import RunConfig
+from gle_bench.protocols import Batch, LearningRule, Shape, Task
+from gle_bench.training.scores import Score, Scores
+
+
+class Experiment:
+    """A configuration with all that it names, resolved. `engine` is the one that was chosen."""
+
+    def __init__(self, config: RunConfig, task: Task, rule: LearningRule, engine: str = "torch") -> None:
+        self.config, self.task, self.rule, self.engine = config, task, rule, engine
+        self.shape: Shape = task.shape(config.options)
+        self.dtype: torch.dtype = getattr(torch, config.precision)
+
+    @property
+    def clean(self) -> bool:
+        return self.config.protocol == "clean"
+
+
+class BenchModule(LightningModule):
+    """One or more seeds of an experiment, side by side.
+
+    Attributes:
+        seeds: those still in the ensemble, in the order of its members.
+        scores: each seed's last evaluation, {seed: Score}.
+        diverged: seeds whose loss, state or parameters stopped being finite, {seed: what and where}.
+        rates: asked by `training_step` for each seed's rate and decay: set by whoever keeps the schedules.
+        running: sums of what training has seen since the last evaluation, {seed: {name: value}}.
+    """
+
+    def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.seeds = list(seeds)
+        self.scores: dict[int, Score] = {}
+        self.diverged: dict[int, str] = {}
+        self.rates: Mapping[int, Any] = {}
+        self.batches = 0  # seen since the very first, over all parts of a resumed run
+        self.running: dict[str, list[Tensor]] = {}
+        self._scores = Scores(experiment.task)
+
+    # What the two kinds of training fill in ------------------------------------------------------------------------
+
+    @property
+    def parameter_count(self) -> int:
+        """Plastic parameters of one network."""
+        raise NotImplementedError
+
+    @property
+    def updates_per_batch(self) -> int:
+        raise NotImplementedError
+
+    def member(self, seed: int) -> dict[str, Any]:
+        """All that one seed needs to go on, as lists, numbers and tensors."""
+        raise NotImplementedError
+
+    def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
+        """Inverse of `member`, for all seeds at once."""
+        raise NotImplementedError
+
+    def keep(self, seeds: list[int]) -> None:
+        """Goes on with these seeds alone."""
+        raise NotImplementedError
+
+    def begin_evaluation(self) -> None:
+        """Called before the first batch of an evaluation."""
+
+    def evaluate(self, batch: Batch) -> Tensor:
+        """Outputs (S, B, T, C) with frozen weights."""
+        raise NotImplementedError
+
+    # Lightning's side ----------------------------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        self._scores = Scores(self.experiment.task)
+        self.begin_evaluation()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._scores.add(self.evaluate(batch), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self.scores = dict(zip(self.seeds, self._scores.members(len(self.seeds)), strict=True))
+        for seed, score in self.scores.items():
+            if not torch.tensor(score.metrics["loss"]).isfinite():
+                self.mark_diverged(seed, f"evaluation loss {score.metrics['loss']} after {self.batches} batches")
+
+    on_test_epoch_start = on_validation_epoch_start
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end
+
+    def mark_diverged(self, seed: int, what: str) -> None:
+        """Notes a seed's end; its company goes on."""
+        self.diverged.setdefault(seed, what)
+
+    def mark_unless_finite(self, losses: Tensor) -> None:
+        """Marks the seeds whose loss (S,) is not finite."""
+        for seed, finite, loss in zip(self.seeds, losses.isfinite().tolist(), losses.tolist(), strict=True):
+            if not finite:
+                self.mark_diverged(seed, f"training loss {loss} in batch {self.batches}")
+
+    def note_running(self, **values: Tensor) -> None:
+        """Adds this batch's values, (S,) each, to what the next evaluation's row reports."""
+        for name, value in values.items():
+            self.running.setdefault(name, []).append(value.detach().to(torch.float64).cpu())
+
+    def take_running(self) -> dict[int, dict[str, float]]:
+        """Means since the last evaluation, {seed: {name: value}}; starts anew."""
+        means = {name: torch.stack(parts).mean(0) for name, parts in self.running.items()}
+        self.running = {}
+        return {seed: {name: float(mean[i]) for name, mean in means.items()} for i, seed in enumerate(self.seeds)}

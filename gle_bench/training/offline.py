@@ -1,0 +1,73 @@
+"""Offline learning under Lightning: the whole sequence at once, gradients by autograd. One seed at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gle_bench.protocols import Batch, OfflineModel
+from gle_bench.training.module import BenchModule, Experiment
+from gle_bench.training.rounds import seed_of
+
+
+class OfflineModule(BenchModule):
+    """One network of a baseline."""
+
+    def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
+        super().__init__(experiment, seeds)
+        model = experiment.config.network
+        assert isinstance(model, OfflineModel)
+        assert len(seeds) == 1
+        self.model = model.build(experiment.shape, seeds[0]).to(experiment.dtype)
+        self._optimizer = self._new_optimizer()
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        training = self.experiment.config.training
+        kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[training.optimizer]
+        return kind(self.model.parameters(), lr=training.rate)
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    @property
+    def updates_per_batch(self) -> int:
+        return 1
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self._optimizer
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout and its like draw from a generator that is a function of the seed and of where training stands.
+        torch.manual_seed(seed_of("model", self.seeds[0], self.batches))
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.rates[self.seeds[0]].at(self.batches)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self.experiment.task.losses(self._outputs(batch), batch).mean(1)
+        self.mark_unless_finite(losses.detach())
+        self.note_running(running_loss=losses)
+        self.batches += 1
+        return losses[0]
+
+    def evaluate(self, batch: Batch) -> Tensor:
+        return self._outputs(batch)
+
+    def _outputs(self, batch: Batch) -> Tensor:
+        """The module's (B, C) or (B, T, C), as (1, B, T|1, C)."""
+        outputs: Tensor = self.model(batch.inputs[0].expand(-1, batch.steps, -1))
+        return outputs[None, :, None] if outputs.dim() == 2 else outputs[None]
+
+    def member(self, seed: int) -> dict[str, Any]:
+        return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
+        member = members[self.seeds[0]]
+        self.model.load_state_dict(member["model"])
+        self._optimizer.load_state_dict(member["optimizer"])
+
+    def keep(self, seeds: list[int]) -> None:
+        self.seeds = list(seeds)

@@ -1,0 +1,162 @@
+"""Online learning under Lightning: one `training_step` hands a batch with all its time steps to the engine."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gle_bench.dynamics import engine
+from gle_bench.dynamics.network import Parameters, zero_state
+from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.packing import (
+    Carry,
+    ensemble_size,
+    fit_batch,
+    from_plain,
+    join,
+    pack,
+    select,
+    to_plain,
+)
+from gle_bench.protocols import Batch, OnlineModel
+from gle_bench.training.module import BenchModule, Experiment
+
+
+class EngineOptimizer(torch.optim.Optimizer):
+    """Carries the engine's work through Lightning, so that it counts steps; the parameters are the engine's own."""
+
+    def __init__(self) -> None:
+        super().__init__([torch.zeros(1)], {})
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Runs the closure, which learns."""
+        return None if closure is None else closure()
+
+
+class OnlineModule(BenchModule):
+    """An ensemble of networks that learn while their samples stream in."""
+
+    def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
+        super().__init__(experiment, seeds)
+        self.automatic_optimization = False
+        config, task = experiment.config, experiment.task
+        model = config.network
+        assert isinstance(model, OnlineModel)
+        self.net = model.network(experiment.shape, task.loss)
+        self.feedback = task.feedback(config.options)
+        self.optimizer = Optimizer(config.training.optimizer)
+        self.carry = join(self.net, [self._first(model.initialise(self.net, seed)) for seed in seeds])
+        self._evaluation_state = self.carry.state
+
+    def _first(self, parameters: Parameters) -> Carry:
+        converted = tuple(
+            type(block)(*(None if x is None else x.to(self.experiment.dtype) for x in block)) for block in parameters
+        )
+        return engine.start(self.net, converted, self.optimizer, self.experiment.config.training.batch_size)
+
+    def on_fit_start(self) -> None:
+        self.carry = _to(self.carry, self.device)
+
+    on_validation_start = on_test_start = on_fit_start
+
+    @property
+    def parameter_count(self) -> int:
+        return pack(self.net, self.carry.parameters).numel() // ensemble_size(self.carry.parameters)
+
+    @property
+    def updates_per_batch(self) -> int:
+        return -(-self.experiment.shape.steps // self.experiment.rule.window)
+
+    def configure_optimizers(self) -> EngineOptimizer:
+        return EngineOptimizer()
+
+    def on_train_epoch_start(self) -> None:
+        if self.experiment.task.reset == "epoch":
+            self._reset()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        if self.experiment.task.reset == "batch":
+            self._reset()
+        rates = torch.tensor([self.rates[seed].at(self.batches) for seed in self.seeds], dtype=torch.float64)
+        decay = self.rates[self.seeds[0]].decay(self.updates_per_batch)
+        outputs: list[Tensor] = []
+
+        def learn() -> float:
+            carry, out = engine.learn(
+                self.net, self.experiment.rule, self.optimizer, self.carry, self._window(batch), rates, decay
+            )
+            self.carry = carry
+            outputs.append(out)
+            return 0.0
+
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        optimizer.step(learn)
+        self.batches += 1
+        self._note(outputs[0], batch)
+
+    def _note(self, outputs: Tensor, batch: Batch) -> None:
+        """Online figures: what the network scored while the weights followed the target, which is not what it learned."""
+        task = self.experiment.task
+        losses = task.losses(outputs, batch).mean(1)
+        self.mark_unless_finite(losses)
+        measured = {f"online_{name}": values.mean(1) for name, values in task.measure(task.decide(outputs, batch), batch).items()}
+        self.note_running(online_loss=losses, **measured)
+
+    def _window(self, batch: Batch) -> engine.Window:
+        targets = self.experiment.task.targets(batch, self.net.outputs)
+        return engine.Window(batch.steps, batch.inputs, targets, batch.mask)
+
+    def _reset(self) -> None:
+        size = self.carry.state[0].u.shape[2]
+        self.carry = self.carry._replace(state=zero_state(self.net, self.carry.parameters, size), memory=())
+
+    def begin_evaluation(self) -> None:
+        fresh = self.experiment.clean or self.experiment.task.reset != "never"
+        size = self.carry.state[0].u.shape[2]
+        self._evaluation_state = zero_state(self.net, self.carry.parameters, size) if fresh else self.carry.state
+
+    def evaluate(self, batch: Batch) -> Tensor:
+        """Protocol `clean` starts each batch (each evaluation, for an unbroken stream) from a zero state and leaves the
+        training state alone; `paper` lets the state run on from training into evaluation and back, as the paper did."""
+        task, persists = self.experiment.task, not self.experiment.clean and self.experiment.task.reset == "never"
+        state = self._evaluation_state
+        if not persists and not task.stream:
+            state = zero_state(self.net, self.carry.parameters, 1)
+        state, outputs = engine.infer(
+            self.net,
+            self.carry.parameters,
+            state,
+            engine.Window(batch.steps, batch.inputs, None, None),
+            errors=persists,
+            feedback=self.feedback,
+        )
+        self._evaluation_state = state
+        if persists:
+            # The next batch to train is of this size, so the rest of the tiled state is never looked at again.
+            self.carry = self.carry._replace(state=fit_batch(state, self.experiment.config.training.batch_size))
+        return outputs
+
+    def member(self, seed: int) -> dict[str, Any]:
+        return to_plain(_to(select(self.net, self.carry, [self.seeds.index(seed)]), torch.device("cpu")))
+
+    def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
+        self.carry = join(self.net, [from_plain(members[seed]) for seed in self.seeds])
+
+    def keep(self, seeds: list[int]) -> None:
+        self.carry = select(self.net, self.carry, [self.seeds.index(seed) for seed in seeds])
+        self.seeds = list(seeds)
+
+
+def _to(carry: Carry, device: torch.device) -> Carry:
+    def moved(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(device)
+        if isinstance(value, tuple):
+            parts = [moved(part) for part in value]
+            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+        return value
+
+    result: Carry = moved(carry)
+    return result

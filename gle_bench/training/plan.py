@@ -1,0 +1,179 @@
+"""From a configuration to what there is to do: data, folders, and which seeds are done, to resume or to start."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from gle_bench import registry
+from gle_bench.config import RunConfig, config_hash
+from gle_bench.names import GleBenchError, UsageError, look_up
+from gle_bench.protocols import Data, OfflineModel, OnlineModel
+from gle_bench.tracking.record import Record
+from gle_bench.tracking.store import RunFolder, Store
+from gle_bench.training.module import Experiment
+from gle_bench.training.rounds import round_ends
+
+Rerun = Literal["missing", "failed", "always"]
+ENGINES = {"torch": "the readable path: any layer, any device, any precision"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run, which changes nothing of what is computed but the last bits.
+
+    Attributes:
+        runs, data: the store and the folder of all data.
+        offline: data that are missing are not fetched.
+        accept_data: data that are not official may be used; every record says so.
+        engine, device: 'auto' picks.
+        wandb: mode of the mirror.
+        rerun: which existing records are made anew: none, those that failed or diverged, or all.
+        report: where one-line news go.
+    """
+
+    runs: Path
+    data: Path
+    offline: bool = False
+    accept_data: bool = False
+    engine: str = "auto"
+    device: str = "auto"
+    wandb: Literal["auto", "online", "offline", "off"] = "auto"
+    rerun: Rerun = "missing"
+    report: Callable[[str], None] = field(default=lambda line: None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `execute` will do.
+
+    Attributes:
+        data: each seed's own, or None's for all.
+        finished: records that already say how their seeds ended.
+        pending: seeds to run, with their folders.
+        batches: a seed's length in batches.
+    """
+
+    experiment: Experiment
+    engine_reason: str
+    device: str
+    data: Mapping[int | None, Data]
+    hash: str
+    folders: Mapping[int, RunFolder]
+    finished: Mapping[int, Record]
+    pending: Mapping[int, RunFolder]
+
+    @property
+    def any_data(self) -> Data:
+        return next(iter(self.data.values()))
+
+    @property
+    def samples(self) -> int:
+        return len(self.any_data.splits["train"])
+
+    @property
+    def ends(self) -> list[int]:
+        """Batches seen at the end of each round."""
+        return round_ends(self.experiment.config.training, self.samples)
+
+
+def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
+    """Resolves all names, gets the data, and looks into the store.
+
+    Raises:
+        GleBenchError: what is unknown, does not fit together, or cannot be had.
+    """
+    task, rule = registry.task(config.task), registry.rule(config.rule)
+    engine, reason = choose_engine(settings.engine, rule.engines)
+    experiment = Experiment(config, task, rule, engine)
+    check_pair(experiment)
+    data = load_data(experiment, seeds, settings)
+    first = next(iter(data.values()))
+    versions = {"task": task.version, "model": config.network.version, "rule": rule.version}
+    digest = config_hash(config, versions, first.fingerprint)
+    store, own = Store(settings.runs), default_rule(config)
+    named = None if config.rule == own else config.rule
+    folders = {seed: store.folder(config.task, config.model, named, digest, seed) for seed in seeds}
+    finished = {}
+    for seed, folder in folders.items():
+        record = None if settings.rerun == "always" else folder.read()
+        if record is not None and stands(record, settings.rerun):
+            finished[seed] = record
+    pending = {seed: folder for seed, folder in folders.items() if seed not in finished}
+    return Plan(experiment, reason, choose_device(settings.device), data, digest, folders, finished, pending)
+
+
+def stands(record: Record, rerun: Rerun) -> bool:
+    """Whether a record is the end of its run, and not the trace of one to go on with."""
+    return record.status == "done" or (rerun == "missing" and record.status in ("failed", "diverged"))
+
+
+def default_rule(config: RunConfig) -> str:
+    """The rule that the pair's own configuration names."""
+    return registry.pair(config.task, config.model).configure(config.budget).rule
+
+
+def choose_engine(name: str, supported: frozenset[str]) -> tuple[str, str]:
+    """The engine, and why this one.
+
+    Raises:
+        UsageError: unknown, or one that the rule cannot use.
+    """
+    if name == "auto":
+        return "torch", "auto: the only engine present"
+    look_up("engine", name, {**ENGINES, "auto": ""})
+    if name not in supported:
+        raise UsageError(f"--engine {name}: the rule can use {', '.join(sorted(supported))} only.")
+    return name, "chosen by --engine"
+
+
+def choose_device(name: str) -> str:
+    """'cpu' or 'cuda'.
+
+    Raises:
+        UsageError: unknown, or a GPU is asked for where there is none.
+    """
+    look_up("device", name, {"auto": "", "cpu": "", "cuda": ""})
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: PyTorch sees no GPU here; use --device cpu, or install a CUDA build of torch.")
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def check_pair(experiment: Experiment) -> None:
+    """Refuses a rule that the model cannot learn by.
+
+    Raises:
+        UsageError: with the reason.
+    """
+    model, rule, config = experiment.config.network, experiment.rule, experiment.config
+    if rule.online and not isinstance(model, OnlineModel):
+        raise UsageError(f"Rule '{rule.name}' needs a network that learns online; {config.model} learns by backprop.")
+    if not rule.online and not isinstance(model, OfflineModel):
+        raise UsageError(f"Rule '{rule.name}' leaves gradients to autograd; {config.model} learns online, say by gle.")
+
+
+def load_data(experiment: Experiment, seeds: Sequence[int], settings: Settings) -> dict[int | None, Data]:
+    """The task's data, prepared if need be: each seed's own, or None's for all.
+
+    Raises:
+        GleBenchError: they cannot be had, are damaged, or are not official and not accepted.
+    """
+    task, options = experiment.task, experiment.config.options
+    folder = settings.data / task.name
+    if not task.is_prepared(folder, options):
+        if settings.offline:
+            raise GleBenchError(
+                f"The data of {task.name} are not in {folder}; run 'glebench prepare {task.name}' or drop --offline."
+            )
+        task.prepare(folder, options, settings.report)
+    keys: list[int | None] = [*seeds] if task.data_per_seed else [None]
+    data = {key: task.load(folder, options, experiment.config.protocol, key) for key in keys}
+    if not settings.accept_data and not all(part.official for part in data.values()):
+        raise GleBenchError(
+            f"The data in {folder} are not the official {task.name}; use them with --accept-data, which marks the results."
+        )
+    return data

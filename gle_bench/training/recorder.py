@@ -1,0 +1,56 @@
+"""Lightning's callback that ends a round: history, schedules, checkpoints, W&B, and who goes on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+
+from gle_bench.training.module import BenchModule
+from gle_bench.training.rounds import batches_per_epoch
+from gle_bench.training.seed_run import SeedRun
+
+
+class Recorder(pl.Callback):
+    """Evaluation is the last act of a round, so all that a round leaves behind is written after it."""
+
+    def __init__(self, runs: Mapping[int, SeedRun], samples: int, under: dict[str, Any]) -> None:
+        self._runs, self._samples, self._under = runs, samples, under
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, BenchModule)
+        for seed in pl_module.seeds:
+            self._runs[seed].round += 1
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        module = pl_module
+        assert isinstance(module, BenchModule)
+        experiment = module.experiment
+        split = experiment.task.evaluation_split(experiment.config.protocol)
+        epoch = module.batches / batches_per_epoch(experiment.config.training, self._samples)
+        running = module.take_running()
+        for seed in module.seeds:
+            run = self._runs[seed]
+            run.batches = module.batches
+            best = run.evaluated(
+                split,
+                module.scores[seed],
+                running.get(seed, {}),
+                updates=module.batches * module.updates_per_batch,
+                epoch=epoch,
+            )
+            if seed in module.diverged:
+                run.folder.write_history(run.history)  # the last good checkpoint stays
+            else:
+                run.save(module.member(seed), self._under, best)
+            if run.mirror is not None:
+                run.mirror.log(run.history[-1], step=run.round)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        module = pl_module
+        assert isinstance(module, BenchModule)
+        going_on = [seed for seed in module.seeds if seed not in module.diverged]
+        if not going_on:
+            trainer.should_stop = True
+        elif going_on != module.seeds:
+            module.keep(going_on)
+            trainer.datamodule.seeds = going_on  # type: ignore[attr-defined]

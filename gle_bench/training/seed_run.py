@@ -1,0 +1,109 @@
+"""One seed on its way: its schedule, its history, its best round, and what of it survives a kill."""
+
+import time
+from typing import Any
+
+from gle_bench.config import TrainingConfig
+from gle_bench.protocols import Metric
+from gle_bench.tracking.history import Row
+from gle_bench.tracking.store import RunFolder
+from gle_bench.tracking.wandb_mirror import Mirror
+from gle_bench.training import checkpoints
+from gle_bench.training.rates import SeedRate
+from gle_bench.training.scores import Score
+
+
+
+
+class SeedRun:
+    """What a run knows beyond its network.
+
+    Attributes:
+        seed, folder: which seed, and where it is kept.
+        round, batches: how far it is.
+        history: one row an evaluation, from before the first update on.
+        best_round: the round whose evaluation was best so far.
+        wall_s: seconds spent, over all parts of a resumed run.
+        member: what a checkpoint brought back for the network; None for a fresh start.
+        mirror: its W&B run; None before one is opened.
+    """
+
+    def __init__(self, seed: int, folder: RunFolder, training: TrainingConfig, batches: int, metric: Metric) -> None:
+        self.seed, self.folder, self._metric = seed, folder, metric
+        self.rate = SeedRate(training, batches)
+        self.round = self.batches = 0
+        self.history: list[Row] = []
+        self.best_round: int | None = None
+        self.member: dict[str, Any] | None = None
+        self.mirror: Mirror | None = None
+        self._wall_before, self._since = 0.0, time.perf_counter()
+
+    @property
+    def wall_s(self) -> float:
+        return self._wall_before + time.perf_counter() - self._since
+
+    def start_clock(self) -> None:
+        """Seconds count from here."""
+        self._since = time.perf_counter()
+
+    def evaluated(self, split: str, score: Score, running: dict[str, float], *, updates: int, epoch: float) -> bool:
+        """Adds a row, after `updates` updates and `epoch` epochs; says whether this round is the best so far."""
+        row: Row = {
+            "round": self.round,
+            "update": updates,
+            "epoch": epoch,
+            "split": split,
+            **score.metrics,
+            "rate": self.rate.at(self.batches),
+            **running,
+            "wall_s": self.wall_s,
+        }
+        self.history.append(row)
+        self.rate_follows(score.metrics["loss"])
+        value, best = row[self._metric.name], self.best_row
+        assert isinstance(value, float)
+        if best is None or self._is_better(value, best[self._metric.name]):
+            self.best_round = self.round
+            return True
+        return False
+
+    def rate_follows(self, loss: float) -> None:
+        """Schedules see the evaluations that end a round of training, not the one before the first."""
+        if self.round > 0:
+            self.rate.evaluated(loss)
+
+    @property
+    def best_row(self) -> Row | None:
+        """The history's row of the best round."""
+        return next((row for row in self.history if row["round"] == self.best_round), None)
+
+    def _is_better(self, value: float, best: Any) -> bool:
+        return value > best if self._metric.better == "higher" else value < best
+
+    def save(self, member: dict[str, Any], under: dict[str, Any], best: bool) -> None:
+        """Writes history.csv and last.ckpt, and best.ckpt if this round is the best.
+
+        `under` says what a checkpoint can only be resumed under: engine, device, threads.
+        """
+        content = {
+            "under": under,
+            "member": member,
+            "round": self.round,
+            "batches": self.batches,
+            "history": self.history,
+            "best_round": self.best_round,
+            "rate": self.rate.state(),
+            "wall_s": self.wall_s,
+        }
+        self.folder.write_history(self.history)
+        if best:
+            checkpoints.save(self.folder.checkpoint("best"), content)
+        checkpoints.save(self.folder.checkpoint("last"), content)
+
+    def resume(self, content: dict[str, Any]) -> None:
+        """Goes back to where a checkpoint was written."""
+        self.member = content["member"]
+        self.round, self.batches = content["round"], content["batches"]
+        self.history, self.best_round = content["history"], content["best_round"]
+        self.rate.restore(content["rate"])
+        self._wall_before = content["wall_s"]

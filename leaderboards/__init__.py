@@ -1,0 +1,1 @@
+"""What was measured: records (source) and tables (generated). Installed as gle_bench.leaderboards."""

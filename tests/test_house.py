@@ -1,0 +1,57 @@
+"""The house is in order: what is installed is what lies on disk, and the command line starts light."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TOP_LEVEL = {"gle_bench": "gle_bench", **{name: f"gle_bench.{name}" for name in ("tasks", "baselines", "leaderboards")}}
+
+HELP = """
+import sys
+sys.argv = ["glebench", "--help"]
+from gle_bench.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print("LOADED", *({"numpy", "pandas", "pytorch_lightning", "scipy", "torch", "wandb"} & set(sys.modules)))
+"""
+
+
+def packages_on_disk() -> set[str]:
+    return {
+        ".".join([package, *init.parent.relative_to(ROOT / folder).parts])
+        for folder, package in TOP_LEVEL.items()
+        for init in (ROOT / folder).rglob("__init__.py")
+    }
+
+
+def test_the_listed_packages_are_the_folders_on_disk() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert set(listed) == packages_on_disk()
+    assert listed == sorted(set(listed))
+
+
+@pytest.mark.parametrize("folder", TOP_LEVEL)
+def test_imports_resolve_to_the_folders(folder: str) -> None:
+    spec = importlib.util.find_spec(TOP_LEVEL[folder])
+    assert spec is not None
+    assert spec.origin == str(ROOT / folder / "__init__.py")
+
+
+def test_scripts_are_executable() -> None:
+    scripts = [path for path in (ROOT / "scripts").iterdir() if path.is_file()]
+    assert all(os.access(path, os.X_OK) for path in [*scripts, ROOT / ".ci/run"])
+
+
+@pytest.mark.skipif(not (ROOT / "gle_bench/cli.py").exists(), reason="no command line yet")
+def test_help_loads_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "LOADED"

@@ -1,0 +1,151 @@
+"""A record says the same after its journey through JSON, and the environment is described without being in the way."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from record_examples import example
+
+from gle_bench.tracking import environment as environments
+from gle_bench.tracking.environment import Git, environment
+from gle_bench.tracking.record import SCHEMA_VERSION, Cost, Measured, Part, Record, UnreadableRecord, parse, run_id
+
+words = st.text(max_size=8)
+moments = st.datetimes(timezones=st.just(UTC))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=5,
+)
+measured = st.builds(Measured, value=st.floats(), n=st.integers(1))
+counts = st.none() | st.integers(0)
+records = st.builds(
+    example,
+    seed=st.integers(0),
+    status=st.sampled_from(["running", "done", "diverged", "failed", "interrupted"]),
+    config=st.dictionaries(words, json_values, max_size=3),
+    metrics=st.dictionaries(
+        st.sampled_from(["last", "best"]),
+        st.dictionaries(words, st.dictionaries(words, measured, max_size=2), max_size=2),
+    ),
+    best_round=counts,
+    cost=st.builds(Cost, wall_s=st.floats(0), steps=st.integers(0), ms_per_step=st.none() | st.floats(), macs=counts),
+    footing=st.dictionaries(words, st.booleans(), max_size=3),
+    lineage=st.lists(
+        st.builds(Part, started=moments, ended=st.none() | moments, host=words, pid=st.integers()), max_size=2
+    ),
+    marks=st.lists(words, max_size=2),
+    error=st.none() | words,
+)
+
+
+@settings(deadline=None)
+@given(records)
+def test_a_record_survives_json(record: Record) -> None:
+    text = record.model_dump_json(indent=2)
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert parse(text.encode()).model_dump_json(indent=2) == text
+
+
+@settings(deadline=None, max_examples=50)
+@given(records, st.data())
+def test_a_truncated_record_is_told(record: Record, data: st.DataObject) -> None:
+    content = record.model_dump_json(indent=2).encode()
+    with pytest.raises(UnreadableRecord):
+        parse(content[: data.draw(st.integers(0, len(content) - 1))])
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_any_other_content_is_told(content: bytes) -> None:
+    with pytest.raises(UnreadableRecord, match=r"\A[^\n]+\Z"):
+        parse(content)
+
+
+@pytest.mark.parametrize(("version", "said"), [(SCHEMA_VERSION - 1, "an older"), (SCHEMA_VERSION + 1, "a newer")])
+def test_another_schema_is_named(version: int, said: str) -> None:
+    fields = json.loads(example().model_dump_json()) | {"schema_version": version, "data": "otherwise"}
+    with pytest.raises(UnreadableRecord, match=rf"{said} glebench wrote it \(schema_version {version}"):
+        parse(json.dumps(fields).encode())
+
+
+def test_fields_of_newer_versions_are_passed_over() -> None:
+    fields = json.loads(example().model_dump_json())
+    fields["novelty"] = fields["cost"]["joules"] = 1
+    assert parse(json.dumps(fields).encode()) == example()
+
+
+def test_records_are_immutable() -> None:
+    with pytest.raises(ValidationError):
+        example().status = "failed"  # type: ignore[misc]
+
+
+def test_an_error_may_quote_stray_bytes() -> None:
+    record = example(status="failed", error="no file b'\udcff'")
+    assert parse(record.model_dump_json().encode()).error == "no file b'?'"
+
+
+def test_run_ids_tell_rules_and_seeds_apart() -> None:
+    assert run_id("gsc", "gle", None, "abc", 3) == "gsc-gle-abc-s3"
+    assert run_id("gsc", "gle", "bptt", "abc", 3) == "gsc-gle+bptt-abc-s3"
+
+
+def test_the_environment_is_described() -> None:
+    described = environment("torch", "no compiler", "cpu", 2)
+    assert described.packages.keys() >= {"glebench", "torch", "numpy"}
+    assert "ruff" not in described.packages
+    assert described.cpu
+    assert described.gpu is None
+    assert type(described).model_validate_json(described.model_dump_json()) == described
+
+
+@pytest.fixture
+def fresh_git(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(environments, "_git", environments._git.__wrapped__)
+    return monkeypatch
+
+
+def test_git_may_be_absent(fresh_git: pytest.MonkeyPatch) -> None:
+    fresh_git.setenv("PATH", "/nonexistent")
+    assert environments._git() == Git()
+
+
+def test_git_describes_our_checkout_and_no_strangers(fresh_git: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
+
+    for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        fresh_git.delenv(variable, raising=False)
+    package = tmp_path / "gle_bench"
+    package.mkdir()
+    (package / "module.py").touch()
+    fresh_git.setattr(environments, "PACKAGE", package)
+    git("init")
+    assert environments._git() == Git()  # nothing committed yet
+    git("add", ".")
+    git("commit", "-m", "all")
+    clean = environments._git()
+    assert clean.commit is not None
+    assert len(clean.commit) == 40
+    assert clean.dirty is False
+    (package / "module.py").write_text("changed")
+    assert environments._git() == Git(commit=clean.commit, dirty=True)
+    inside = tmp_path / "site-packages" / "gle_bench"
+    inside.mkdir(parents=True)
+    fresh_git.setattr(environments, "PACKAGE", inside)
+    assert environments._git() == Git()
+
+
+def test_reading_records_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, gle_bench.tracking.store, gle_bench.tracking.lock, gle_bench.tracking.wandb_mirror;"
+        "print({'torch', 'wandb', 'numpy', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

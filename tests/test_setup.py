@@ -1,0 +1,109 @@
+"""scripts/setup, with a Python that only pretends: it makes an empty .venv and writes down what pip was asked."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+STUB = """\
+#!/usr/bin/env bash
+case "$*" in
+    -c*) exit 0 ;;
+    *venv*) mkdir -p "${@: -1}/bin"; cp "$0" "${@: -1}/bin/python"; echo "#!${@: -1}/bin/python" > "${@: -1}/bin/pip" ;;
+    *install*) sleep 0.2; echo "$*" >> pip-calls; echo noise; [[ ! -e pip-breaks ]] || { echo "No torch"; exit 1; } ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "gle_bench/dynamics/native").mkdir(parents=True)
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/setup", tmp_path / "scripts")
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "python").write_text(STUB)
+    (tmp_path / "python").chmod(0o755)
+    return tmp_path
+
+
+def start(checkout: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [checkout / "scripts/setup", *arguments],
+        env=os.environ | {"GLEBENCH_PYTHON": str(checkout / "python")} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def setup(checkout: Path, *arguments: str, **environment: str) -> tuple[int, str]:
+    """The exit code and what was said; nothing may go to stdout, which belongs to glebench."""
+    process = start(checkout, *arguments, **environment)
+    out, said = process.communicate()
+    assert out == ""
+    return process.returncode, said
+
+
+def pip_calls(checkout: Path) -> list[str]:
+    return (checkout / "pip-calls").read_text().splitlines()
+
+
+def test_installs_once_then_is_silent(checkout: Path) -> None:
+    assert setup(checkout) == (0, "Setting up .venv (first use, a few minutes)...\n")
+    assert setup(checkout) == (0, "")
+    assert pip_calls(checkout) == ["-m pip install -e ."]
+
+
+def test_the_tools_of_developers_are_added_and_serve_users_too(checkout: Path) -> None:
+    setup(checkout)
+    assert setup(checkout, "dev") == (0, "Updating .venv...\n")
+    assert setup(checkout, "dev") == setup(checkout) == (0, "")
+    assert pip_calls(checkout) == ["-m pip install -e .", "-m pip install -e .[dev]"]
+
+
+@pytest.mark.parametrize("source", ["pyproject.toml", "gle_bench/dynamics/native/step.cpp"])
+def test_updates_when_a_source_changes(checkout: Path, source: str) -> None:
+    setup(checkout)
+    (checkout / source).write_text("changed")
+    assert setup(checkout) == (0, "Updating .venv...\n")
+    assert setup(checkout) == (0, "")
+
+
+def test_what_a_build_leaves_behind_is_no_source(checkout: Path) -> None:
+    setup(checkout)
+    (checkout / "gle_bench/dynamics/native/step.cpython-311-x86_64-linux-gnu.so").touch()
+    assert setup(checkout) == (0, "")
+
+
+def test_a_moved_checkout_gets_a_new_venv(checkout: Path) -> None:
+    setup(checkout)
+    moved = checkout.rename(checkout.with_name("moved"))
+    assert setup(moved) == (0, "Setting up .venv (first use, a few minutes)...\n")
+
+
+def test_a_failed_installation_is_told_and_tried_again(checkout: Path) -> None:
+    (checkout / "pip-breaks").touch()
+    code, said = setup(checkout)
+    assert code == 1
+    assert "No torch\nglebench: set-up failed" in said
+    (checkout / "pip-breaks").unlink()
+    assert setup(checkout) == (0, "Updating .venv...\n")
+
+
+def test_without_a_python_it_says_so(checkout: Path) -> None:
+    code, said = setup(checkout, GLEBENCH_PYTHON="no-such-python")
+    assert code == 1
+    assert said.startswith("glebench: no Python 3.11 or newer with venv found (tried no-such-python);")
+    assert said.count("\n") == 1
+
+
+def test_two_at_once_install_once(checkout: Path) -> None:
+    processes = [start(checkout), start(checkout)]
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0, 0]
+    assert len(pip_calls(checkout)) == 1
