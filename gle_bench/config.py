@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+from gle_bench.names import UsageError
 
 Budget = Literal["smoke", "short", "paper"]
 ProtocolName = Literal["paper", "clean"]
@@ -12,6 +16,7 @@ Precision = Literal["float32", "float64"]
 
 BUDGETS: tuple[Budget, ...] = ("smoke", "short", "paper")
 PROTOCOLS: tuple[ProtocolName, ...] = ("paper", "clean")
+MOST_SEEDS = 1000  # in one range: more is a slip of the finger
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -117,3 +122,27 @@ def config_hash(config: RunConfig, versions: dict[str, int], fingerprint: str) -
     content = {"config": meaning(config), "versions": versions, "data": fingerprint}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def parse_seeds(text: str | None, paper: Sequence[int]) -> list[int]:
+    """Seeds from '0-9', '3,5' or 'paper'; the first of the paper's for None.
+
+    Raises:
+        UsageError: anything else, or no seed, or one twice.
+    """
+    if text is None:
+        return [paper[0]]
+    if text == "paper":
+        return list(paper)
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if match is None:
+            raise UsageError(f"--seeds {text}: '{part}' is no seed; write 0-9, or 3,5, or paper.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= MOST_SEEDS:
+            raise UsageError(f"--seeds {text}: '{part}' must rise, over fewer than {MOST_SEEDS} seeds.")
+        seeds += range(first, last + 1)
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(f"--seeds {text} names a seed twice; name each once.")
+    return seeds

@@ -16,7 +16,7 @@ from gle_bench.names import GleBenchError, UnknownName, UsageError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gle_bench.config import RunConfig
+    from gle_bench.config import Budget, ProtocolName, RunConfig
     from gle_bench.protocols import LearningRule, Pair, Task
 
 TASKS = {
@@ -123,6 +123,20 @@ def pair(task_name: str, model: str) -> Pair:
             f"Models of {task_name}: {', '.join(sorted(models))}."
         )
     raise UnknownName(did_you_mean("model", model, models))
+
+
+def configure(
+    task_name: str, model: str, rule_name: str | None, protocol: ProtocolName, budget: Budget, assignments: Iterable[str]
+) -> tuple[Pair, RunConfig]:
+    """The pair, and its configuration with all that the caller chose.
+
+    Raises:
+        UsageError: an unknown name, or a refused setting.
+    """
+    found = pair(task_name, model)
+    config = found.configure(budget)
+    chosen = {"protocol": protocol, "rule": config.rule if rule_name is None else rule(rule_name).name}
+    return found, override(config.model_copy(update=chosen), assignments)
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:

@@ -107,14 +107,16 @@ def read(path: Path, steps: int) -> Samples:
     """The samples in a file that `prepare` wrote.
 
     Raises:
-        GleBenchError: if it is missing, damaged, or of another shape.
+        GleBenchError: if it is missing, unreadable, damaged, or of another shape.
     """
     try:
         with path.open("rb") as file, np.load(file) as arrays:  # opened here: of a bad archive, np.load leaks the file
-            samples = Samples(arrays["inputs"], arrays["labels"])
+            samples = Samples(arrays["inputs"].astype(np.float64), arrays["labels"].astype(np.int64))
     except FileNotFoundError as error:
         raise GleBenchError(f"No MNIST-1D data at {path}; make them with `glebench prepare mnist1d`.") from error
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise GleBenchError(f"Cannot read {path}: {error.strerror}. Mend that, or choose another --data.") from error
+    except (EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise _damaged(path, "it cannot be read") from error
     if samples.inputs.shape != (GENERATOR["num_samples"], steps) or samples.labels.shape != samples.inputs.shape[:1]:
         raise _damaged(path, f"it holds no {GENERATOR['num_samples']} samples of {steps} steps")

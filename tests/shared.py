@@ -1,4 +1,4 @@
-"""Where the reference's published figures lie: outside the repository, so not on every machine."""
+"""What several tests need from outside: the reference's published figures, and data made once for all of them."""
 
 import os
 from pathlib import Path
@@ -14,3 +14,9 @@ def shared_path(relative: str) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is missing; set GLEBENCH_SHARED to the folder that has {relative}")
     return path
+
+
+def mnist1d_folder(factory: pytest.TempPathFactory) -> Path:
+    """One folder of MNIST-1D data for all of pytest's processes: `prepare` writes whole files, so they may race."""
+    base = factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "mnist1d"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from shared import shared_path
+from shared import mnist1d_folder, shared_path
 from torch import nn
 
 from gle_bench import registry
@@ -39,7 +39,7 @@ MLP, TCN, GRU = (type(registry.pair("mnist1d", model).configure("paper").network
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("mnist1d")
+    return mnist1d_folder(tmp_path_factory)
 
 
 def built(model: str, seed: int = 1) -> nn.Module:

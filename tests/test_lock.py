@@ -27,7 +27,7 @@ with hold(map(Path, sys.argv[1:])):
     print("held", flush=True)
     time.sleep(60)
 """
-FORKER = HOLDER.replace('print("held", flush=True)', "import os; print(os.fork(), flush=True)")
+FORKER = HOLDER.replace('print("held", flush=True)', "import os; os.write(1, b'%d\\n' % os.fork())")
 
 
 def start(script: str, *folders: Path) -> "subprocess.Popen[str]":
@@ -62,7 +62,8 @@ def leave_heartbeat(folder: Path, host: str, age: float) -> None:
 
 def test_a_held_run_is_refused_in_one_sentence(holder: "subprocess.Popen[str]", tmp_path: Path) -> None:
     expected = (
-        rf"\ARun {re.escape(str(tmp_path))}/seed-1 is in use by process {holder.pid} on {re.escape(socket.gethostname())}, "
+        rf"\ARun {re.escape(str(tmp_path))}/seed-1 is in use by process {holder.pid} "
+        rf"on {re.escape(socket.gethostname())}, "
         r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d; wait for it or stop it\.\Z"
     )
     with pytest.raises(RunLocked, match=expected), hold([tmp_path / "seed-1"]):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from shared import mnist1d_folder
 
 from gle_bench import registry
 from gle_bench.models.mnist1d import MNIST1DOptions, Steps
@@ -20,7 +21,7 @@ LENGTHS = get_args(Steps)
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("mnist1d")
+    return mnist1d_folder(tmp_path_factory)
 
 
 def prepared(folder: Path, steps: int = 360) -> Path:
@@ -183,6 +184,13 @@ def test_damaged_files_are_told(folder, tmp_path, damage):
     assert str(path) in str(caught.value)
     assert "delete it and run `glebench prepare mnist1d`" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_unreadable_data_are_told(tmp_path):
+    path = tmp_path / "mnist1d-360.npz"
+    path.mkdir()
+    with pytest.raises(GleBenchError, match=r"Cannot read .*mnist1d-360\.npz: Is a directory"):
+        loaded(tmp_path)
 
 
 def test_missing_data_are_told(tmp_path):

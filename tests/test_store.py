@@ -20,7 +20,9 @@ from gle_bench.names import GleBenchError, UsageError
 from gle_bench.tracking.history import FLOAT, INTEGER, Row, from_csv, to_csv
 from gle_bench.tracking.store import RunFolder, Store
 
-words = st.text(min_size=1).filter(lambda text: not (INTEGER.fullmatch(text) or FLOAT.fullmatch(text)))
+words = st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), min_size=1).filter(
+    lambda text: not (INTEGER.fullmatch(text) or FLOAT.fullmatch(text))
+)
 cells = st.none() | st.integers(-(10**20), 10**20) | st.floats() | words
 rows = st.lists(st.dictionaries(st.sampled_from(["update", "epoch", "split", "loss", 'ä, "b"\n']), cells), max_size=6)
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,5}", fullmatch=True)
@@ -51,7 +53,7 @@ def test_history_has_its_columns_in_order_and_pandas_reads_it(store: Store) -> N
     folder.write_history(
         [{"split": "test", "loss": np.float64(0.1), "update": np.int64(0)}, {"epoch": 1, "accuracy": 1 / 3}]
     )
-    frame = pd.read_csv(folder.path / "history.csv", float_precision="round_trip")
+    frame = pd.read_csv(folder.path / "history.csv")
     assert list(frame) == ["update", "epoch", "split", "loss", "accuracy"]
     assert frame["accuracy"][1] == 1 / 3
     assert folder.read_history()[0] == {"update": 0, "epoch": None, "split": "test", "loss": 0.1, "accuracy": None}
@@ -145,11 +147,11 @@ def test_damaged_files_are_named(store: Store) -> None:
     whole = (folder.path / "traces.npz").read_bytes()
     for content in (b"", whole[:100], whole[:-30], b"\x80" * 50, whole[:60] + b"xxxx" + whole[64:]):
         (folder.path / "traces.npz").write_bytes(content)
-        with pytest.raises(GleBenchError, match="Cannot read .*traces.npz"):
+        with pytest.raises(GleBenchError, match=r"Cannot read .*traces\.npz: .*\.\Z"):
             folder.read_traces()
     for content in (b"", b"a,b\n1\n", b'a\n"x', b"\xff\n", b"a\n" + b"1" * 5000):
         (folder.path / "history.csv").write_bytes(content)
-        with pytest.raises(GleBenchError, match="Cannot read .*history.csv"):
+        with pytest.raises(GleBenchError, match=r"Cannot read .*history\.csv: .*\.\Z"):
             folder.read_history()
 
 

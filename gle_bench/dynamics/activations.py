@@ -28,7 +28,7 @@ ACTIVATIONS = {
     "tanh": Activation(_tanh, lambda x, r: 1 - r * r),
     "softplus": Activation(functional.softplus, lambda x, r: torch.sigmoid(x)),
     "relu": Activation(functional.relu, lambda x, r: (x > 0).to(x.dtype)),
-    "hard-sigmoid": Activation(lambda x: x.clamp(0, 1), lambda x, r: ((x > 0) & (x < 1)).to(x.dtype)),
+    "hard-sigmoid": Activation(lambda x: x.clamp(0, 1), lambda x, r: ((x >= 0) & (x <= 1)).to(x.dtype)),
 }
 
 

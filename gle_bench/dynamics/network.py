@@ -111,17 +111,18 @@ class Network:
         blocks: list[Block] = []
         for _, run in groupby(enumerate(self.layers), key=lambda numbered: self._block_key(*numbered)):
             numbers, layers = zip(*run, strict=True)
-            errors = self._plastic_up_to(numbers[0]) or layers[0].gamma != 0
+            errors = self._needs_errors(numbers[0])
             feeds_back = len(layers) > 1 or (bool(blocks) and blocks[-1].has_errors)
             blocks.append(Block(layers, first=numbers[0], has_errors=errors, feeds_back=errors and feeds_back))
         return tuple(blocks)
 
     def _block_key(self, number: int, layer: Layer) -> tuple[object, ...]:
         alone = replace(layer, tau_m=(self.dt,), tau_r=(self.dt,))
-        return alone, self._plastic_up_to(number)
+        return alone, self._needs_errors(number)
 
-    def _plastic_up_to(self, number: int) -> bool:
-        return any(layer.connection.plastic for layer in self.layers[: number + 1])
+    def _needs_errors(self, number: int) -> bool:
+        """Whether this layer or one below learns from errors or is moved by them."""
+        return any(layer.connection.plastic or layer.gamma != 0 for layer in self.layers[: number + 1])
 
     @property
     def inputs(self) -> int:
@@ -137,7 +138,7 @@ class Block:
     """K layers of one shape that follow each other, the first of them layer number `first`.
 
     Attributes:
-        has_errors: errors are computed where they teach something, here or below, or move the membrane.
+        has_errors: errors are computed where they teach something or move the membrane, here or below.
         feeds_back: whether anything looks at the block's W^T e.
     """
 
@@ -313,10 +314,10 @@ def _gradients(
 
 
 def constrain(network: Network, parameters: Parameters) -> None:
-    """Clamps learned time constants to their range, in place: the engine's own copies."""
-    for p in parameters:
+    """Clamps learned time constants to their range, in place: the engine's own copies. Fixed layers keep theirs."""
+    for block, p in zip(network.blocks, parameters, strict=True):
         for learns, tau in ((network.learn_tau_m, p.tau_m), (network.learn_tau_r, p.tau_r)):
-            if learns and tau is not None:
+            if learns and block.like.connection.plastic and tau is not None:
                 tau.clamp_(*network.tau_range)
 
 

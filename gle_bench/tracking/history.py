@@ -25,7 +25,7 @@ def to_csv(rows: list[Row]) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     header = columns(rows)
-    writer.writerow(header)
+    writer.writerow(map(_spell, header))
     writer.writerows([_spell(row.get(name)) for name in header] for row in rows)
     return file.getvalue()
 
@@ -51,7 +51,7 @@ def from_csv(text: str) -> list[Row]:
 def _spell(value: Cell) -> str:
     """A field: floats by `repr`, which gives the same bits back."""
     if value is None or isinstance(value, str):
-        return value or ""
+        return (value or "").replace("\r", "\n")  # which Python's csv leaves unquoted, and then takes for a row's end
     return str(int(value)) if isinstance(value, SupportsIndex) else repr(float(value))
 
 

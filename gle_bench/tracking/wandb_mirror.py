@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from gle_bench.tracking.record import Record
@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # importing W&B takes a second
     import wandb
 
 Mode = Literal["auto", "online", "offline", "off"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 Report = Callable[[str], None]
 
 REACH_S = 5.0  # seconds for a first answer from the server
@@ -47,7 +46,7 @@ class Mirror:
         `mode` 'auto' is online when logged in, else offline, unless $WANDB_MODE decides. `report` is given one line
         where less is mirrored than asked for.
         """
-        if mode == "off":
+        if mode == "off" or (mode == "auto" and os.environ.get("WANDB_MODE") == "disabled"):
             return cls(None, report)
         try:
             return cls(_start(record, mode, folder, report), report)
@@ -88,9 +87,11 @@ class Mirror:
         # In a thread, because nothing bounds W&B's own wait when its service dies.
         thread = threading.Thread(target=close, name="glebench-wandb", daemon=True)
         thread.start()
-        thread.join(1.0 if server in _failed else FINISH_S + 1.0)
+        thread.join(1.0 if server in _failed and not run.offline else FINISH_S + 1.0)
         if thread.is_alive() or failures:
-            reason = _failed.setdefault(server, failures[0] if failures else f"no end after {FINISH_S:.0f} s")
+            reason = failures[0] if failures else f"no end after {FINISH_S:.0f} s"
+            if not run.offline:
+                reason = _failed.setdefault(server, reason)
             self._report(f"W&B has not all of {record.run_id}, `wandb sync` uploads the rest: {reason}")
 
     def _give_up(self, error: Exception) -> None:
@@ -118,31 +119,31 @@ def summary(record: Record) -> dict[str, float | int | str | None]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _start(record: Record, mode: Mode, folder: Path, report: Report) -> "wandb.Run | None":
-    """A live W&B run, online if asked for and possible; None where $WANDB_MODE disables W&B."""
+def _start(record: Record, mode: Mode, folder: Path, report: Report) -> "wandb.Run":
+    """A live W&B run, online if asked for and possible."""
     import wandb
 
+    (folder / "wandb").mkdir(parents=True, exist_ok=True)
+    if not os.access(folder / "wandb", os.W_OK):  # W&B would take the machine's temporary folder, and say nothing
+        raise PermissionError(f"{folder / 'wandb'} cannot be written to")
     # Before anything else, for the lines that W&B prints outside of runs.
     server = str(wandb.setup(wandb.Settings(silent=True)).settings.base_url)
     if mode == "auto":
         chosen = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in(server) else "offline")
-        if chosen == "disabled":
-            return None
         mode = "online" if chosen == "online" else "offline"
     if mode == "offline":
         return _init(record, folder, "offline", wandb_id(record))
+    identity = wandb_id(record)
     obstacle = _failed.get(server) or _obstacle(server)
     if obstacle is None:
         try:
-            return _init(record, folder, "online", wandb_id(record))
+            return _init(record, folder, "online", identity)
         except Exception as error:
             obstacle = _one_line(error)
+            identity += "-offline"  # W&B's service does not let go of the id of a run that it could not start
     _failed[server] = obstacle
     report(f"W&B is offline for {record.run_id}: {obstacle}")
-    try:
-        return _init(record, folder, "offline", wandb_id(record))
-    except Exception:  # W&B's service does not let go of the id of a run that it could not start
-        return _init(record, folder, "offline", f"{wandb_id(record)}-offline")
+    return _init(record, folder, "offline", identity)
 
 
 def _init(record: Record, folder: Path, mode: Literal["online", "offline"], identity: str) -> "wandb.Run":

@@ -123,10 +123,10 @@ def _train(todo: Plan, module: BenchModule, runs: dict[int, SeedRun]) -> dict[in
         module.restore({seed: _present(run.member) for seed, run in runs.items()})
     for run in runs.values():
         run.start_clock()
-    feed = _feed(todo, list(runs), first.round)
+    feed = feed_for(todo, list(runs), first.round)
     remaining = len(todo.ends) - 1 - first.round
-    trainer = _trainer(todo, runs, feed, remaining)
     with _quietly():
+        trainer = _trainer(todo, runs, feed, remaining)
         if first.member is None:
             _through(trainer, lambda: trainer.validate(module, datamodule=feed, verbose=False))
         if remaining and not module.diverged:
@@ -161,13 +161,14 @@ def _test(todo: Plan, kind: type[BenchModule], run: SeedRun, selection: Any) -> 
     assert content is not None, "every round writes a checkpoint"
     alone = kind(todo.experiment, [run.seed])
     alone.restore({run.seed: content["member"]})
-    feed = _feed(todo, [run.seed], 0)
+    feed = feed_for(todo, [run.seed], 0)
     trainer = _trainer(todo, {}, feed, 0)
     _through(trainer, lambda: trainer.test(alone, datamodule=feed, verbose=False))
     return alone.scores[run.seed]
 
 
-def _feed(todo: Plan, seeds: Sequence[int], first_round: int) -> Feed:
+def feed_for(todo: Plan, seeds: Sequence[int], first_round: int) -> Feed:
+    """The data module of these seeds, from the round after `first_round` on."""
     experiment = todo.experiment
     training, task = experiment.config.training, experiment.task
     return Feed(

@@ -84,7 +84,7 @@ class OnlineModule(BenchModule):
 
         def learn() -> float:
             carry, out = engine.learn(
-                self.net, self.experiment.rule, self.optimizer, self.carry, self._window(batch), rates, decay
+                self.net, self.experiment.rule, self.optimizer, self.carry, self.window(batch), rates, decay
             )
             self.carry = carry
             outputs.append(out)
@@ -104,7 +104,8 @@ class OnlineModule(BenchModule):
         measured = {f"online_{name}": values.mean(1) for name, values in task.measure(task.decide(outputs, batch), batch).items()}
         self.note_running(online_loss=losses, **measured)
 
-    def _window(self, batch: Batch) -> engine.Window:
+    def window(self, batch: Batch) -> engine.Window:
+        """A batch as the engine wants it."""
         targets = self.experiment.task.targets(batch, self.net.outputs)
         return engine.Window(batch.steps, batch.inputs, targets, batch.mask)
 

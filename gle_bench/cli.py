@@ -1,0 +1,207 @@
+"""The command line: parses, calls, prints. Each command imports what it needs, so that `--help` needs nothing."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gle_bench.names import GleBenchError, UsageError
+
+app = typer.Typer(
+    help="A benchmark suite and experiment tracker for learning in space and time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Budget(StrEnum):
+    smoke = "smoke"
+    short = "short"
+    paper = "paper"
+
+
+class Protocol(StrEnum):
+    paper = "paper"
+    clean = "clean"
+
+
+class Wandb(StrEnum):
+    auto = "auto"
+    online = "online"
+    offline = "offline"
+    off = "off"
+
+
+class Rerun(StrEnum):
+    missing = "missing"
+    failed = "failed"
+    always = "always"
+
+
+class Kind(StrEnum):
+    tasks = "tasks"
+    models = "models"
+    rules = "rules"
+    runs = "runs"
+
+
+class Format(StrEnum):
+    md = "md"
+    csv = "csv"
+
+
+Runs = Annotated[Path, typer.Option("--runs", envvar="GLEBENCH_RUNS", help="The folder of all runs.")]
+Data = Annotated[Path | None, typer.Option("--data", envvar="GLEBENCH_DATA", help="The folder of all data.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RUNS = Path("runs")
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(help="The task, say mnist1d.")],
+    model: Annotated[str, typer.Option(help="The model.")] = "gle",
+    rule: Annotated[str | None, typer.Option(help="The learning rule, if not the model's own.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="0-9, or 3,5, or paper; the paper's first by default.")] = None,
+    budget: Annotated[Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="How long: paper is the full run.")] = Budget.short,
+    protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = Protocol.paper,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: key=value.")] = None,
+    engine: Annotated[str, typer.Option(help="auto or torch.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    wandb: Annotated[Wandb, typer.Option(help="The mirror in W&B: auto is online when logged in.")] = Wandb.auto,
+    accept_data: Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    rerun: Annotated[Rerun, typer.Option(help="Which existing records are made anew.")] = Rerun.missing,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and for how long.")] = False,
+    runs: Runs = RUNS,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model on a task: one record a seed, resumed if it was cut off."""
+    from gle_bench.config import parse_seeds
+    from gle_bench.registry import configure
+    from gle_bench.report import summary
+    from gle_bench.training import commands
+    from gle_bench.training.plan import Settings
+
+    pair, config = configure(task, model, rule, protocol.value, budget.value, set_ or ())
+    chosen = parse_seeds(seeds, pair.seeds)
+    settings = Settings(
+        runs=runs,
+        data=_data(data),
+        offline=offline,
+        accept_data=accept_data,
+        engine=engine,
+        device=device,
+        wandb=wandb.value,
+        rerun=rerun.value,
+        report=_say,
+    )
+    if dry_run:
+        preview = commands.preview(config, chosen, settings)
+        _print(preview, as_json, commands.preview_text)
+        return
+    try:
+        records = commands.run(config, chosen, settings)
+    except KeyboardInterrupt:
+        _say(f"Interrupted. The same command goes on from the last checkpoint:\n  {_command()}")
+        raise typer.Exit(130) from None
+    full = commands.full_seconds(config, pair, records)
+    _print([r.model_dump(mode="json") for r in records], as_json, lambda _: "\n".join(summary.lines(records, full)))
+    if any(record.status != "done" for record in records):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")], runs: Runs = RUNS, as_json: Json = False) -> None:
+    """List tasks, models, rules or runs."""
+    from gle_bench.report import listing
+
+    rows, skipped = listing.rows(kind.value, runs)
+    _print(rows, as_json, listing.as_text)
+    for line in skipped:
+        _say(line)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A task, or a run: its id, the start of one, or its folder.")],
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Show a task with its models, or a run."""
+    from gle_bench.report import show as reports
+
+    _print(reports.describe(name, runs), as_json, reports.as_text)
+
+
+@app.command()
+def table(
+    name: Annotated[str, typer.Argument(help="2, or a task.")],
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.md,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Print a table of the paper: published, ours, difference and verdict side by side."""
+    from gle_bench.report import tables
+
+    built, skipped = tables.from_stores(name, runs)
+    _print(tables.as_json(built) if as_json else None, as_json, lambda _: tables.render(built, format.value))
+    for passed in skipped:
+        _say(f"Passed over {passed.path}: {passed.reason}.")
+
+
+@app.command()
+def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data = None) -> None:
+    """Get or make a task's data."""
+    from gle_bench.training import commands
+
+    commands.prepare(task, _data(data), _say)
+
+
+@app.command()
+def doctor(runs: Runs = RUNS, data: Data = None, as_json: Json = False) -> None:
+    """Check this installation."""
+    from gle_bench import doctor as checks
+
+    found = checks.diagnose(runs, _data(data))
+    _print(checks.as_json(found), as_json, lambda _: checks.as_text(found))
+    if any(check.status == "fail" for check in found):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: what a user can mend is one sentence, without a traceback."""
+    try:
+        app()
+    except GleBenchError as error:
+        _say(f"Error: {error}")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+def _data(chosen: Path | None) -> Path:
+    from gle_bench.data.files import data_folder
+
+    return data_folder(chosen)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _print(content: Any, as_json: bool, text: Any) -> None:
+    print(json.dumps(content, indent=2) if as_json else text(content))
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["glebench", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What `glebench list` lists: rows, and the rows as a table for a terminal."""
+
+from pathlib import Path
+from typing import Any
+
+from gle_bench import registry
+
+Rows = list[dict[str, Any]]
+
+
+def rows(kind: str, runs: Path) -> tuple[Rows, list[str]]:
+    """One row an entry of `kind` ('tasks', 'models', 'rules' or 'runs'), and a line for each record passed over.
+
+    Tasks and rules are read from their modules' docstrings, so that listing them imports none of them.
+    """
+    if kind == "runs":
+        return _runs(runs)
+    if kind == "models":
+        return [
+            {"task": pair.task, "model": pair.model, "seeds": len(pair.seeds), "summary": pair.summary}
+            for pair in registry.pairs()
+        ], []
+    return [{"name": name, "summary": registry.summary(place)} for name, place in registry.places(kind).items()], []
+
+
+def _runs(runs: Path) -> tuple[Rows, list[str]]:
+    from gle_bench.tracking.lock import is_live
+    from gle_bench.tracking.store import Store
+
+    found, skipped = Store(runs).records()
+    listed = []
+    for folder, record in found:
+        killed = record.status == "running" and not is_live(folder.path)
+        results = {
+            split: {k: m.value for k, m in values.items()} for split, values in record.metrics.get("last", {}).items()
+        }
+        listed.append(
+            {
+                "run": record.run_id,
+                "status": "killed" if killed else record.status,
+                "protocol": record.protocol,
+                "budget": record.budget,
+                "last": results,
+                "wall_s": round(record.cost.wall_s, 1),
+            }
+        )
+    return listed, [f"Passed over {passed.path}: {passed.reason}." for passed in skipped]
+
+
+def as_text(listed: Rows) -> str:
+    """Columns as wide as they need to be; a sentence where there is nothing."""
+    if not listed:
+        return "Nothing to list yet."
+    cells = [[_cell(value) for value in row.values()] for row in listed]
+    header = [name.upper() for name in listed[0]]
+    widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [header, *cells]
+    )
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{split} {name} {number:.4g}" for split, named in value.items() for name, number in named.items())

@@ -1,0 +1,138 @@
+"""A table of the paper as Markdown that also reads well in a terminal."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from gle_bench.report.rows import SECTIONS, Row, Section
+from gle_bench.report.verdicts import MOST_SEEDS, Interval
+
+if TYPE_CHECKING:
+    from gle_bench.report.tables import Table
+
+MOST_DECIMALS: Final = 8
+SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+LEFT: Final = ("model", "verdict")  # columns of words
+
+
+def markdown(built: "Table") -> str:
+    """Title, caption, one table a section, footnotes, and the commands for what was not run."""
+    parts = [f"## {built.title}", built.caption]
+    decimals = _decimals(built)
+    for section in SECTIONS:
+        mine = [row for row in built.rows if row.section == section]
+        if mine:
+            parts += [f"### {_heading(section, mine)}", _table(_cells(built, mine, decimals))]
+    if not built.rows:
+        parts.append("Nothing was published, and nothing has been run.")
+    commands = dict.fromkeys(row.command for row in built.rows if row.command)
+    parts += ["\n".join(f"{_superscript(number)} {note}  " for number, note in enumerate(built.footnotes, 1))]
+    parts += ["\n".join(["Not run:", "", *(f"    {command}" for command in commands)])] if commands else []
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(section: Section, mine: Sequence[Row]) -> str:
+    splits = " or ".join(dict.fromkeys(row.split for row in mine))
+    return f"Protocol {section.protocol}, {section.selection} evaluation, {splits} split"
+
+
+def _cells(built: "Table", mine: Sequence[Row], decimals: int) -> list[dict[str, str]]:
+    """One dictionary a row; without the columns of a comparison where the section has none."""
+    compared = any(row.published for row in mine)
+    twice = {label for label, count in Counter(row.label for row in mine).items() if count > 1}
+    found = []
+    for row in mine:
+        cells = {
+            "model": _label(built, row, row.label in twice and row.config_hash is not None),
+            "params": "" if row.parameters is None else f"{row.parameters:,}",
+            "online": _yes(row.online),
+            "streamed": _yes(row.streamed),
+        }
+        if compared:
+            cells["published"] = _published(row)
+        cells |= {"ours": _ours(row, decimals), "95 % CI": _interval(row.interval, decimals)}
+        if compared:
+            cells |= {"difference": _difference(row, decimals), "verdict": _verdict(row)}
+        found.append(cells)
+    return found
+
+
+def _table(lines: Sequence[Mapping[str, str]]) -> str:
+    """A table of Markdown, its columns padded to equal widths; numbers to the right."""
+    widths = {name: max(len(name), *(len(line[name]) for line in lines)) for name in lines[0]}
+
+    def line(cells: Mapping[str, str]) -> str:
+        padded = (cells[n].ljust(w) if n in LEFT else cells[n].rjust(w) for n, w in widths.items())
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|".join(f":{'-' * (w + 1)}" if n in LEFT else f"{'-' * (w + 1)}:" for n, w in widths.items())
+    return "\n".join([line({name: name for name in widths}), f"|{rule}|", *map(line, lines)])
+
+
+def _label(built: "Table", row: Row, ambiguous: bool) -> str:
+    numbers = " ".join(_superscript(built.footnotes.index(note) + 1) for note in row.notes)
+    return f"{row.label}{f' {row.config_hash}' if ambiguous else ''}{f' {numbers}' if numbers else ''}"
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(SUPERSCRIPTS)
+
+
+def _yes(granted: bool | None) -> str:
+    return "" if granted is None else "yes" if granted else "no"
+
+
+def _published(row: Row) -> str:
+    cell = row.published
+    if cell is None:
+        return ""
+    places = max(_places(value) for value in (cell.value, cell.spread or 0.0))
+    spread = "" if cell.spread is None else f"±{cell.spread:.{places}f}"
+    return f"{cell.value:.{places}f}{spread}{'' if cell.n is None else f' ({cell.n})'}"
+
+
+def _ours(row: Row, decimals: int) -> str:
+    total = sum(count for _, count in row.seeds)
+    if row.ours is None:
+        return f"(0 of {total})" if total else ""
+    spread = "" if row.ours.sd is None else f"±{row.ours.sd:.{decimals}f}"
+    seeds = f"{row.ours.n}" if row.ours.n == total else f"{row.ours.n} of {total}"
+    return f"{row.ours.mean:.{decimals}f}{spread} ({seeds})"
+
+
+def _interval(interval: Interval | None, decimals: int, sign: str = "") -> str:
+    return "" if interval is None else "[" + ", ".join(f"{end:{sign}.{decimals}f}" for end in interval) + "]"
+
+
+def _difference(row: Row, decimals: int) -> str:
+    if row.comparison is None:
+        return ""
+    return f"{row.comparison.difference:+.{decimals}f} {_interval(row.comparison.interval, decimals, '+')}".rstrip()
+
+
+def _verdict(row: Row) -> str:
+    if row.comparison is not None and row.comparison.without:
+        return f"none: {row.comparison.without}"
+    if row.verdict != "inconclusive":
+        return row.verdict
+    assert row.comparison is not None
+    enough = row.comparison.decisive_n
+    return f"inconclusive, {f'{enough} seeds' if enough else f'> {MOST_SEEDS} seeds'}"
+
+
+def _places(value: float) -> int:
+    """Digits after the point of the shortest decimal that is this number; 1 for 94.0, as the paper prints it."""
+    _, _, fraction = f"{value:.{MOST_DECIMALS}f}".rstrip("0").partition(".")
+    return max(1, len(fraction))
+
+
+def _decimals(built: "Table") -> int:
+    """Digits after the point of our numbers: what was published has, but at least two, or those of our spreads."""
+    cells = [row.published for row in built.rows if row.published]
+    if cells:
+        return max(2, *(_places(number) for cell in cells for number in (cell.value, cell.spread or 0.0)))
+    spreads = sorted(row.ours.sd for row in built.rows if row.ours and row.ours.sd)
+    if not spreads:
+        return 4
+    return min(MOST_DECIMALS, max(2, 1 - math.floor(math.log10(spreads[len(spreads) // 2]))))

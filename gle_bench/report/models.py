@@ -1,0 +1,34 @@
+"""What can be said of a model before it has run."""
+
+from gle_bench import registry
+from gle_bench.config import RunConfig, config_hash
+from gle_bench.dynamics.packing import pack
+from gle_bench.names import GleBenchError
+from gle_bench.protocols import Footing, OfflineModel, OnlineModel, Task
+
+
+def parameter_count(task: Task, config: RunConfig) -> int:
+    """How many parameters the configuration's network learns.
+
+    Raises:
+        GleBenchError: if the model is neither online nor offline.
+    """
+    shape = task.shape(config.options)
+    if isinstance(config.network, OnlineModel):
+        network = config.network.network(shape, task.loss)
+        return pack(network, config.network.initialise(network, 0)).numel()
+    if isinstance(config.network, OfflineModel):
+        module = config.network.build(shape, 0)
+        return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    raise GleBenchError(f"Model '{config.model}' is neither an OnlineModel nor an OfflineModel.")
+
+
+def footing(rule: str) -> Footing | None:
+    """What a rule is granted; None for one that is not installed."""
+    return registry.rule(rule).footing if rule in registry.places("rules") else None
+
+
+def present_hash(task: Task, config: RunConfig, fingerprint: str) -> str:
+    """The hash that a run of the configuration on these data has today, with the present versions."""
+    versions = {"task": task.version, "model": config.network.version, "rule": registry.rule(config.rule).version}
+    return config_hash(config, versions, fingerprint)

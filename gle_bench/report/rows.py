@@ -1,0 +1,227 @@
+"""The rows of a table: what was published beside what was measured, nothing mixed.
+
+Records go into one row only if they have the same model, rule, protocol and configuration hash, hence the same meaning.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from gle_bench.config import ProtocolName
+from gle_bench.protocols import Pair, Published, Task
+from gle_bench.report.models import footing, parameter_count, present_hash
+from gle_bench.report.verdicts import Comparison, Interval, Sample, compare, mean_interval, sample
+from gle_bench.tracking.record import Record, Selection
+
+OTHER_VERSION: Final = "other version"
+UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")
+
+
+class Section(NamedTuple):
+    """What must never be mixed in one column."""
+
+    protocol: ProtocolName
+    selection: Selection
+
+
+SECTIONS = (
+    Section("paper", "last"),
+    Section("paper", "best"),
+    Section("clean", "last"),
+    Section("clean", "best"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table.
+
+    Attributes:
+        split: the split that the values are from.
+        marks: why it cannot be compared with what was published: reduced budget, other data, changed settings.
+        config_hash: None where nothing was run.
+        online, streamed: what the method is granted; None: not known.
+        ours: over the seeds that are done; None if none is.
+        interval: 95 %, of our mean.
+        seeds: how many runs have each status.
+        command: what would run it, where nothing was.
+        notes: footnotes.
+    """
+
+    section: Section
+    split: str
+    model: str
+    rule: str | None
+    marks: tuple[str, ...] = ()
+    config_hash: str | None = None
+    parameters: int | None = None
+    online: bool | None = None
+    streamed: bool | None = None
+    published: Published | None = None
+    ours: Sample | None = None
+    interval: Interval | None = None
+    comparison: Comparison | None = None
+    seeds: tuple[tuple[str, int], ...] = ()
+    command: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The model, its rule where that is not its own, and its marks, changed settings as one word."""
+        named = any(mark.startswith("rule=") for mark in self.marks)
+        short = ["changed" if "=" in mark else mark.removesuffix(" than the official") for mark in self.marks]
+        shown = ", ".join(dict.fromkeys(short))
+        return f"{self.model}{f'+{self.rule}' if named else ''}{f' [{shown}]' if shown else ''}"
+
+    @property
+    def verdict(self) -> str:
+        """In words; empty where there is none."""
+        if self.published is not None and not self.seeds:
+            return "not run"
+        return self.comparison.verdict or "" if self.comparison else ""
+
+
+class _Group(NamedTuple):
+    """Records of one meaning."""
+
+    records: tuple[Record, ...]
+    marks: tuple[str, ...]
+
+    @property
+    def first(self) -> Record:
+        return self.records[0]
+
+    def values(self, section: Section, split: str, metric: str) -> list[float]:
+        """One finite value a seed that is done."""
+        splits = [r.metrics.get(section.selection, {}).get(split, {}) for r in self.records if r.status == "done"]
+        return [m[metric].value for m in splits if metric in m and math.isfinite(m[metric].value)]
+
+
+def rows(task: Task, records: Iterable[Record], pairs: Iterable[Pair]) -> list[Row]:
+    """All rows of a task's table, section by section: what was published first, then what else was run."""
+    known = {pair.model: pair for pair in pairs if pair.task == task.name}
+    groups = _groups(task, [record for record in records if record.task == task.name], known)
+    ran = sorted({group.first.model for group in groups} - set(known))
+    models = dict.fromkeys([*(cell.model for cell in task.published), *known, *ran])
+    builder = _Builder(task, known)
+    return [row for section in SECTIONS for model in models for row in builder.rows(section, model, groups)]
+
+
+def _groups(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> list[_Group]:
+    together: dict[tuple[str, str, str, str], list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r.config_hash, r.seed)):
+        together.setdefault((record.model, record.rule, record.protocol, record.config_hash), []).append(record)
+    found = []
+    for members in together.values():
+        marks = dict.fromkeys(mark for record in members for mark in record.marks)
+        if not _is_present(task, members, known):
+            marks[OTHER_VERSION] = None
+        found.append(_Group(tuple(members), tuple(marks)))
+    return sorted(found, key=lambda group: len(group.marks))
+
+
+def _is_present(task: Task, members: Sequence[Record], known: dict[str, Pair]) -> bool:
+    """Whether today's configuration and versions have this hash; taken for granted where settings were changed.
+
+    Older records must not be taken for what this glebench computes.
+    """
+    first = members[0]
+    if first.model not in known:
+        return False
+    if any("=" in mark for record in members for mark in record.marks):
+        return True
+    config = known[first.model].configure(first.budget).model_copy(update={"protocol": first.protocol})
+    if config.rule != first.rule:
+        return False
+    # Any of them: where each seed has data of its own, the hash covers one seed's.
+    return any(present_hash(task, config, r.data.fingerprint) == first.config_hash for r in members)
+
+
+class _Builder:
+    """Makes the rows of one task."""
+
+    def __init__(self, task: Task, known: dict[str, Pair]) -> None:
+        self._task, self._known = task, known
+        self._sizes: dict[str, int] = {}
+
+    def rows(self, section: Section, model: str, groups: Sequence[_Group]) -> Iterator[Row]:
+        """A model's rows in one section: each published cell with each full run, then what bears marks."""
+        mine = [group for group in groups if (group.first.model, group.first.protocol) == (model, section.protocol)]
+        full = [group for group in mine if not group.marks and group.first.budget == "paper"]
+        cells = [c for c in self._task.published if section == ("paper", c.selection) and c.model == model]
+        for cell in cells:
+            yield from (self._measured(section, group, cell) for group in full)
+            if not full:
+                yield self._not_run(section, cell)
+        for group in mine:
+            if group not in full or not cells:
+                row = self._measured(section, group, None)
+                if row.ours is not None or section.selection == "last":
+                    yield row
+
+    def _not_run(self, section: Section, cell: Published) -> Row:
+        pair = self._known.get(cell.model)
+        notes = tuple(filter(None, [cell.caveat]))
+        if pair is None:
+            return Row(section, cell.split, cell.model, None, published=cell, notes=notes)
+        config = pair.configure("paper")
+        granted = footing(config.rule)
+        if cell.model not in self._sizes:
+            self._sizes[cell.model] = parameter_count(self._task, config)
+        return Row(
+            section,
+            cell.split,
+            cell.model,
+            config.rule,
+            parameters=self._sizes[cell.model],
+            online=granted and granted.online,
+            streamed=granted and granted.streamed,
+            published=cell,
+            command=f"glebench run {self._task.name} --model {cell.model} --seeds paper --budget paper",
+            notes=notes,
+        )
+
+    def _measured(self, section: Section, group: _Group, cell: Published | None) -> Row:
+        first, metric = group.first, self._task.metric.name
+        split = cell.split if cell else self._split(section, group)
+        values = group.values(section, split, metric)
+        ours = sample(values) if values else None
+        return Row(
+            section,
+            split,
+            first.model,
+            first.rule,
+            group.marks,
+            first.config_hash,
+            first.parameters,
+            first.footing.get("online"),
+            first.footing.get("streamed"),
+            cell,
+            ours,
+            mean_interval(ours) if ours else None,
+            compare(cell, values) if cell and values else None,
+            tuple(sorted(Counter(record.status for record in group.records).items())),
+            notes=(*([cell.caveat] if cell and cell.caveat else []), *_notes(group, len(values))),
+        )
+
+    def _split(self, section: Section, group: _Group) -> str:
+        """Without a published cell: the test split where it was looked at, else the one evaluated while training."""
+        evaluated = self._task.evaluation_split(section.protocol)
+        return "test" if group.values(section, "test", self._task.metric.name) else evaluated
+
+
+def _notes(group: _Group, used: int) -> Iterator[str]:
+    total, counts = len(group.records), Counter(record.status for record in group.records)
+    changed = [mark for mark in group.marks if "=" in mark]
+    if changed:
+        yield f"Changed settings: {', '.join(changed)}."
+    if OTHER_VERSION in group.marks:
+        yield "Run with another version or configuration of the model or the task than this glebench has."
+    without = [f"{counts[status]} {status}" for status in UNFINISHED if counts[status]]
+    if counts["done"] > used:
+        without.append(f"{counts['done'] - used} without a value")
+    if without:
+        rest = f"the values are over the other {used}" if used else "there is no value"
+        yield f"Of {total} seed{'' if total == 1 else 's'}, {' and '.join(without)}: {rest}."

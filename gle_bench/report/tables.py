@@ -1,0 +1,153 @@
+"""Tables of the paper: published, ours, difference and verdict side by side."""
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from gle_bench import registry
+from gle_bench.names import look_up
+from gle_bench.protocols import Metric, Pair, Task
+from gle_bench.report.markdown import markdown
+from gle_bench.report.rows import SECTIONS, Row, rows
+from gle_bench.report.sources import gather
+from gle_bench.report.verdicts import ALPHA
+from gle_bench.tracking.record import Record
+from gle_bench.tracking.store import Skipped
+
+TABLES: Final = {"2": "mnist1d"}  # the paper's tables -> tasks
+Format = Literal["md", "csv"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is printed: rows in the order of `SECTIONS`; footnotes, numbered from 1, are the rows' notes."""
+
+    title: str
+    caption: str
+    task: str
+    metric: Metric
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...]
+
+
+def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
+    """The table of that number or task, from the user's runs and the published records; and what was passed over.
+
+    Raises:
+        UnknownName: no such table or task.
+    """
+    tasks = {known: known for known in registry.places("tasks")}
+    task = registry.task(look_up("table", name, tasks | TABLES))
+    records, skipped = gather(runs)
+    return build(task, records, registry.pairs()), skipped
+
+
+def build(task: Task, records: Sequence[Record], pairs: Sequence[Pair]) -> Table:
+    """The table of a task."""
+    found = rows(task, records, pairs)
+    notes = dict.fromkeys(note for row in found for note in row.notes)
+    return Table(_title(task), _caption(task), task.name, task.metric, tuple(found), tuple(notes))
+
+
+def render(built: Table, format: Format = "md") -> str:
+    """The table as Markdown, aligned for a terminal, or as CSV, one row a line with numbers in full precision."""
+    return _csv(built) if format == "csv" else markdown(built)
+
+
+def as_json(built: Table) -> dict[str, Any]:
+    """Plain data; None for what is not there."""
+    return {
+        "title": built.title,
+        "caption": built.caption,
+        "task": built.task,
+        "metric": vars(built.metric),
+        "rows": [_flat(built, row) for row in built.rows],
+        "footnotes": list(built.footnotes),
+    }
+
+
+def _title(task: Task) -> str:
+    head, colon, _ = (sys.modules[type(task).__module__].__doc__ or "").partition(":")  # 'MNIST-1D: ten classes of ...'
+    name = head if colon and "\n" not in head else task.name
+    numbers = [f"Table {number} - " for number, known in TABLES.items() if known == task.name]
+    return f"{''.join(numbers)}{name}: {task.metric.name}{f' ({task.metric.unit})' if task.metric.unit else ''}"
+
+
+def _caption(task: Task) -> str:
+    kinds = {cell.spread_kind: None for cell in task.published if cell.spread is not None}
+    said = {
+        "population sd": "population standard deviation (ddof 0)",
+        "sample sd": "sample standard deviation (ddof 1)",
+        "sem": "standard error of the mean",
+        "none": "none",
+    }
+    printed = f"± {' or '.join(said[kind] for kind in kinds)} " if kinds else ""
+    margins: dict[float, dict[str, None]] = {}
+    for cell in task.published:
+        if cell.margin is not None:
+            margins.setdefault(cell.margin, {})[cell.model] = None
+    texts = [f"±{margin:g} for {', '.join(models)}" for margin, models in sorted(margins.items())]
+    return "\n".join(
+        [
+            f"Published: value {printed}(seeds), as printed; converted to ddof 1 before any test.",
+            "Ours: mean ± sample standard deviation (ddof 1) (seeds); 95 % CI of our mean. Difference: ours - published, "
+            "95 % CI by Welch.",
+            f"Verdict: two one-sided Welch tests at {ALPHA:.0%} within the margin, which was set before the runs"
+            f"{': ' + '; '.join(texts) if texts else ''}.",
+            "Only full runs under protocol paper can be called reproduced: what bears [marks] has no verdict.",
+        ]
+    )
+
+
+def _flat(built: Table, row: Row) -> dict[str, Any]:
+    cell, ours, compared = row.published, row.ours, row.comparison
+    between = compared.interval if compared else None
+    return {
+        "protocol": row.section.protocol,
+        "selection": row.section.selection,
+        "split": row.split,
+        "model": row.model,
+        "rule": row.rule,
+        "marks": list(row.marks),
+        "config_hash": row.config_hash,
+        "parameters": row.parameters,
+        "online": row.online,
+        "streamed": row.streamed,
+        "published": cell and cell.value,
+        "published_spread": cell and cell.spread,
+        "published_spread_kind": cell and cell.spread_kind,
+        "published_n": cell and cell.n,
+        "source": cell and cell.source,
+        "ours": ours and ours.mean,
+        "ours_sd": ours and ours.sd,
+        "ours_n": ours and ours.n,
+        "ours_low": row.interval and row.interval[0],
+        "ours_high": row.interval and row.interval[1],
+        "seeds": dict(row.seeds),
+        "difference": compared and compared.difference,
+        "difference_low": between and between[0],
+        "difference_high": between and between[1],
+        "margin": cell and cell.margin,
+        "verdict": row.verdict or None,
+        "without_verdict": (compared and compared.without) or None,
+        "decisive_n": compared and compared.decisive_n,
+        "command": row.command or None,
+        "footnotes": [built.footnotes.index(note) + 1 for note in row.notes],
+    }
+
+
+def _csv(built: Table) -> str:
+    file = io.StringIO(newline="")
+    lines = [_flat(built, row) for row in built.rows]
+    columns = list(_flat(built, Row(SECTIONS[0], "", "", None)))  # also of a table without rows
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        seeds = "; ".join(f"{count} {status}" for status, count in line["seeds"].items())
+        marks, numbers = "; ".join(line["marks"]), "; ".join(map(str, line["footnotes"]))
+        writer.writerow(line | {"seeds": seeds, "marks": marks, "footnotes": numbers})
+    return file.getvalue()

@@ -1,0 +1,202 @@
+"""W&B mirrors what it can reach, and is never in the way. Each test in its own process: W&B leaves much behind."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from record_examples import example
+
+from gle_bench.tracking.record import Part
+from gle_bench.tracking.wandb_mirror import summary, wandb_id
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from record_examples import example
+from gle_bench.tracking.wandb_mirror import Mirror
+def start(seed, mode, folder="runs"):
+    record = example(seed, run_id=f"run-s{{seed}}")
+    return record, Mirror.open(record, mode, Path(folder), print)
+"""
+TWO = """
+pairs = [start(seed, MODE) for seed in range(2)]
+for update in range(3):
+    for record, mirror in pairs:
+        row = {"update": update, "epoch": 1, "split": "test", "accuracy": 90.0 + record.seed, "note": None}
+        mirror.log(row, update)
+for record, mirror in pairs:
+    mirror.finish(record)
+"""
+KEY = "a" * 40
+
+
+def run(folder: Path, script: str, silent: bool = True, **variables: str) -> list[str]:
+    """The lines that the script reports. It must succeed, raise no warning, and if `silent` print nothing else."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "NETRC"))}
+    environment = {**clean, "HOME": os.fspath(folder), "WANDB_ERROR_REPORTING": "false", **variables}
+    source = SCRIPT.format(tests=os.fspath(Path(__file__).parent)) + script
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (silent and done.stderr), done.stderr
+    return done.stdout.splitlines()
+
+
+def offline_runs(folder: Path) -> list[str]:
+    """The ids of the runs that wait for `wandb sync`."""
+    return sorted(path.name.split("-", 3)[3] for path in (folder / "runs/wandb").glob("offline-run-*"))
+
+
+class Server(BaseHTTPRequestHandler):
+    """As much of W&B's server as a run needs."""
+
+    streams: dict[str, str]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode(errors="replace")
+        if "file_stream" in self.path:
+            run = self.path.split("/")[-2]
+            self.streams[run] = self.streams.get(run, "") + body
+        reply = {"data": {"createRunFiles": {"runID": "x", "uploadHeaders": [], "files": []}}}
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(reply if "createRunFiles" in body else {"data": {}}).encode())
+
+    do_GET = do_POST
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    handler = type("Handler", (Server,), {"streams": {}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield serving
+        serving.shutdown()
+        thread.join()
+
+
+def address(server: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+@pytest.mark.parametrize(("mode", "variables"), [("off", {}), ("auto", {"WANDB_MODE": "disabled"})])
+def test_off_touches_nothing(tmp_path: Path, mode: str, variables: dict[str, str]) -> None:
+    script = TWO.replace("MODE", repr(mode)) + "assert 'wandb' not in sys.modules\n"
+    assert run(tmp_path, script, **variables) == []
+    assert not (tmp_path / "runs").exists()
+
+
+def test_two_seeds_are_two_runs_offline(tmp_path: Path) -> None:
+    assert run(tmp_path, TWO.replace("MODE", "'auto'")) == []
+    assert offline_runs(tmp_path) == sorted(wandb_id(example(run_id=f"run-s{seed}")) for seed in range(2))
+
+
+def test_online_without_credentials_asks_nobody(tmp_path: Path) -> None:
+    reports = run(tmp_path, TWO.replace("MODE", "'online'"))
+    assert reports == [f"W&B is offline for run-s{seed}: not logged in (`wandb login` does)" for seed in range(2)]
+    assert len(offline_runs(tmp_path)) == 2
+
+
+def test_an_unreachable_server_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1:9 login user password {KEY}\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    start = time.monotonic()
+    reports = run(tmp_path, TWO.replace("MODE", "'auto'"), WANDB_BASE_URL="http://127.0.0.1:9")
+    assert time.monotonic() - start < 20
+    assert len(reports) == 2
+    assert all(
+        line.startswith("W&B is offline for run-s") and "127.0.0.1:9 does not answer" in line for line in reports
+    )
+    assert len(offline_runs(tmp_path)) == 2
+
+
+def test_online_every_seed_is_a_run_of_its_own(tmp_path: Path, server: ThreadingHTTPServer) -> None:
+    variables = {"WANDB_BASE_URL": address(server), "WANDB_API_KEY": KEY}
+    assert run(tmp_path, TWO.replace("MODE", "'auto'"), **variables) == []
+    streams = server.RequestHandlerClass.streams  # type: ignore[attr-defined]
+    for seed in range(2):
+        stream = streams[wandb_id(example(run_id=f"run-s{seed}"))].replace("\\", "")
+        assert stream.count(f'"test/accuracy":{90 + seed}') >= 3
+        assert '"last/test/accuracy":93.5' in stream
+        assert '"status":"done"' in stream
+        assert "test/note" not in stream
+
+
+REFUSED = """
+from gle_bench.tracking import wandb_mirror
+wandb_mirror.INIT_S = 1.0
+import urllib.request
+urllib.request.urlopen = lambda *_, **__: open("/dev/null")  # the server answered once, and then no more
+"""
+
+
+def test_a_start_that_fails_goes_offline_under_another_id(tmp_path: Path) -> None:
+    variables = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": KEY}
+    reports = run(tmp_path, REFUSED + TWO.replace("MODE", "'online'"), **variables)
+    assert len(reports) == 2
+    assert all(line.startswith("W&B is offline for run-s") for line in reports)
+    first, second = (wandb_id(example(run_id=f"run-s{seed}")) for seed in range(2))
+    assert offline_runs(tmp_path) == sorted([f"{first}-offline", second])
+
+
+DYING = """
+import os, signal
+record, mirror = start(0, "offline")
+for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+    os.kill(int(child), signal.SIGKILL)
+for update in range(3):
+    mirror.log({"update": update, "split": "test", "accuracy": 1.0}, update)
+mirror.finish(record)
+"""
+
+
+def test_when_wandb_dies_the_run_goes_on(tmp_path: Path) -> None:
+    reports = run(tmp_path, DYING, silent=False)  # W&B itself complains at the end
+    assert len(reports) == 1
+    assert "W&B" in reports[0]
+
+
+def test_where_nothing_can_be_written_it_is_silent_after_a_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    reports = run(tmp_path, TWO.replace("MODE", "'offline'"))
+    assert [line.split(":")[0] for line in reports] == [f"W&B is off for run-s{seed}" for seed in range(2)]
+
+
+def test_ids_last_through_a_resumption_and_no_longer() -> None:
+    def part(day: int) -> Part:
+        return Part(started=datetime(2026, 1, day, tzinfo=UTC), host="here", pid=day)
+
+    begun = example(lineage=(part(1),), status="running")
+    assert wandb_id(begun) == wandb_id(example(lineage=(part(1), part(2))))
+    assert wandb_id(begun) != wandb_id(example(lineage=(part(2),)))
+    assert wandb_id(begun) != wandb_id(example(1))
+    assert wandb_id(example(lineage=()))
+
+
+def test_the_summary_names_selection_and_split() -> None:
+    values = summary(example())
+    assert values["last/test/accuracy"] == 93.5
+    assert values["status"] == "done"
+    assert values["cost/steps"] == 100
+    assert None not in values.values()
