@@ -67,7 +67,9 @@ def run(
     model: Annotated[str, typer.Option(help="The model.")] = "gle",
     rule: Annotated[str | None, typer.Option(help="The learning rule, if not the model's own.")] = None,
     seeds: Annotated[str | None, typer.Option(help="0-9, or 3,5, or paper; the paper's first by default.")] = None,
-    budget: Annotated[Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="How long: paper is the full run.")] = Budget.short,
+    budget: Annotated[
+        Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="How long: paper is the full run.")
+    ] = Budget.short,
     protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = Protocol.paper,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: key=value.")] = None,
     engine: Annotated[str, typer.Option(help="auto or torch.")] = "auto",
@@ -117,7 +119,9 @@ def run(
 
 
 @app.command("list")
-def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")], runs: Runs = RUNS, as_json: Json = False) -> None:
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")], runs: Runs = RUNS, as_json: Json = False
+) -> None:
     """List tasks, models, rules or runs."""
     from gle_bench.report import listing
 

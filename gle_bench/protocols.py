@@ -205,7 +205,7 @@ class Footing:
 
 
 class LearningRule:
-    """How parameters are updated. An online rule implements `learn`; `backprop` and its like leave gradients to autograd.
+    """How parameters are updated. An online rule implements `learn`; `backprop` leaves gradients to autograd.
 
     Attributes:
         name: as on the command line.

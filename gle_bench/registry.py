@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gle_bench.names import GleBenchError, UnknownName, UsageError, did_you_mean, look_up
@@ -70,8 +71,7 @@ def summary(place: str) -> str:
     spec = find_spec(place.partition(":")[0])
     if spec is None or spec.origin is None:
         return "(missing)"
-    with open(spec.origin, encoding="utf-8") as file:
-        text = ast.get_docstring(ast.parse(file.read())) or ""
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
     return text.partition("\n")[0]
 
 
@@ -99,7 +99,7 @@ def pairs() -> list[Pair]:
     """All pairs of task and model, in the order of the registry."""
     modules = [*places("models").values(), *(place.partition(":")[0] for place in places("tasks").values())]
     found: list[Pair] = []
-    for module in modules:
+    for module in dict.fromkeys(modules):  # one module may hold several tasks, or a task and its models
         found += getattr(load(module), "PAIRS", ())
     return found
 
@@ -126,7 +126,12 @@ def pair(task_name: str, model: str) -> Pair:
 
 
 def configure(
-    task_name: str, model: str, rule_name: str | None, protocol: ProtocolName, budget: Budget, assignments: Iterable[str]
+    task_name: str,
+    model: str,
+    rule_name: str | None,
+    protocol: ProtocolName,
+    budget: Budget,
+    assignments: Iterable[str],
 ) -> tuple[Pair, RunConfig]:
     """The pair, and its configuration with all that the caller chose.
 
@@ -139,10 +144,22 @@ def configure(
     return found, override(config.model_copy(update=chosen), assignments)
 
 
+def run_hash(config: RunConfig, fingerprint: str) -> str:
+    """The hash that a run of the configuration on these data has, with the present versions.
+
+    Where every seed has data of its own it must not depend on whose: each record says which data it had.
+    """
+    from gle_bench.config import config_hash
+
+    its_task, its_rule = task(config.task), rule(config.rule)
+    versions = {"task": its_task.version, "model": config.network.version, "rule": its_rule.version}
+    return config_hash(config, versions, "one a seed" if its_task.data_per_seed else fingerprint)
+
+
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
     """The configuration with `key=value` assignments, checked like any other.
 
-    A key is a field's name where that is unique ('epochs'), else its path ('training.epochs'). Values are JSON, or text.
+    A key is a field's name where that is unique ('epochs'), else its path ('training.epochs'); values are JSON or text.
 
     Raises:
         UsageError: no '=', an unknown or ambiguous key, a refused value.

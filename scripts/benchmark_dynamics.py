@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout
@@ -30,7 +31,7 @@ Run = Callable[[int], object]  # runs that many steps
 
 def batched(sizes: list[int], members: int) -> Run:
     """The `torch` engine with an ensemble of `members`."""
-    widths = list(zip(sizes, sizes[1:], strict=False))
+    widths = list(pairwise(sizes))
     phis = ["identity", *["tanh"] * (len(widths) - 2), "identity"]
     tau_r = [(0.2,)] * (len(widths) - 1) + [(1.2,)]
     layers = [Layer(*width, (1.2,), tau, phi) for width, tau, phi in zip(widths, tau_r, phis, strict=True)]
@@ -46,7 +47,7 @@ def batched(sizes: list[int], members: int) -> Run:
 
 def naive(sizes: list[int]) -> Run:
     """The formulas, one layer after the other."""
-    linears = [torch.nn.Linear(n, m) for n, m in zip(sizes, sizes[1:], strict=False)]
+    linears = [torch.nn.Linear(n, m) for n, m in pairwise(sizes)]
     optimizer = torch.optim.Adam([p for x in linears for p in x.parameters()], lr=1e-3)
     tau_m = [torch.full((n,), 1.2) for n in sizes[1:]]
     tau_r = [torch.full((n,), 0.2) for n in sizes[1:-1]] + [tau_m[-1]]
@@ -91,8 +92,8 @@ def measure(sizes: list[int], steps: int, repeats: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60, help="time steps a repeat (default: 60)")
-    parser.add_argument("--repeats", type=int, default=9, help="repeats of each variant (default: 9)")
+    parser.add_argument("--steps", type=int, default=30, help="time steps a repeat (default: 30)")
+    parser.add_argument("--repeats", type=int, default=7, help="repeats of each variant (default: 7)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     rows = []

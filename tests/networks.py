@@ -156,6 +156,8 @@ def reference_step(
         potential = (old.u + tau_r * du).detach().requires_grad_()
         r = PHIS[layer.phi](potential)
         (slope,) = torch.autograd.grad(r.sum(), potential)
+        if layer.phi == "softplus":
+            slope = potential.detach().sigmoid()  # torch's own jumps to 1 above 20
         new.append(Neurons(old.u + network.dt * du, v, r.detach(), e, slope, weight))
         size = len(e)
         gradients.append(

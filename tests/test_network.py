@@ -64,7 +64,7 @@ def close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(network=networks(), targets=st.booleans(), masked=st.booleans())
 def test_blocks_equal_the_layers_one_by_one(network: Network, targets: bool, masked: bool) -> None:
     """Two members through twelve steps in which the weights move, so that lagged back-weights are seen."""

@@ -30,7 +30,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
-        raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose a folder that can be written to.") from error
+        raise GleBenchError(
+            f"Cannot write {path}: {error.strerror}. Choose a folder that can be written to."
+        ) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
@@ -39,7 +41,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:
-        raise GleBenchError(f"Cannot write {path}: {error.strerror}. Free some space, or choose another folder.") from error
+        raise GleBenchError(
+            f"Cannot write {path}: {error.strerror}. Free some space, or choose another folder."
+        ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
 

@@ -1,14 +1,24 @@
 """The `torch` engine: a whole batch with all its time steps, in pure PyTorch, on any device and in any precision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from gle_bench.dynamics.network import Network, Parameters, State, Step, constrain, step, zero_state
-from gle_bench.dynamics.optimizers import Optimizer, OptimizerState, clone
-from gle_bench.dynamics.packing import Carry, ensemble_size, fit_batch, learned, pack, pack_gradients, per_parameter, unpack
+from gle_bench.dynamics.optimizers import Optimizer, clone
+from gle_bench.dynamics.packing import (
+    Carry,
+    ensemble_size,
+    fit_batch,
+    learned,
+    pack,
+    pack_gradients,
+    per_parameter,
+    unpack,
+)
 
 # Input of step t in closed loop, (S, B, N_in), from t, the true inputs (S|1, B, T|1, N_in) and the outputs of the steps
 # before t, (S, B, t, C).
@@ -25,15 +35,20 @@ class Window(NamedTuple):
 
     def part(self, start: int, stop: int) -> "Window":
         """Steps start to stop (exclusive): views."""
-        part = [None if x is None or x.shape[2] == 1 else x[:, :, start:stop] for x in self[1:]]
-        kept = [old if new is None else new for old, new in zip(self[1:], part, strict=True)]
-        return Window(stop - start, *kept)
+        target = None if self.target is None else _cut(self.target, start, stop)
+        mask = None if self.mask is None else _cut(self.mask, start, stop)
+        return Window(stop - start, _cut(self.inputs, start, stop), target, mask)
 
     def at(self, t: int, ensemble: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Input (S, B, N_in), target (S|1, B, C) and mask (S|1, B, 1) of step t."""
-        inputs, target, mask = (None if x is None else x[:, :, t if x.shape[2] > 1 else 0] for x in self[1:])
-        assert inputs is not None
-        return inputs.expand(ensemble, -1, -1), target, None if mask is None else mask[..., None]
+        now = self.part(t, t + 1)
+        target = None if now.target is None else now.target[:, :, 0]
+        mask = None if now.mask is None else now.mask[:, :, 0, None]
+        return now.inputs[:, :, 0].expand(ensemble, -1, -1), target, mask
+
+
+def _cut(tensor: Tensor, start: int, stop: int) -> Tensor:
+    return tensor if tensor.shape[2] == 1 else tensor[:, :, start:stop]
 
 
 class Learned(NamedTuple):
@@ -64,9 +79,7 @@ class Learner(Protocol):
 
 def start(network: Network, parameters: Parameters, optimizer: Optimizer, batch: int) -> Carry:
     """What an ensemble carries before its first batch."""
-    return Carry(
-        parameters, optimizer.start(pack(network, parameters)), zero_state(network, parameters, batch)
-    )
+    return Carry(parameters, optimizer.start(pack(network, parameters)), zero_state(network, parameters, batch))
 
 
 def learn(
@@ -90,7 +103,7 @@ def learn(
     size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
     state = prepare_state(network, carry.state, size)
     memory = carry.memory if carry.state[0].u.shape[2] == size else ()
-    with torch.no_grad():
+    with torch.no_grad(), denormals_flushed():
         names = learned(network, carry.parameters)
         flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
         parameters = unpack(network, flat, carry.parameters)
@@ -127,7 +140,7 @@ def infer(
     size, count = batch.inputs.shape[1], ensemble_size(parameters)
     state = prepare_state(network, state, size)
     errors = errors or any(layer.gamma for layer in network.layers)
-    with torch.no_grad():
+    with torch.no_grad(), denormals_flushed():
         outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
         for t in range(batch.steps):
             inputs, _, _ = batch.at(t, count)
@@ -138,6 +151,19 @@ def infer(
     return state, outputs.permute(1, 2, 0, 3)
 
 
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Numbers too small to be normal count as zero inside: moments and fading errors reach them, and they are slow.
+
+    PyTorch does not say what was set before, so its default is what is restored.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def prepare_state(network: Network, state: State, batch: int) -> State:
     """The state at the start of a batch: fitted to its size, with the layers that forget at zero."""
     fitted = fit_batch(state, batch)
@@ -145,6 +171,3 @@ def prepare_state(network: Network, state: State, batch: int) -> State:
         type(old)(*(torch.zeros_like(x) for x in old)) if block.like.forgets else old
         for block, old in zip(network.blocks, fitted, strict=True)
     )
-
-
-__all__ = ["Feedback", "Learned", "Learner", "OptimizerState", "Window", "infer", "learn", "prepare_state", "start"]

@@ -24,8 +24,8 @@ from gle_bench.names import UsageError
 
 Loss = Literal["ce", "mse"]
 
-# Called as intervene(signal, layer, tensor) -> tensor, tensor (S, B, N), for each layer (counted from 0) and the signals
-# 'current', 'rate', 'instantaneous' and 'error': return it changed to inject noise or to replace it, or the same to watch.
+# Called as intervene(signal, layer, tensor) -> tensor, each (S, B, N), for each layer (counted from 0) and the signals
+# 'current', 'rate', 'instantaneous' and 'error': returns it changed, to inject noise or to replace it, or the same.
 Intervention = Callable[[str, int, Tensor], Tensor]
 
 
@@ -100,7 +100,8 @@ class Network:
             for name, taus in (("tau_m", layer.tau_m), ("tau_r", layer.tau_r)):
                 if not self.dt <= min(taus):
                     raise UsageError(
-                        f"dt = {self.dt} must not exceed {name} = {min(taus)} of layer {number}; lower dt or raise {name}."
+                        f"dt = {self.dt} must not exceed {name} = {min(taus)} of layer {number}; "
+                        f"lower dt or raise {name}."
                     )
         if self.tau_range[0] > self.tau_range[1]:
             raise UsageError(f"tau_range = {self.tau_range} is empty; give (lowest, highest).")
@@ -198,9 +199,8 @@ def zero_state(network: Network, parameters: Parameters, batch: int) -> State:
     for block, parameter in zip(network.blocks, parameters, strict=True):
         weight = _present(parameter.weight)
         k, s = weight.shape[:2]
-        shape = (k, s, batch, block.like.neurons)
-        zeros = [weight.new_zeros(shape) for _ in range(5)]
-        states.append(BlockState(*zeros, feedback=weight.new_zeros(k, s, batch, block.like.inputs)))
+        u, v, r, e, slope = (weight.new_zeros(k, s, batch, block.like.neurons) for _ in range(5))
+        states.append(BlockState(u, v, r, e, slope, weight.new_zeros(k, s, batch, block.like.inputs)))
     return tuple(states)
 
 
@@ -273,7 +273,9 @@ def _block_step(
 
     instant, v, e, feedback = None, state.v, state.e, state.feedback
     if above is not None and block.has_errors:
-        instant = watch("instantaneous", neurons.instantaneous_error(state.slope, _stacked_above(state.feedback[1:], above)))
+        instant = watch(
+            "instantaneous", neurons.instantaneous_error(state.slope, _stacked_above(state.feedback[1:], above))
+        )
         if like.prospective_errors:
             v, e = neurons.error_step(state.v, instant, tau_m, tau_r, dt)
         else:
@@ -331,7 +333,7 @@ def _stacked_above(upper: Tensor, above: Tensor) -> Tensor:
 
 
 def _unflat(tensor: Tensor, like: Tensor) -> Tensor:
-    return tensor.unflatten(0, like.shape[:2])
+    return tensor.view(*like.shape[:2], *tensor.shape[1:])
 
 
 def _present(tensor: Tensor | None) -> Tensor:

@@ -6,7 +6,6 @@ Both follow torch.optim's formulas and defaults. They update the vector they are
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
 from gle_bench.names import UsageError
@@ -60,4 +59,3 @@ class Optimizer:
 def clone(state: OptimizerState) -> OptimizerState:
     """A copy that may be updated in place."""
     return OptimizerState(state.mean.clone(), state.square.clone(), state.updates)
-

@@ -149,16 +149,18 @@ Blocks = TypeVar("Blocks", Parameters, State)
 
 
 def _take(blocks: Blocks, index: Tensor, dim: int = 1) -> Blocks:
-    return _rebuilt(blocks, lambda tensors: tensors[0].index_select(dim, index), blocks)
+    return _merged([blocks], lambda tensors: tensors[0].index_select(dim, index))
 
 
 def _concatenate(parts: Sequence[Blocks]) -> Blocks:
-    return _rebuilt(parts[0], lambda tensors: torch.cat(tensors, 1), *parts)
+    return _merged(parts, lambda tensors: torch.cat(tensors, 1))
 
 
-def _rebuilt(like: Any, merge: Callable[[list[Tensor]], Tensor], *parts: Any) -> Any:
-    """Blocks of `like`'s types, each tensor merged from the same one of all parts; None stays None."""
-    return tuple(
-        type(block)(*(None if together[0] is None else merge(list(together)) for together in zip(*blocks, strict=True)))
-        for block, *blocks in zip(like, *parts, strict=True)
+def _merged(parts: Sequence[Blocks], merge: Callable[[list[Tensor]], Tensor]) -> Blocks:
+    """Each tensor merged from the same one of all parts; None stays None."""
+    found: Any = tuple(
+        type(same[0])(*(None if x[0] is None else merge(list(x)) for x in zip(*same, strict=True)))
+        for same in zip(*parts, strict=True)
     )
+    merged: Blocks = found
+    return merged

@@ -70,7 +70,8 @@ def linear_defaults(layers: Sequence[Layer], seed: int) -> tuple[list[Tensor], l
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         modules = [nn.Linear(layer.inputs, layer.neurons, bias=layer.bias) for layer in layers]
-    return [m.weight.detach() for m in modules], [m.bias.detach() if m.bias is not None else None for m in modules]
+    biases = [module.bias.detach() if layer.bias else None for module, layer in zip(modules, layers, strict=True)]
+    return [module.weight.detach() for module in modules], biases
 
 
 def _mnist1d(name: str, sizes: tuple[int, int, int], rate: float, budget: Budget) -> RunConfig:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
 from gle_bench.report.rows import SECTIONS, Row, Section
@@ -11,6 +12,7 @@ from gle_bench.report.verdicts import MOST_SEEDS, Interval
 if TYPE_CHECKING:
     from gle_bench.report.tables import Table
 
+WIDTH: Final = 120  # columns of running text
 MOST_DECIMALS: Final = 8
 SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LEFT: Final = ("model", "verdict")  # columns of words
@@ -18,7 +20,7 @@ LEFT: Final = ("model", "verdict")  # columns of words
 
 def markdown(built: "Table") -> str:
     """Title, caption, one table a section, footnotes, and the commands for what was not run."""
-    parts = [f"## {built.title}", built.caption]
+    parts = [f"## {built.title}", _wrapped(built.caption)]
     decimals = _decimals(built)
     for section in SECTIONS:
         mine = [row for row in built.rows if row.section == section]
@@ -27,9 +29,13 @@ def markdown(built: "Table") -> str:
     if not built.rows:
         parts.append("Nothing was published, and nothing has been run.")
     commands = dict.fromkeys(row.command for row in built.rows if row.command)
-    parts += ["\n".join(f"{_superscript(number)} {note}  " for number, note in enumerate(built.footnotes, 1))]
+    parts.append("\n".join(_wrapped(f"{_superscript(n)} {note}") + "  " for n, note in enumerate(built.footnotes, 1)))
     parts += ["\n".join(["Not run:", "", *(f"    {command}" for command in commands)])] if commands else []
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(fill(line, WIDTH) for line in text.splitlines())
 
 
 def _heading(section: Section, mine: Sequence[Row]) -> str:
@@ -47,11 +53,11 @@ def _cells(built: "Table", mine: Sequence[Row], decimals: int) -> list[dict[str,
             "model": _label(built, row, row.label in twice and row.config_hash is not None),
             "params": "" if row.parameters is None else f"{row.parameters:,}",
             "online": _yes(row.online),
-            "streamed": _yes(row.streamed),
+            "stream": _yes(row.streamed),
         }
         if compared:
             cells["published"] = _published(row)
-        cells |= {"ours": _ours(row, decimals), "95 % CI": _interval(row.interval, decimals)}
+        cells |= {"ours": _ours(row, decimals), "CI ±": _half_width(row.interval, decimals)}
         if compared:
             cells |= {"difference": _difference(row, decimals), "verdict": _verdict(row)}
         found.append(cells)
@@ -87,28 +93,31 @@ def _published(row: Row) -> str:
     cell = row.published
     if cell is None:
         return ""
-    places = max(_places(value) for value in (cell.value, cell.spread or 0.0))
-    spread = "" if cell.spread is None else f"±{cell.spread:.{places}f}"
-    return f"{cell.value:.{places}f}{spread}{'' if cell.n is None else f' ({cell.n})'}"
+    digits = max(places(value) for value in (cell.value, cell.spread or 0.0))
+    spread = "" if cell.spread is None else f"±{cell.spread:.{digits}f}"
+    return f"{cell.value:.{digits}f}{spread}{'' if cell.n is None else f' ({cell.n})'}"
 
 
 def _ours(row: Row, decimals: int) -> str:
     total = sum(count for _, count in row.seeds)
     if row.ours is None:
-        return f"(0 of {total})" if total else ""
+        return f"(0/{total})" if total else ""
     spread = "" if row.ours.sd is None else f"±{row.ours.sd:.{decimals}f}"
-    seeds = f"{row.ours.n}" if row.ours.n == total else f"{row.ours.n} of {total}"
+    seeds = f"{row.ours.n}" if row.ours.n == total else f"{row.ours.n}/{total}"
     return f"{row.ours.mean:.{decimals}f}{spread} ({seeds})"
 
 
-def _interval(interval: Interval | None, decimals: int, sign: str = "") -> str:
-    return "" if interval is None else "[" + ", ".join(f"{end:{sign}.{decimals}f}" for end in interval) + "]"
+def _half_width(interval: Interval | None, decimals: int) -> str:
+    """Student's interval is symmetric, and a row has to fit into a terminal."""
+    return "" if interval is None else f"{(interval[1] - interval[0]) / 2:.{decimals}f}"
 
 
 def _difference(row: Row, decimals: int) -> str:
     if row.comparison is None:
         return ""
-    return f"{row.comparison.difference:+.{decimals}f} {_interval(row.comparison.interval, decimals, '+')}".rstrip()
+    interval = row.comparison.interval
+    between = "" if interval is None else f" [{interval[0]:.{decimals}f}, {interval[1]:.{decimals}f}]"
+    return f"{row.comparison.difference:+.{decimals}f}{between}"
 
 
 def _verdict(row: Row) -> str:
@@ -118,10 +127,10 @@ def _verdict(row: Row) -> str:
         return row.verdict
     assert row.comparison is not None
     enough = row.comparison.decisive_n
-    return f"inconclusive, {f'{enough} seeds' if enough else f'> {MOST_SEEDS} seeds'}"
+    return f"inconclusive ({enough or f'> {MOST_SEEDS}'})"
 
 
-def _places(value: float) -> int:
+def places(value: float) -> int:
     """Digits after the point of the shortest decimal that is this number; 1 for 94.0, as the paper prints it."""
     _, _, fraction = f"{value:.{MOST_DECIMALS}f}".rstrip("0").partition(".")
     return max(1, len(fraction))
@@ -131,7 +140,7 @@ def _decimals(built: "Table") -> int:
     """Digits after the point of our numbers: what was published has, but at least two, or those of our spreads."""
     cells = [row.published for row in built.rows if row.published]
     if cells:
-        return max(2, *(_places(number) for cell in cells for number in (cell.value, cell.spread or 0.0)))
+        return max(2, *(places(number) for cell in cells for number in (cell.value, cell.spread or 0.0)))
     spreads = sorted(row.ours.sd for row in built.rows if row.ours and row.ours.sd)
     if not spreads:
         return 4

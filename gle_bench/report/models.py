@@ -1,7 +1,7 @@
 """What can be said of a model before it has run."""
 
 from gle_bench import registry
-from gle_bench.config import RunConfig, config_hash
+from gle_bench.config import RunConfig
 from gle_bench.dynamics.packing import pack
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Footing, OfflineModel, OnlineModel, Task
@@ -30,5 +30,4 @@ def footing(rule: str) -> Footing | None:
 
 def present_hash(task: Task, config: RunConfig, fingerprint: str) -> str:
     """The hash that a run of the configuration on these data has today, with the present versions."""
-    versions = {"task": task.version, "model": config.network.version, "rule": registry.rule(config.rule).version}
-    return config_hash(config, versions, fingerprint)
+    return registry.run_hash(config, fingerprint)

@@ -13,7 +13,7 @@ def published_runs() -> Path:
 
 
 def gather_folders(runs: Path) -> tuple[list[tuple[RunFolder, Record]], list[Skipped]]:
-    """Every readable record of both stores with its folder, and those passed over. Of equal runs the user's own wins."""
+    """Every readable record of both stores with its folder, and those passed over; of equal runs the user's wins."""
     own, skipped = Store(runs).records()
     known = {record.run_id for _, record in own}
     published, more = Store(published_runs()).records()

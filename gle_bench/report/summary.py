@@ -12,8 +12,7 @@ def lines(records: Sequence[Record], seconds: float | None) -> list[str]:
     first = records[0]
     metric = registry.task(first.task).metric
     out = [f"{first.task} {first.model}  protocol {first.protocol}, budget {first.budget}, rule {first.rule}"]
-    for record in records:
-        out.append(f"  seed {record.seed:<4} {_result(record, metric.name, metric.unit)}")
+    out += [f"  seed {record.seed:<4} {_result(record, metric.name, metric.unit)}" for record in records]
     values = [m[metric.name].value for r in records if r.status == "done" for m in r.metrics["last"].values()]
     if len(records) > 1 and len(values) == len(records):
         out.append(f"  mean {mean(values):.2f} ± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})")

@@ -93,11 +93,12 @@ def _caption(task: Task) -> str:
     texts = [f"±{margin:g} for {', '.join(models)}" for margin, models in sorted(margins.items())]
     return "\n".join(
         [
-            f"Published: value {printed}(seeds), as printed; converted to ddof 1 before any test.",
-            "Ours: mean ± sample standard deviation (ddof 1) (seeds); 95 % CI of our mean. Difference: ours - published, "
-            "95 % CI by Welch.",
-            f"Verdict: two one-sided Welch tests at {ALPHA:.0%} within the margin, which was set before the runs"
+            f"Published: value {printed}(seeds); converted to ddof 1 before any test.",
+            "Ours: mean ± sample standard deviation (ddof 1) (seeds done/begun). CI ±: half width of the mean's 95 % "
+            "CI. Difference: ours - published, 95 % CI by Welch.",
+            f"Verdict: two one-sided Welch tests at {100 * ALPHA:g} % within the margin, which was set before the runs"
             f"{': ' + '; '.join(texts) if texts else ''}.",
+            "Inconclusive (n): with n seeds of ours a verdict would fall, if our mean and spread stayed as they are.",
             "Only full runs under protocol paper can be called reproduced: what bears [marks] has no verdict.",
         ]
     )

@@ -84,14 +84,14 @@ def compare(cell: Published, values: Sequence[float]) -> Comparison:
     ours, theirs = sample(values), published_sample(cell)
     difference = ours.mean - cell.value
     if theirs is None:
-        return Comparison(difference, without="no spread published")
+        return Comparison(difference, without="no spread")
     if ours.sd is None:
-        return Comparison(difference, without=f"fewer than {FEWEST_SEEDS} seeds")
+        return Comparison(difference, without=f"< {FEWEST_SEEDS} seeds")
     interval = _difference_interval(ours, theirs)
     if min(ours.n, theirs.n) < FEWEST_SEEDS:
-        return Comparison(difference, interval, without=f"fewer than {FEWEST_SEEDS} seeds")
+        return Comparison(difference, interval, without=f"< {FEWEST_SEEDS} seeds")
     if cell.margin is None:
-        return Comparison(difference, interval, without="no margin set")
+        return Comparison(difference, interval, without="no margin")
     verdict = _verdict(ours, theirs, cell.margin)
     decisive = _decisive_n(ours, theirs, cell.margin) if verdict == "inconclusive" else None
     return Comparison(difference, interval, verdict, decisive_n=decisive)

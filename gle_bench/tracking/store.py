@@ -87,6 +87,16 @@ class RunFolder:
         """Where that checkpoint lies, or would."""
         return self.path / f"{name}.ckpt"
 
+    def clear(self) -> None:
+        """Removes what an earlier run left besides its record and its log, for a run that starts anew."""
+        for name in ("last.ckpt", "best.ckpt", "history.csv", "predictions.npz", "traces.npz"):
+            try:
+                (self.path / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise GleBenchError(
+                    f"Cannot remove {self.path / name}: {error.strerror}. Choose another folder."
+                ) from error
+
     def log(self, line: str) -> None:
         """Appends to log.txt, with the time (UTC)."""
         stamp = datetime.now(UTC).isoformat(timespec="seconds")

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-import numpy as np
 import torch
 
 from gle_bench.names import GleBenchError
@@ -33,7 +32,7 @@ class Bookkeeping:
         """Writes that the seed is running."""
         todo, run = self._todo, self._runs[seed]
         config, experiment = todo.experiment.config, todo.experiment
-        earlier = run.folder.read() if run.round else None
+        earlier = None if run.member is None else run.folder.read()
         part = Part(started=datetime.now(UTC), from_round=run.round, host=platform.node(), pid=os.getpid())
         used = todo.data.get(seed) or todo.data[None]
         named = None if config.rule == default_rule(config) else config.rule
@@ -57,6 +56,8 @@ class Bookkeeping:
             marks=marks(config, used.official),
         )
         self._write(seed, record)
+        if run.member is None:
+            run.folder.clear()  # a run that is cut off before its first round must not go on from an earlier one's end
         return record
 
     def finish(self, seed: int, scores: Mapping[str, Splits] | None, diverged: str | None) -> None:
@@ -67,13 +68,13 @@ class Bookkeeping:
         run = self._runs[seed]
         metrics = {selection: measured(splits) for selection, splits in scores.items()}
         split = self._todo.experiment.task.evaluation_split(self._todo.experiment.config.protocol)
-        metrics["last"].setdefault(split, self._from_history(run, run.history[-1], split))
+        metrics["last"][split] = self._from_history(run, run.history[-1], split)
         assert run.best_row is not None
         metrics["best"][split] = self._from_history(run, run.best_row, split)
-        arrays: dict[str, np.ndarray] = {}
-        for name, score in scores["last"].items():
-            arrays |= {f"{name}_decisions": score.decisions, f"{name}_targets": score.targets}
-        if arrays:
+        if scores["last"]:
+            arrays = run.folder.read_predictions()
+            for name, score in scores["last"].items():
+                arrays |= score.arrays(name)
             run.folder.write_predictions(**arrays)
         self._end(seed, "done", None, metrics=metrics, best_round=run.best_round)
 
@@ -127,5 +128,3 @@ def measured(splits: Splits) -> dict[str, dict[str, Measured]]:
         split: {name: Measured(value=value, n=score.samples) for name, value in score.metrics.items()}
         for split, score in splits.items()
     }
-
-

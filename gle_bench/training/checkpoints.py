@@ -32,7 +32,9 @@ def load(path: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         if content["format"] != FORMAT:
-            raise GleBenchError(f"Checkpoint {path} has format {content['format']}, not {FORMAT}; start anew with --rerun always.")
+            raise GleBenchError(
+                f"Checkpoint {path} has format {content['format']}, not {FORMAT}; start anew with --rerun always."
+            )
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise GleBenchError(
             f"Checkpoint {path} is damaged ({type(error).__name__}); delete it, or start anew with --rerun always."

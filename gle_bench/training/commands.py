@@ -19,7 +19,9 @@ def run(config: RunConfig, seeds: Sequence[int], settings: Settings) -> list[Rec
     done = plan(config, seeds, settings).finished
     for seed, record in done.items():
         again = "failed" if record.status != "done" else "always"
-        settings.report(f"Seed {seed} is {record.status}: its record exists ({record.run_id}; --rerun {again} makes it anew).")
+        settings.report(
+            f"Seed {seed} is {record.status}: its record exists ({record.run_id}; --rerun {again} makes it anew)."
+        )
     return execute(config, seeds, settings)
 
 
@@ -47,7 +49,9 @@ def preview(config: RunConfig, seeds: Sequence[int], settings: Settings) -> dict
 
 def preview_text(preview: dict[str, Any]) -> str:
     """The preview for a reader."""
-    head = "{task} {model}: rule {rule}, protocol {protocol}, budget {budget}, engine {engine} on {device} ({config_hash})"
+    head = (
+        "{task} {model}: rule {rule}, protocol {protocol}, budget {budget}, engine {engine} on {device} ({config_hash})"
+    )
     lines = [head.format(**preview)]
     lines += [f"  seed {seed:<4} cached: {status}" for seed, status in preview["cached"].items()]
     lines += [f"  seed {seed:<4} would run, in {folder}" for seed, folder in preview["to_run"].items()]

@@ -14,7 +14,8 @@ def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
     """One ensemble batch out of one batch a seed, in the run's precision."""
     joined = [None if parts[0] is None else torch.cat(parts) for parts in zip(*(b[1:] for b in batches), strict=True)]
     inputs, targets, mask = (x.to(dtype) if x is not None and x.is_floating_point() else x for x in joined)
-    assert inputs is not None and targets is not None
+    assert inputs is not None
+    assert targets is not None
     return Batch(batches[0].steps, inputs, targets, mask)
 
 
@@ -72,12 +73,11 @@ class Feed(LightningDataModule):
         finished = self.trainer.current_epoch if self.trainer is not None else 0
         number = self._first_round + finished + 1
         return Loader(
-            [
-                (self._split("train", seed), seed, round_batches(self._training, self.samples, self._shuffle, seed, number))
-                for seed in self.seeds
-            ],
-            self._dtype,
+            [(self._split("train", seed), seed, self._picks(seed, number)) for seed in self.seeds], self._dtype
         )
+
+    def _picks(self, seed: int, number: int) -> list[Pick]:
+        return round_batches(self._training, self.samples, self._shuffle, seed, number)
 
     def val_dataloader(self) -> Loader:
         return self._in_order(self._evaluation)
@@ -90,6 +90,6 @@ class Feed(LightningDataModule):
         members = []
         for seed in seeds:
             split = self._split(name, seed)
-            parts = torch.arange(len(split)).split(self._training.evaluation_batch_size)
+            parts = torch.split(torch.arange(len(split)), self._training.evaluation_batch_size)
             members.append((split, seed, [Pick(0, indices) for indices in parts]))
         return Loader(members, self._dtype)

@@ -58,7 +58,7 @@ def _infer(module: OnlineModule, batch: Batch, steps: int) -> None:
 def _update(module: OfflineModule, batch: Batch) -> None:
     optimizer = module.configure_optimizers()
     optimizer.zero_grad()
-    module.experiment.task.losses(module.evaluate(batch), batch).mean().backward()
+    torch.autograd.backward(module.experiment.task.losses(module.evaluate(batch), batch).mean())
     optimizer.step()
 
 

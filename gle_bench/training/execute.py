@@ -4,7 +4,7 @@ import logging
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Any
 
@@ -27,7 +27,7 @@ from gle_bench.training.offline import OfflineModule
 from gle_bench.training.online import OnlineModule
 from gle_bench.training.plan import Plan, Settings, plan, stands
 from gle_bench.training.progress import Display
-from gle_bench.training.recorder import Recorder
+from gle_bench.training.recorder import Recorder, drop_diverged
 from gle_bench.training.scores import Score
 from gle_bench.training.seed_run import SeedRun
 
@@ -63,18 +63,24 @@ def _execute_pending(todo: Plan, settings: Settings) -> dict[int, Record]:
         else:
             runs[seed] = _open_run(todo, seed, settings)
     side_by_side = isinstance(todo.experiment.config.network, OnlineModel)
-    ordered = sorted(runs.values(), key=lambda run: run.round)
-    for _, group in groupby(ordered, key=lambda run: (run.round, None if side_by_side else run.seed)):
+    ordered = sorted(runs.values(), key=_stage)
+    for _, group in groupby(ordered, key=lambda run: (_stage(run), None if side_by_side else run.seed)):
         records |= _execute_group(todo, {run.seed: run for run in group}, settings)
     return records
+
+
+def _stage(run: SeedRun) -> tuple[int, bool]:
+    """Where a run stands: not yet evaluated, after round 0, after round 1, ..."""
+    return run.round, run.member is not None
 
 
 def _open_run(todo: Plan, seed: int, settings: Settings) -> SeedRun:
     """A seed's run as its last checkpoint left it, or fresh."""
     experiment, folder = todo.experiment, todo.folders[seed]
     run = SeedRun(seed, folder, experiment.config.training, todo.ends[-1], experiment.task.metric)
-    record = folder.read() if settings.rerun == "missing" else None
-    content = checkpoints.load(folder.checkpoint("last")) if record is not None else None
+    record = None if settings.rerun == "always" else folder.read()
+    cut_off = record is not None and record.status in ("running", "interrupted")
+    content = checkpoints.load(folder.checkpoint("last")) if cut_off else None
     if content is not None:
         if content["under"] != _under(todo):
             raise GleBenchError(
@@ -108,14 +114,15 @@ def _execute_group(todo: Plan, runs: dict[int, SeedRun], settings: Settings) -> 
         raise
     except Exception as error:
         for run in runs.values():
-            run.folder.log(traceback.format_exc())
+            with suppress(GleBenchError):  # a full disk, say, which may be the very error
+                run.folder.log(traceback.format_exc())
         books.end_unfinished("failed", f"{type(error).__name__}: {error}")
         settings.report(f"{', '.join(f'seed {seed}' for seed in runs)} failed: {error} (see log.txt)")
     return books.records
 
 
 def _train(todo: Plan, module: BenchModule, runs: dict[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
-    """Trains to the end; returns {seed: {selection: {split: score}}} of what needed no history."""
+    """Trains to the end; returns {seed: {selection: {split: score}}} of what is not in the history."""
     first = next(iter(runs.values()))
     module.batches = first.batches
     module.rates = {seed: run.rate for seed, run in runs.items()}
@@ -129,9 +136,9 @@ def _train(todo: Plan, module: BenchModule, runs: dict[int, SeedRun]) -> dict[in
         trainer = _trainer(todo, runs, feed, remaining)
         if first.member is None:
             _through(trainer, lambda: trainer.validate(module, datamodule=feed, verbose=False))
-        if remaining and not module.diverged:
+        if drop_diverged(module, feed) and remaining:
             _through(trainer, lambda: trainer.fit(module, datamodule=feed))
-        return _final_scores(todo, module, runs)
+        return _test_scores(todo, module, runs)
 
 
 def _present(member: dict[str, Any] | None) -> dict[str, Any]:
@@ -139,16 +146,13 @@ def _present(member: dict[str, Any] | None) -> dict[str, Any]:
     return member
 
 
-def _final_scores(
+def _test_scores(
     todo: Plan, module: BenchModule, runs: Mapping[int, SeedRun]
 ) -> dict[int, dict[str, dict[str, Score]]]:
-    """The last evaluation's scores; under `clean` also the test split's, looked at here for the first time."""
-    split = todo.experiment.task.evaluation_split(todo.experiment.config.protocol)
+    """Under `clean` the test split's scores: it is looked at here for the first time."""
     seeds = [seed for seed in runs if seed not in module.diverged]
     scores: dict[int, dict[str, dict[str, Score]]] = {seed: {"last": {}, "best": {}} for seed in seeds}
     for seed in seeds:
-        if seed in module.scores:
-            scores[seed]["last"][split] = module.scores[seed]
         if todo.experiment.clean:
             for selection in ("last", "best"):
                 scores[seed][selection]["test"] = _test(todo, type(module), runs[seed], selection)
@@ -192,7 +196,7 @@ def _trainer(todo: Plan, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -
         steps = experiment.shape.steps if experiment.rule.online else 1
         metric = (experiment.task.metric.name, experiment.task.metric.unit)
         callbacks = [
-            Recorder(runs, feed.samples, _under(todo)),
+            Recorder(runs, feed.samples, todo.ends[-1], _under(todo)),
             Display(Console(stderr=True), title, todo.ends, steps, metric),
         ]
     return pl.Trainer(
@@ -207,6 +211,7 @@ def _trainer(todo: Plan, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -
         enable_model_summary=False,
         logger=False,
         use_distributed_sampler=False,
+        inference_mode=False,  # the state goes on from evaluation to training, where a rule may need autograd
     )
 
 

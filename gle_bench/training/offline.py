@@ -24,7 +24,7 @@ class OfflineModule(BenchModule):
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         training = self.experiment.config.training
-        kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[training.optimizer]
+        kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.SGD
         return kind(self.model.parameters(), lr=training.rate)
 
     @property

@@ -97,11 +97,14 @@ class OnlineModule(BenchModule):
         self._note(outputs[0], batch)
 
     def _note(self, outputs: Tensor, batch: Batch) -> None:
-        """Online figures: what the network scored while the weights followed the target, which is not what it learned."""
+        """Online figures: what the network scored while its weights followed the target, not what it learned."""
         task = self.experiment.task
         losses = task.losses(outputs, batch).mean(1)
         self.mark_unless_finite(losses)
-        measured = {f"online_{name}": values.mean(1) for name, values in task.measure(task.decide(outputs, batch), batch).items()}
+        measured = {
+            f"online_{name}": values.mean(1)
+            for name, values in task.measure(task.decide(outputs, batch), batch).items()
+        }
         self.note_running(online_loss=losses, **measured)
 
     def window(self, batch: Batch) -> engine.Window:

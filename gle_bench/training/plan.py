@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from gle_bench import registry
-from gle_bench.config import RunConfig, config_hash
+from gle_bench.config import RunConfig
 from gle_bench.names import GleBenchError, UsageError, look_up
 from gle_bench.protocols import Data, OfflineModel, OnlineModel
 from gle_bench.tracking.record import Record
@@ -90,9 +90,7 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
     experiment = Experiment(config, task, rule, engine)
     check_pair(experiment)
     data = load_data(experiment, seeds, settings)
-    first = next(iter(data.values()))
-    versions = {"task": task.version, "model": config.network.version, "rule": rule.version}
-    digest = config_hash(config, versions, first.fingerprint)
+    digest = registry.run_hash(config, next(iter(data.values())).fingerprint)
     store, own = Store(settings.runs), default_rule(config)
     named = None if config.rule == own else config.rule
     folders = {seed: store.folder(config.task, config.model, named, digest, seed) for seed in seeds}
@@ -174,6 +172,7 @@ def load_data(experiment: Experiment, seeds: Sequence[int], settings: Settings) 
     data = {key: task.load(folder, options, experiment.config.protocol, key) for key in keys}
     if not settings.accept_data and not all(part.official for part in data.values()):
         raise GleBenchError(
-            f"The data in {folder} are not the official {task.name}; use them with --accept-data, which marks the results."
+            f"The data in {folder} are not the official {task.name}; "
+            "use them with --accept-data, which marks the results."
         )
     return data

@@ -1,12 +1,12 @@
 """How a run looks while it runs: one live display, or plain lines where there is no terminal."""
 
 import time
+from statistics import mean
 from typing import Any
 
 import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from statistics import mean
 
 from gle_bench.training.module import BenchModule
 
@@ -14,7 +14,9 @@ from gle_bench.training.module import BenchModule
 class Display(pl.Callback):
     """Shows round, step rate, loss, metric and time left. It writes to `console` (standard error) alone."""
 
-    def __init__(self, console: Console, title: str, ends: list[int], steps_per_batch: int, metric: tuple[str, str]) -> None:
+    def __init__(
+        self, console: Console, title: str, ends: list[int], steps_per_batch: int, metric: tuple[str, str]
+    ) -> None:
         self._console, self._title, self._ends, self._steps = console, title, ends, steps_per_batch
         self._metric, self._unit = metric
         self._progress: Progress | None = None

@@ -9,7 +9,7 @@ from gle_bench.config import Exponential, Plateau, TrainingConfig
 
 
 class SeedRate:
-    """Follows a schedule over `batches` batches. The plateau is PyTorch's own, on an optimizer that holds only a rate."""
+    """Follows a schedule over `batches` batches; the plateau is PyTorch's, on an optimizer that only holds a rate."""
 
     def __init__(self, training: TrainingConfig, batches: int) -> None:
         self._training = training

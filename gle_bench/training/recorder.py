@@ -5,6 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from gle_bench.training.data_module import Feed
 from gle_bench.training.module import BenchModule
 from gle_bench.training.rounds import batches_per_epoch
 from gle_bench.training.seed_run import SeedRun
@@ -13,8 +14,8 @@ from gle_bench.training.seed_run import SeedRun
 class Recorder(pl.Callback):
     """Evaluation is the last act of a round, so all that a round leaves behind is written after it."""
 
-    def __init__(self, runs: Mapping[int, SeedRun], samples: int, under: dict[str, Any]) -> None:
-        self._runs, self._samples, self._under = runs, samples, under
+    def __init__(self, runs: Mapping[int, SeedRun], samples: int, batches: int, under: dict[str, Any]) -> None:
+        self._runs, self._samples, self._batches, self._under = runs, samples, batches, under
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BenchModule)
@@ -41,6 +42,8 @@ class Recorder(pl.Callback):
             if seed in module.diverged:
                 run.folder.write_history(run.history)  # the last good checkpoint stays
             else:
+                if module.batches == self._batches:  # before the checkpoint: a run that is cut off after it has both
+                    run.folder.write_predictions(**module.scores[seed].arrays(split))
                 run.save(module.member(seed), self._under, best)
             if run.mirror is not None:
                 run.mirror.log(run.history[-1], step=run.round)
@@ -48,9 +51,14 @@ class Recorder(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         module = pl_module
         assert isinstance(module, BenchModule)
-        going_on = [seed for seed in module.seeds if seed not in module.diverged]
-        if not going_on:
+        if not drop_diverged(module, trainer.datamodule):  # type: ignore[attr-defined]
             trainer.should_stop = True
-        elif going_on != module.seeds:
-            module.keep(going_on)
-            trainer.datamodule.seeds = going_on  # type: ignore[attr-defined]
+
+
+def drop_diverged(module: BenchModule, feed: Feed) -> bool:
+    """Goes on without the seeds that diverged; says whether any is left."""
+    going_on = [seed for seed in module.seeds if seed not in module.diverged]
+    if going_on and going_on != module.seeds:
+        module.keep(going_on)
+        feed.seeds = going_on
+    return bool(going_on)

@@ -17,6 +17,10 @@ class Score(NamedTuple):
     decisions: np.ndarray  # (M, C) or (M, T, C)
     targets: np.ndarray
 
+    def arrays(self, split: str) -> dict[str, np.ndarray]:
+        """As predictions.npz names them."""
+        return {f"{split}_decisions": self.decisions, f"{split}_targets": self.targets}
+
 
 class Scores:
     """Collects an evaluation batch by batch."""

@@ -13,8 +13,6 @@ from gle_bench.training.rates import SeedRate
 from gle_bench.training.scores import Score
 
 
-
-
 class SeedRun:
     """What a run knows beyond its network.
 
@@ -78,7 +76,7 @@ class SeedRun:
         return next((row for row in self.history if row["round"] == self.best_round), None)
 
     def _is_better(self, value: float, best: Any) -> bool:
-        return value > best if self._metric.better == "higher" else value < best
+        return bool(value > best if self._metric.better == "higher" else value < best)
 
     def save(self, member: dict[str, Any], under: dict[str, Any], best: bool) -> None:
         """Writes history.csv and last.ckpt, and best.ckpt if this round is the best.

@@ -1,0 +1,185 @@
+"""What `glebench doctor` checks: whether this installation can run, and on what. Never asks the network."""
+
+import netrc
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from gle_bench import registry
+from gle_bench.protocols import Task
+from gle_bench.tracking.environment import PLUGINS, environment
+
+Status = Literal["ok", "warn", "fail"]
+
+GIB: Final = 2**30
+LITTLE: Final = 5 * GIB  # free bytes below which to warn: a data set and its records may not fit
+TOO_LITTLE: Final = GIB // 10
+SYMBOLS: Final = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, how it is, and in a sentence what was found or what to do."""
+
+    name: str
+    status: Status
+    text: str
+
+
+def diagnose(runs: Path, data: Path) -> list[Check]:
+    """All checks, of an installation with these two folders. Creates nothing."""
+    checks = [
+        _guarded("python", _python),
+        _guarded("torch", _torch),
+        _guarded("engine torch", _engine),
+        _guarded("lightning", lambda: _package("pytorch-lightning")),
+        _guarded("wandb", _wandb),
+        _guarded("runs", lambda: _folder(runs)),
+        _guarded("data", lambda: _folder(data)),
+        _guarded("disk", lambda: _disk((runs, data))),
+        _guarded("git", _git),
+    ]
+    return [*checks, *_plugins(), *_tasks(data)]
+
+
+def as_json(checks: Iterable[Check]) -> list[dict[str, str]]:
+    """Plain data."""
+    return [asdict(check) for check in checks]
+
+
+def as_text(checks: Iterable[Check]) -> str:
+    """A line a check."""
+    lines = list(checks)
+    width = max((len(check.name) for check in lines), default=0)
+    return "\n".join(f"{SYMBOLS[check.status]}  {check.name:<{width}}  {check.text}" for check in lines)
+
+
+def _guarded(name: str, look: Callable[[], tuple[Status, str]]) -> Check:
+    """A check that fails must not hide the others: a broken installation is what we are here for."""
+    try:
+        return Check(name, *look())
+    except Exception as error:
+        first = next(iter(str(error).splitlines()), "")
+        return Check(name, "fail", f"{type(error).__name__}: {first}" if first else type(error).__name__)
+
+
+def _python() -> tuple[Status, str]:
+    return "ok", f"{platform.python_version()} at {sys.executable}"
+
+
+def _torch() -> tuple[Status, str]:
+    import torch
+
+    threads = torch.get_num_threads()
+    where = f"{threads} CPU thread{'' if threads == 1 else 's'}"
+    if torch.cuda.is_available():
+        where = f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda}), {where}"
+    return "ok", f"{torch.__version__}; {where}; {os.cpu_count()} cores in this machine"
+
+
+def _engine() -> tuple[Status, str]:
+    """Lets the readable engine take a step of the smallest network there is."""
+    import torch
+
+    from gle_bench.dynamics.neurons import membrane_step
+
+    zero = torch.zeros(1, 1, 1)
+    membrane_step(zero, zero, torch.ones(1, 1), 0.1)
+    return "ok", "pure PyTorch: any layer, any device, any precision"
+
+
+def _package(name: str) -> tuple[Status, str]:
+    try:
+        return "ok", version(name)
+    except PackageNotFoundError:
+        return "fail", f"missing: pip install {name}"
+
+
+def _wandb() -> tuple[Status, str]:
+    status, text = _package("wandb")
+    if status == "fail":
+        return status, text
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE") or _has_netrc_entry():
+        return "ok", f"{text}; logged in"
+    return (
+        "ok",
+        f"{text}; not logged in, so runs are mirrored offline (`wandb login` changes that, --wandb off stops it)",
+    )
+
+
+def _has_netrc_entry() -> bool:
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
+    try:
+        return netrc.netrc(Path(os.environ.get("NETRC") or "~/.netrc").expanduser()).authenticators(host) is not None
+    except (OSError, ValueError, netrc.NetrcParseError):
+        return False
+
+
+def _folder(path: Path) -> tuple[Status, str]:
+    existing = _existing(path)
+    if not existing.is_dir():
+        return "fail", f"{existing} is not a folder; choose another with --runs or --data"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return "fail", f"{existing} cannot be written to; choose another with --runs or --data"
+    return "ok", f"{path.absolute()}{'' if path.exists() else ' (will be made)'}"
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _disk(paths: Iterable[Path]) -> tuple[Status, str]:
+    free = {folder: shutil.disk_usage(folder).free for folder in map(_existing, paths)}
+    least = min(free.values())
+    text = ", ".join(f"{size / GIB:.1f} GiB free at {folder}" for folder, size in free.items())
+    return "fail" if least < TOO_LITTLE else "warn" if least < LITTLE else "ok", text
+
+
+def _git() -> tuple[Status, str]:
+    git = environment("torch", "", "cpu", 1).git
+    if git.commit is None:
+        return "ok", "not a checkout: records name the version, but no commit"
+    changed = {True: ", with changes that are not committed", False: "", None: ""}[git.dirty]
+    return "warn" if git.dirty else "ok", f"{git.commit[:12]}{changed}"
+
+
+def _plugins() -> list[Check]:
+    """One check an entry point; a stranger's module may fail in any way."""
+
+    def load(point: Any) -> tuple[Status, str]:
+        point.load()
+        return "ok", f"{point.value}{f' ({point.dist.name} {point.dist.version})' if point.dist else ''}"
+
+    points = [point for group in PLUGINS for point in entry_points(group=group)]
+    found = [_guarded(f"plugin {p.group.removeprefix('glebench.')} {p.name}", partial(load, p)) for p in points]
+    return found or [Check("plugins", "ok", "none")]
+
+
+def _tasks(data: Path) -> list[Check]:
+    """Which data are there, for every configuration of a task that some model has."""
+
+    def prepared(name: str) -> tuple[Status, str]:
+        task: Task = registry.task(name)
+        options = [pair.configure("paper").options for pair in registry.pairs() if pair.task == name]
+        kinds = list(dict.fromkeys(options)) or [task.options()]
+        there = sum(task.is_prepared(data / name, kind) for kind in kinds)
+        if there == len(kinds):
+            return "ok", "data prepared"
+        some = f"data prepared for {there} of {len(kinds)} variants" if there else "data not prepared"
+        return "ok", f"{some}; `glebench prepare {name}` gets them, and so does the first run"
+
+    try:
+        names = registry.places("tasks")
+    except Exception as error:
+        return [Check("tasks", "fail", str(error))]
+    return [_guarded(f"task {name}", partial(prepared, name)) for name in names]

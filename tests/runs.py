@@ -1,0 +1,83 @@
+"""Runs to test with: toys, trained by `execute`, and what they leave on the disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gle_bench import registry
+from gle_bench.config import RunConfig
+from gle_bench.tracking.record import Record
+from gle_bench.tracking.store import RunFolder
+from gle_bench.training.execute import execute
+from gle_bench.training.plan import Settings
+
+
+def configured(
+    task: str, model: str, *assignments: str, rule: str | None = None, protocol: Any = "paper", budget: Any = "paper"
+) -> RunConfig:
+    """A pair's configuration with overrides."""
+    return registry.configure(task, model, rule, protocol, budget, assignments)[1]
+
+
+def run(config: RunConfig, seeds: Sequence[int], runs: Path, **settings: Any) -> list[Record]:
+    return execute(config, seeds, Settings(runs, runs / "data", wandb="off", **settings))
+
+
+def seed_folder(runs: Path, seed: int) -> RunFolder:
+    """The folder of that seed, of which the store has one."""
+    (found,) = runs.glob(f"*/*/*/seed-{seed}")
+    return RunFolder(found)
+
+
+def column(runs: Path, seed: int, name: str) -> list[Any]:
+    return [row[name] for row in seed_folder(runs, seed).read_history()]
+
+
+def checkpoint(runs: Path, seed: int, name: Any = "last") -> dict[str, Any]:
+    return torch.load(seed_folder(runs, seed).checkpoint(name), weights_only=True)
+
+
+def parameters(runs: Path, seed: int, name: Any = "last") -> list[Tensor]:
+    member = checkpoint(runs, seed, name)["member"]
+    return tensors(member["model"] if "model" in member else member["parameters"])
+
+
+def tensors(content: Any) -> list[Tensor]:
+    """Every tensor in a nest of lists and dicts, in order."""
+    if isinstance(content, Tensor):
+        return [content]
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else []
+    return [tensor for part in parts for tensor in tensors(part)]
+
+
+def close(a: list[Tensor], b: list[Tensor], tolerance: float = 0.0) -> bool:
+    return all(torch.allclose(x, y, rtol=0, atol=tolerance) for x, y in zip(a, b, strict=True))
+
+
+def assert_alike(one: Path, other: Path, seed: int, tolerance: float = 0.0) -> None:
+    """The runs of a seed in two stores are the same but for times: history, predictions, checkpoints and results."""
+    folders = [seed_folder(runs, seed) for runs in (one, other)]
+    _assert_alike(*(folder.read_history() for folder in folders), tolerance)
+    _assert_alike(*(dict(folder.read_predictions()) for folder in folders), tolerance)
+    _assert_alike(*(checkpoint(runs, seed) for runs in (one, other)), tolerance)
+    kept = {"status", "metrics", "best_round", "config_hash"}
+    _assert_alike(*(folder.read().model_dump(include=kept) for folder in folders), tolerance)
+
+
+def _assert_alike(a: Any, b: Any, tolerance: float) -> None:
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for name in a.keys() - {"wall_s"}:
+            _assert_alike(a[name], b[name], tolerance)
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            _assert_alike(x, y, tolerance)
+    elif isinstance(a, float | np.ndarray | Tensor):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
+    else:
+        assert a == b

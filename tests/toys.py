@@ -1,0 +1,282 @@
+"""Toy tasks, models and a rule: all that the contracts allow, in small, as a stranger's plugin brings it.
+
+They are found through the entry points in glebench_toys.dist-info, beside this file.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gle_bench.config import Budget, Count, ProtocolName, RunConfig, TaskOptions, TrainingConfig
+from gle_bench.data.files import sha256
+from gle_bench.dynamics.engine import Feedback, Learned, Window, infer
+from gle_bench.dynamics.network import BlockParameters, Network, Parameters, State, step, zero_state
+from gle_bench.dynamics.packing import pack, per_parameter, unpack
+from gle_bench.models.gle import GLENetwork, Population
+from gle_bench.models.offline import seeded
+from gle_bench.protocols import (
+    Batch,
+    Data,
+    Footing,
+    LearningRule,
+    Metric,
+    ModelConfig,
+    OfflineModel,
+    Pair,
+    Published,
+    Shape,
+    Task,
+    TensorSplit,
+)
+
+PARTS: dict[ProtocolName, dict[str, slice]] = {
+    "paper": {"train": slice(10), "test": slice(14, 18)},
+    "clean": {"train": slice(10), "validation": slice(10, 14), "test": slice(14, 18)},
+}
+SAMPLES = 18
+UNSEEN = 3  # steps at the start of a sample on which no loss counts
+
+
+class ToyOptions(TaskOptions):
+    """Time steps a sample."""
+
+    steps: Count = 10
+
+
+@dataclass(frozen=True)
+class ToySplit(TensorSplit):
+    """A split at which a test can end the process."""
+
+    def fetch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+        _end_here(epoch)
+        return super().fetch(indices, seed, epoch)
+
+
+def _end_here(epoch: int, fetches: dict[int, int] = {}) -> None:  # noqa: B006
+    """Sends this process what $TOYS_SIGNAL says, such as 'SIGKILL 1 3': at the third fetch of epoch 1."""
+    if "TOYS_SIGNAL" not in os.environ:
+        return
+    fetches[epoch] = fetches.get(epoch, 0) + 1
+    name, when, number = os.environ["TOYS_SIGNAL"].split()
+    if (epoch, fetches[epoch]) == (int(when), int(number)):
+        os.kill(os.getpid(), signal.Signals[name])
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def split(protocol: ProtocolName, steps: int, inputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Data:
+    """The splits of all samples: inputs (M, T|1, C_in), targets (M,) or (M, T, C_out), mask (M, T|1)."""
+    inputs, targets = inputs.float(), targets.float() if targets.is_floating_point() else targets
+    chosen = PARTS[protocol].items()
+    splits = {
+        name: ToySplit(inputs[part], targets[part], steps, None if mask is None else mask[part])
+        for name, part in chosen
+    }
+    digests = {name: _digest(inputs[part], targets[part]) for name, part in chosen}
+    return Data(splits, _digest(inputs, targets), True, digests)
+
+
+def _digest(*tensors: Tensor) -> str:
+    return sha256(*(tensor.contiguous().numpy().tobytes() for tensor in tensors))
+
+
+NETWORK = GLENetwork(
+    populations=(Population(neurons=3, tau_m=1.0, tau_r=0.4), Population(neurons=3, tau_m=1.0, tau_r=1.0)),
+    hidden_layers=2,
+    dt=0.2,
+    tau_output=0.4,
+)
+
+
+def teach(shape: Shape, inputs: Tensor, seed: int) -> Tensor:
+    """What a network of the students' kind answers to inputs (M, T|1, C_in): targets (M, T, C_out)."""
+    network = NETWORK.network(shape, "mse")
+    parameters: Parameters = tuple(
+        BlockParameters(*(None if x is None else 2 * x.double() for x in block[:2]), *(x.double() for x in block[2:]))
+        for block in NETWORK.initialise(network, 1000 + seed)
+    )
+    state = zero_state(network, parameters, len(inputs))
+    return infer(network, parameters, state, Window(shape.steps, inputs[None], None, None))[1][0]
+
+
+class Toy(Task):
+    """What the toys have in common."""
+
+    options: ClassVar[type[TaskOptions]] = ToyOptions
+
+    def evaluation_split(self, protocol: ProtocolName) -> str:
+        return "test" if protocol == "paper" else "validation"
+
+
+class ToyClasses(Toy):
+    """Three classes of noisy ramps."""
+
+    name: ClassVar[str] = "toy-classes"
+    published: ClassVar[tuple[Published, ...]] = (
+        Published("toy-gle", 50.0, "a toy's paper", spread=20.0, n=10, margin=30.0),
+    )
+
+    def shape(self, options: TaskOptions) -> Shape:
+        return Shape(options.steps, 2, 3)
+
+    def load(self, folder, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+        labels = torch.arange(SAMPLES) % 3
+        ramps = torch.linspace(0, 2, options.steps)[None, :, None] * (labels - 1)[:, None, None]
+        return split(protocol, options.steps, ramps + 0.5 * normal(SAMPLES, options.steps, 2, seed=0), labels)
+
+
+class ToySignal(Toy):
+    """Regression: a teacher's dynamics make the targets, and the first steps do not count."""
+
+    name: ClassVar[str] = "toy-signal"
+    metric: ClassVar[Metric] = Metric("mse", better="lower")
+    loss = "mse"
+
+    def shape(self, options: TaskOptions) -> Shape:
+        return Shape(options.steps, 2, 1)
+
+    def load(self, folder, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+        inputs = normal(SAMPLES, options.steps, 2, seed=seed or 0)
+        mask = torch.ones(SAMPLES, options.steps)
+        mask[:, :UNSEEN] = 0
+        return split(protocol, options.steps, inputs, teach(self.shape(options), inputs, seed or 0), mask)
+
+
+class ToyOwnSignal(ToySignal):
+    """Every seed has a teacher and inputs of its own."""
+
+    name: ClassVar[str] = "toy-own-signal"
+    data_per_seed: ClassVar[bool] = True
+
+
+class ToyConstant(ToySignal):
+    """Inputs do not change while a sample lasts, and the network's state starts at zero with each batch."""
+
+    name: ClassVar[str] = "toy-constant"
+    reset = "batch"
+
+    def load(self, folder, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+        inputs = normal(SAMPLES, 1, 2, seed=seed or 0)
+        return split(protocol, options.steps, inputs, teach(self.shape(options), inputs, 0))
+
+
+class ToyStream(Toy):
+    """The next value of one long signal, of which samples are chunks."""
+
+    name: ClassVar[str] = "toy-stream"
+    metric: ClassVar[Metric] = Metric("mse", better="lower")
+    loss = "mse"
+    stream: ClassVar[bool] = True
+
+    def shape(self, options: TaskOptions) -> Shape:
+        return Shape(options.steps, 1, 1)
+
+    def load(self, folder, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+        time = torch.arange(SAMPLES * options.steps + 1) / 3
+        wave = (time.sin() + (2.7 * time).cos()) / 2
+        inputs, targets = (x.view(SAMPLES, options.steps, 1) for x in (wave[:-1], wave[1:]))
+        return split(protocol, options.steps, inputs, targets)
+
+
+class ToyLoop(ToyStream):
+    """The same, but in samples apart from each other; in evaluation the network sees its own predictions soon."""
+
+    name: ClassVar[str] = "toy-loop"
+    stream: ClassVar[bool] = False
+    reset = "epoch"
+
+    def feedback(self, options: TaskOptions) -> Feedback:
+        def close(t: int, inputs: Tensor, outputs: Tensor) -> Tensor:
+            return outputs[:, :, -1] if t >= UNSEEN else inputs[:, :, t].expand(len(outputs), -1, -1)
+
+        return close
+
+
+class ToyPerceptron(OfflineModel):
+    """One hidden layer, the same at all time steps, with dropout; classes are read from its mean over time."""
+
+    hidden: Count = 5
+    dropout: float = 0.2
+    signals: bool = False
+
+    def build(self, shape: Shape, seed: int) -> nn.Module:
+        with seeded(seed):
+            layers = [nn.Linear(shape.inputs, self.hidden), nn.Tanh(), nn.Dropout(self.dropout)]
+            return _Perceptron(nn.Sequential(*layers, nn.Linear(self.hidden, shape.outputs)), self.signals)
+
+
+class _Perceptron(nn.Module):
+    def __init__(self, layers: nn.Sequential, signals: bool) -> None:
+        super().__init__()
+        self.layers, self.signals = layers, signals
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.layers(inputs)
+        return outputs if self.signals else outputs.mean(1)
+
+
+class ToyBPTT(LearningRule):
+    """Backpropagation through the last few steps. Its memory counts windows, because the first ones teach less."""
+
+    name: ClassVar[str] = "toy-bptt"
+    window = 4
+    footing: ClassVar[Footing] = Footing(streamed=True)
+
+    def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
+        weight = parameters[0].weight
+        return (weight.new_zeros(weight.shape[1]),)
+
+    def learn(
+        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+    ) -> Learned:
+        count, size = state[0].u.shape[1:3]
+        flat, outputs, cost = pack(network, parameters).requires_grad_(), [], 0.0
+        with torch.enable_grad():
+            free = unpack(network, flat, parameters)
+            for t in range(window.steps):
+                inputs, target, mask = window.at(t, count)
+                result = step(network, free, state, inputs, plastic=False, errors=False)
+                state = result.state
+                outputs.append(result.signals.output)
+                cost = cost + _cost(network, outputs[-1], target, 1.0 if mask is None else mask) / size
+            (gradient,) = torch.autograd.grad(cost, flat, materialize_grads=True)
+        seen = memory[0] + 1
+        gradient = gradient * per_parameter(network, parameters, 1 - 0.9**seen)
+        state = tuple(type(block)(*(x.detach() for x in block)) for block in state)
+        return Learned(state, unpack(network, gradient, parameters), torch.stack(outputs, 2).detach(), (seen,))
+
+
+def _cost(network: Network, output: Tensor, target: Tensor, mask: Tensor | float) -> Tensor:
+    """Eq. 51 or 53, summed over members and batch."""
+    if network.loss == "ce":
+        return -(mask * target * output.log_softmax(-1)).sum()
+    return (mask * (target - output).square()).sum() / 2
+
+
+EPOCHS: dict[Budget, int] = {"smoke": 1, "short": 2, "paper": 3}
+
+
+def _pair(task: str, model: str, rule: str, network: ModelConfig) -> Pair:
+    def configure(budget: Budget) -> RunConfig:
+        # Ten samples leave a last batch of two, and four samples a last evaluation of one.
+        training = TrainingConfig(epochs=EPOCHS[budget], batch_size=4, evaluation_batch_size=3, rate=0.01)
+        return RunConfig(
+            task=task, model=model, rule=rule, budget=budget, options=ToyOptions(), network=network, training=training
+        )
+
+    return Pair(task, model, configure, (3, 1, 2), "a toy")
+
+
+_online: Callable[[str], Pair] = lambda task: _pair(task, "toy-gle", "gle", NETWORK)  # noqa: E731
+PAIRS = (
+    *(_online(f"toy-{name}") for name in ("classes", "constant", "loop", "own-signal", "signal", "stream")),
+    _pair("toy-classes", "toy-mlp", "backprop", ToyPerceptron()),
+    _pair("toy-signal", "toy-mlp", "backprop", ToyPerceptron(signals=True)),
+)
