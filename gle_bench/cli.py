@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints. Each command imports what it needs, so that `--help` needs nothing."""
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help takes half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -71,7 +73,7 @@ def run(
         Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="How long: paper is the full run.")
     ] = Budget.short,
     protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = Protocol.paper,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: key=value.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
     engine: Annotated[str, typer.Option(help="auto or torch.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     wandb: Annotated[Wandb, typer.Option(help="The mirror in W&B: auto is online when logged in.")] = Wandb.auto,
@@ -180,6 +182,9 @@ def doctor(runs: Runs = RUNS, data: Data = None, as_json: Json = False) -> None:
 
 def main() -> None:
     """Entry point: what a user can mend is one sentence, without a traceback."""
+    # Waiting threads must yield: where two runs share the cores, spinning ones slow both down tenfold. OpenMP reads this
+    # once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except GleBenchError as error:

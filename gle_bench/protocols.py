@@ -8,7 +8,7 @@ Shapes, everywhere:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
@@ -245,11 +245,23 @@ class OnlineModel(ModelConfig):
 
 
 class OfflineModel(ModelConfig):
-    """A family that sees the whole sequence and learns by autograd: its fields are the hyper-parameters."""
+    """A family that sees the whole sequence and learns by autograd: its fields are the hyper-parameters.
+
+    `streamed` says that it reads one time step after the other, as a recurrent network does, though it answers and
+    learns at the end.
+    """
+
+    streamed: ClassVar[bool] = False
 
     def build(self, shape: Shape, seed: int) -> nn.Module:
         """A module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; a function of the seed alone."""
         raise NotImplementedError
+
+
+def footing(rule: LearningRule, model: ModelConfig) -> Footing:
+    """What a rule and a model together are granted."""
+    streamed = rule.footing.streamed or (isinstance(model, OfflineModel) and model.streamed)
+    return replace(rule.footing, streamed=streamed)
 
 
 @dataclass(frozen=True)
@@ -286,4 +298,5 @@ __all__ = [
     "Split",
     "Task",
     "TensorSplit",
+    "footing",
 ]

@@ -1,5 +1,7 @@
 """Which samples make which batch, and how the rate falls: functions of seed and place alone."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -43,7 +45,7 @@ def test_every_sample_comes_once_an_epoch_in_an_order_of_seed_and_epoch(
 def test_rounds_follow_each_other_without_a_gap(training: TrainingConfig, samples: int) -> None:
     ends = round_ends(training, samples)
     assert ends[0] == 0
-    assert all(a < b for a, b in zip(ends, ends[1:], strict=False))
+    assert all(a < b for a, b in pairwise(ends))
     assert len(all_batches(training, samples, 0)) == ends[-1]
 
 

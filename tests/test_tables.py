@@ -17,7 +17,6 @@ from gle_bench.config import Budget, ProtocolName
 from gle_bench.names import UnknownName
 from gle_bench.protocols import Published
 from gle_bench.report import sources, tables
-from gle_bench.report.models import present_hash
 from gle_bench.report.rows import Row
 from gle_bench.tracking.record import DataUsed, Record, run_id
 from gle_bench.tracking.store import RunFolder, Store
@@ -41,7 +40,7 @@ def record(
 ) -> Record:
     """A record as `execute` writes it: with today's hash unless `digest` says otherwise."""
     config = registry.pair("mnist1d", model).configure(budget).model_copy(update={"protocol": protocol})
-    digest = digest or present_hash(TASK, config, FINGERPRINT)
+    digest = digest or registry.run_hash(config, FINGERPRINT)
     splits = ("test",) if protocol == "paper" else ("validation", "test")
 
     def measured(found: float) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def test_without_records_every_published_cell_says_how_to_run_it() -> None:
     assert {row.verdict for row in built.rows} == {"not run"}
     gru = only(rows([], "gru"))
     assert gru.command == "glebench run mnist1d --model gru --seeds paper --budget paper"
-    assert (gru.parameters, gru.online, gru.streamed) == (8974, False, False)
+    assert (gru.parameters, gru.online, gru.streamed) == (8974, False, True)
     assert gru.command in tables.render(built)
 
 

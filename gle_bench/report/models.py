@@ -4,7 +4,7 @@ from gle_bench import registry
 from gle_bench.config import RunConfig
 from gle_bench.dynamics.packing import pack
 from gle_bench.names import GleBenchError
-from gle_bench.protocols import Footing, OfflineModel, OnlineModel, Task
+from gle_bench.protocols import Footing, OfflineModel, OnlineModel, Task, footing
 
 
 def parameter_count(task: Task, config: RunConfig) -> int:
@@ -23,11 +23,6 @@ def parameter_count(task: Task, config: RunConfig) -> int:
     raise GleBenchError(f"Model '{config.model}' is neither an OnlineModel nor an OfflineModel.")
 
 
-def footing(rule: str) -> Footing | None:
-    """What a rule is granted; None for one that is not installed."""
-    return registry.rule(rule).footing if rule in registry.places("rules") else None
-
-
-def present_hash(task: Task, config: RunConfig, fingerprint: str) -> str:
-    """The hash that a run of the configuration on these data has today, with the present versions."""
-    return registry.run_hash(config, fingerprint)
+def granted(config: RunConfig) -> Footing:
+    """What the configuration's rule and model are granted."""
+    return footing(registry.rule(config.rule), config.network)

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from gle_bench import registry
 from gle_bench.config import ProtocolName
 from gle_bench.protocols import Pair, Published, Task
-from gle_bench.report.models import footing, parameter_count, present_hash
+from gle_bench.report.models import granted, parameter_count
 from gle_bench.report.verdicts import Comparison, Interval, Sample, compare, mean_interval, sample
 from gle_bench.tracking.record import Record, Selection
 
@@ -116,13 +117,13 @@ def _groups(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> li
     found = []
     for members in together.values():
         marks = dict.fromkeys(mark for record in members for mark in record.marks)
-        if not _is_present(task, members, known):
+        if not _is_present(members, known):
             marks[OTHER_VERSION] = None
         found.append(_Group(tuple(members), tuple(marks)))
     return sorted(found, key=lambda group: len(group.marks))
 
 
-def _is_present(task: Task, members: Sequence[Record], known: dict[str, Pair]) -> bool:
+def _is_present(members: Sequence[Record], known: dict[str, Pair]) -> bool:
     """Whether today's configuration and versions have this hash; taken for granted where settings were changed.
 
     Older records must not be taken for what this glebench computes.
@@ -132,11 +133,11 @@ def _is_present(task: Task, members: Sequence[Record], known: dict[str, Pair]) -
         return False
     if any("=" in mark for record in members for mark in record.marks):
         return True
-    config = known[first.model].configure(first.budget).model_copy(update={"protocol": first.protocol})
-    if config.rule != first.rule:
+    if first.rule not in registry.places("rules"):
         return False
-    # Any of them: where each seed has data of its own, the hash covers one seed's.
-    return any(present_hash(task, config, r.data.fingerprint) == first.config_hash for r in members)
+    chosen = {"protocol": first.protocol, "rule": first.rule}
+    config = known[first.model].configure(first.budget).model_copy(update=chosen)
+    return registry.run_hash(config, first.data.fingerprint) == first.config_hash
 
 
 class _Builder:
@@ -167,7 +168,7 @@ class _Builder:
         if pair is None:
             return Row(section, cell.split, cell.model, None, published=cell, notes=notes)
         config = pair.configure("paper")
-        granted = footing(config.rule)
+        ground = granted(config)
         if cell.model not in self._sizes:
             self._sizes[cell.model] = parameter_count(self._task, config)
         return Row(
@@ -176,8 +177,8 @@ class _Builder:
             cell.model,
             config.rule,
             parameters=self._sizes[cell.model],
-            online=granted.online if granted else None,
-            streamed=granted.streamed if granted else None,
+            online=ground.online,
+            streamed=ground.streamed,
             published=cell,
             command=f"glebench run {self._task.name} --model {cell.model} --seeds paper --budget paper",
             notes=notes,

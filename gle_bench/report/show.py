@@ -9,7 +9,7 @@ from gle_bench import registry
 from gle_bench.config import PROTOCOLS
 from gle_bench.names import UnknownName, UsageError, did_you_mean, look_up
 from gle_bench.protocols import Pair, Task
-from gle_bench.report.models import footing, parameter_count
+from gle_bench.report.models import granted, parameter_count
 from gle_bench.report.page import as_text
 from gle_bench.report.sources import gather_folders
 from gle_bench.tracking.record import Record
@@ -97,14 +97,13 @@ def describe_run(runs: Path, which: str) -> dict[str, Any]:
 
 def _pair(task: Task, pair: Pair) -> dict[str, Any]:
     config = pair.configure("paper")
-    granted = footing(config.rule)
     return {
         "task": pair.task,
         "name": pair.model,
         "rule": config.rule,
         "parameters": parameter_count(task, config),
         "steps": task.shape(config.options).steps,
-        "footing": {} if granted is None else vars(granted),
+        "footing": vars(granted(config)),
         "seeds": list(pair.seeds),
         "summary": pair.summary,
         "notes": list(pair.notes),

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from gle_bench.names import GleBenchError
+from gle_bench.protocols import footing
 from gle_bench.tracking.environment import environment
 from gle_bench.tracking.record import Cost, DataUsed, Measured, Part, Record, Status, run_id
 from gle_bench.training.marks import marks
@@ -50,7 +51,7 @@ class Bookkeeping:
             data=DataUsed(fingerprint=used.fingerprint, official=used.official, digests=dict(used.digests)),
             parameters=self._parameters,
             cost=Cost(wall_s=0.0, steps=0),
-            footing=vars(experiment.rule.footing),
+            footing=vars(footing(experiment.rule, config.network)),
             environment=environment(experiment.engine, todo.engine_reason, todo.device, torch.get_num_threads()),
             lineage=(*(earlier.lineage if earlier else ()), part),
             marks=marks(config, used.official),

@@ -1,0 +1,276 @@
+"""A run that was killed, interrupted or locked: nothing is lost, and it ends as if nothing had happened."""
+
+import os
+import re
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command import Finished, glebench, real
+from hypothesis import given
+from hypothesis import strategies as st
+from runs import assert_alike, configured, run, seed_folder
+
+from gle_bench.config import RunConfig
+from gle_bench.names import GleBenchError
+from gle_bench.tracking.lock import hold, is_live
+from gle_bench.training import checkpoints
+from gle_bench.training.bookkeeping import Bookkeeping
+from gle_bench.training.plan import Settings, plan
+
+# A schedule that moves, so that it has to be brought back as well.
+KEPT = ("record.json", "history.csv", "predictions.npz", "last.ckpt", "best.ckpt")
+OVERRIDES = ("rate=0.1", 'schedule={"kind": "plateau", "patience": 0}')
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As the commands have: a checkpoint is resumed under as many threads as it was made under."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def command(config: RunConfig, seeds: str, runs: Path, *more: str, overrides: tuple[str, ...] = OVERRIDES) -> list[str]:
+    settings = [word for override in overrides for word in ("--set", override)]
+    chosen = ["--seeds", seeds, "--protocol", config.protocol, "--budget", config.budget, "--rule", config.rule]
+    return [
+        "run",
+        config.task,
+        "--model",
+        config.model,
+        *chosen,
+        *settings,
+        "--runs",
+        str(runs),
+        "--wandb",
+        "off",
+        *more,
+    ]
+
+
+def cut_off(config: RunConfig, seeds: str, runs: Path, how: str) -> Finished:
+    """A run that its own process ends, say by 'SIGKILL 1 3': at the third fetch of epoch 1."""
+    return glebench(*command(config, seeds, runs), TOYS_SIGNAL=how)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name in KEPT}
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "rule", "protocol", "seeds", "when"),
+    [
+        ("toy-classes", "toy-gle", "gle", "paper", [1], "1 2"),
+        ("toy-classes", "toy-gle", "gle", "clean", [1, 2], "2 5"),
+        ("toy-own-signal", "toy-gle", "gle", "paper", [2, 1], "1 1"),
+        ("toy-stream", "toy-gle", "toy-bptt", "paper", [1, 2], "1 4"),
+        ("toy-classes", "toy-mlp", "backprop", "paper", [1], "1 2"),
+        ("toy-signal", "toy-mlp", "backprop", "clean", [1, 2], "2 3"),
+        ("toy-classes", "toy-gle", "gle", "clean", [1], "0 12"),  # while it looks at the test split
+    ],
+)
+def test_a_killed_run_ends_bit_identical_to_an_unbroken_one(
+    tmp_path: Path, task: str, model: str, rule: str, protocol: str, seeds: list[int], when: str
+) -> None:
+    config = configured(task, model, *OVERRIDES, rule=rule, protocol=protocol)
+    named = ",".join(map(str, seeds))
+    killed = cut_off(config, named, tmp_path / "broken", f"SIGKILL {when}")
+    assert killed.code == -signal.SIGKILL
+    folder = seed_folder(tmp_path / "broken", seeds[0])
+    assert folder.read().status == "running"
+    assert not is_live(folder.path)
+    resumed = glebench(*command(config, named, tmp_path / "broken"))
+    assert resumed.code == 0, resumed.err
+    unbroken = run(config, seeds, tmp_path / "unbroken")
+    for record in unbroken:
+        assert_alike(tmp_path / "broken", tmp_path / "unbroken", record.seed)
+    parts = folder.read().lineage
+    assert [part.from_round for part in parts] == [0, 3 if when == "0 12" else int(when[0])]
+    assert parts[0].ended is None
+    assert parts[1].ended is not None
+
+
+def test_mnist1d_survives_a_kill_from_outside(tmp_path: Path, data: Path) -> None:
+    """The installed script, at whatever place it happens to be after its first epoch."""
+    overrides = ("steps=40", "epochs=3", "hidden_layers=2", "evaluation_batch_size=500")
+    config = configured("mnist1d", "gle-15k", *overrides)
+    words = command(config, "12,34", tmp_path / "broken", "--data", str(data), overrides=overrides)
+    with real(*words) as process:
+        deadline = time.monotonic() + 60
+        while not any(",1," in text for text in histories(tmp_path / "broken")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+    assert seed_folder(tmp_path / "broken", 12).read().status == "running"
+    assert glebench(*words).code == 0
+    assert len(seed_folder(tmp_path / "broken", 12).read().lineage) == 2
+    words = command(config, "12,34", tmp_path / "unbroken", "--data", str(data), overrides=overrides)
+    assert glebench(*words).code == 0
+    for seed in (12, 34):
+        assert_alike(tmp_path / "broken", tmp_path / "unbroken", seed)
+
+
+def histories(runs: Path) -> list[str]:
+    """Rounds of all histories, each as ',0,1,'."""
+    found = []
+    for path in runs.glob("*/*/*/*/history.csv"):
+        header, *rows = path.read_text().splitlines()
+        column = header.split(",").index("round")
+        found.append("," + "".join(row.split(",")[column] + "," for row in rows))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "protocol", "when"),
+    [
+        ("toy-gle", "paper", "0 1"),
+        ("toy-gle", "paper", "1 4"),
+        ("toy-mlp", "clean", "2 2"),
+        ("toy-gle", "clean", "0 16"),
+    ],
+)
+def test_ctrl_c_is_told_and_undone_by_the_command_that_it_prints(
+    tmp_path: Path, model: str, protocol: str, when: str
+) -> None:
+    rule = "gle" if model == "toy-gle" else "backprop"
+    config = configured("toy-classes", model, *OVERRIDES, rule=rule, protocol=protocol)
+    stopped = cut_off(config, "1,2", tmp_path / "broken", f"SIGINT {when}")
+    assert stopped.code == 130, stopped
+    assert stopped.out == ""
+    *_, said, printed = stopped.err.splitlines()
+    assert said == "Interrupted. The same command goes on from the last checkpoint:"
+    words = shlex.split(printed)
+    assert words == ["glebench", *command(config, "1,2", tmp_path / "broken")]
+    records = [path.parent for path in (tmp_path / "broken").glob("*/*/*/*/record.json")]
+    assert len(records) == (2 if model == "toy-gle" else 1)  # a baseline's seeds run one by one
+    for path in records:
+        record = seed_folder(tmp_path / "broken", int(path.name.removeprefix("seed-"))).read()
+        assert record.status == "interrupted"
+        assert record.lineage[-1].ended is not None
+    assert glebench(*words[1:]).code == 0
+    for record in run(config, [1, 2], tmp_path / "unbroken"):
+        assert_alike(tmp_path / "broken", tmp_path / "unbroken", record.seed)
+
+
+def test_a_second_identical_command_says_that_the_record_exists(tmp_path: Path) -> None:
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    (record,) = run(config, [1], tmp_path)
+    before = files(seed_folder(tmp_path, 1).path)
+    again = glebench(*command(config, "1", tmp_path))
+    assert again.code == 0
+    assert again.told == f"Seed 1 is done: its record exists ({record.run_id}; --rerun always makes it anew)."
+    assert f"{record.metrics['last']['test']['accuracy'].value:.2f}" in again.out
+    assert files(seed_folder(tmp_path, 1).path) == before
+
+
+def test_a_second_process_on_a_running_one_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    folder = plan(config, [2], Settings(tmp_path, tmp_path)).folders[2]
+    with hold([folder.path]):
+        second = glebench(*command(config, "1,2", tmp_path))
+    assert second.code == 1
+    assert second.out == ""
+    assert f"Run {folder.path} is in use by process {os.getpid()} on " in second.told
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_damaged_checkpoint_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    assert cut_off(config, "1,2", tmp_path, "SIGKILL 1 3").code == -signal.SIGKILL
+    folder = seed_folder(tmp_path, 2)
+    whole = folder.checkpoint("last").read_bytes()
+    folder.checkpoint("last").write_bytes(whole[:-100])
+    before = files(folder.path) | files(seed_folder(tmp_path, 1).path)
+    refused = glebench(*command(config, "1,2", tmp_path))
+    assert refused.code == 1
+    assert f"Checkpoint {folder.checkpoint('last')} is damaged" in refused.told
+    assert "--rerun always" in refused.told
+    assert files(folder.path) | files(seed_folder(tmp_path, 1).path) == before
+    folder.checkpoint("last").write_bytes(whole)
+    records = run(config, [1, 2], tmp_path)
+    assert [record.lineage[-1].from_round for record in records] == [1, 1]
+
+
+@given(st.binary(max_size=200) | st.integers(0, 10_000), st.booleans())
+def test_no_checkpoint_but_a_whole_one_is_read(
+    tmp_path_factory: pytest.TempPathFactory, damage: bytes | int, cut: bool
+) -> None:
+    """Arbitrary bytes, a whole file cut anywhere, and one with a single bit flipped."""
+    path = tmp_path_factory.getbasetemp() / "some.ckpt"
+    checkpoints.save(path, {"weights": torch.arange(50.0)})
+    whole = bytearray(path.read_bytes())
+    if isinstance(damage, bytes):
+        path.write_bytes(damage)
+    elif cut:
+        path.write_bytes(whole[: damage % len(whole)])
+    else:
+        whole[damage % len(whole)] ^= 1
+        path.write_bytes(whole)
+    try:
+        content = checkpoints.load(path)
+    except GleBenchError as error:
+        assert re.fullmatch(r"Checkpoint [^\n]+ (is damaged|has format) [^\n]+--rerun always\.", str(error))  # noqa: PT017
+    else:
+        assert torch.equal(content["weights"], torch.arange(50.0))
+        assert isinstance(damage, int)
+        assert not cut
+
+
+def test_a_checkpoint_goes_on_under_the_threads_that_made_it(tmp_path: Path) -> None:
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    cut_off(config, "1", tmp_path, "SIGKILL 1 2")
+    before = files(seed_folder(tmp_path, 1).path)
+    torch.set_num_threads(2)
+    with pytest.raises(GleBenchError, match=r"'threads': 1[^\n]+'threads': 2[^\n]+ resume it under the same, or"):
+        run(config, [1], tmp_path)
+    assert files(seed_folder(tmp_path, 1).path) == before
+    torch.set_num_threads(1)
+    assert run(config, [1], tmp_path)[0].status == "done"
+
+
+def test_seeds_that_stopped_at_different_places_are_each_brought_to_their_end(tmp_path: Path) -> None:
+    """Seed 1 after round 0, seed 2 after round 1, seed 3 not yet begun."""
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, "precision=float64", rule="gle")
+    words = [*OVERRIDES, "precision=float64"]
+    for seed, when in (("1", "0 3"), ("2", "1 2")):
+        done = glebench(*command(config, seed, tmp_path / "broken", overrides=words), TOYS_SIGNAL=f"SIGKILL {when}")
+        assert done.code == -signal.SIGKILL
+    records = run(config, [3, 2, 1], tmp_path / "broken")
+    assert [record.seed for record in records] == [3, 2, 1]
+    assert [[part.from_round for part in record.lineage] for record in records] == [[0], [0, 1], [0, 0]]
+    run(config, [1, 2, 3], tmp_path / "unbroken")
+    for seed in (1, 2, 3):
+        assert_alike(tmp_path / "broken", tmp_path / "unbroken", seed, 1e-10)
+
+
+@pytest.mark.parametrize("model", ["toy-gle", "toy-mlp"])
+@pytest.mark.parametrize("protocol", ["paper", "clean"])
+def test_a_run_cut_off_after_its_last_checkpoint_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, protocol: str
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    config = configured("toy-classes", model, protocol=protocol)
+    with monkeypatch.context() as patched:
+        patched.setattr(Bookkeeping, "finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, [1], tmp_path / "broken")
+    assert run(config, [1], tmp_path / "broken")[0].lineage[-1].from_round == 3
+    run(config, [1], tmp_path / "unbroken")
+    assert_alike(tmp_path / "broken", tmp_path / "unbroken", 1)
+
+
+def test_asking_for_what_failed_goes_on_with_what_was_cut_off(tmp_path: Path) -> None:
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    cut_off(config, "1", tmp_path, "SIGINT 1 2")
+    (record,) = run(config, [1], tmp_path, rerun="failed")
+    assert [part.from_round for part in record.lineage] == [0, 1]
