@@ -23,7 +23,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Frozen(BaseModel):
-    """A configuration: immutable, without unknown fields, without silent conversions of text to numbers."""
+    """A configuration: immutable, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 

@@ -211,7 +211,7 @@ def _trainer(todo: Plan, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -
         enable_model_summary=False,
         logger=False,
         use_distributed_sampler=False,
-        inference_mode=False,  # the state goes on from evaluation to training, where a rule may need autograd
+        inference_mode=False,  # the state that an evaluation leaves may go into a rule that uses autograd
     )
 
 

@@ -1,0 +1,62 @@
+"""The README's examples run, its commands parse, and it stays short."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+
+from gle_bench import registry
+from gle_bench.cli import app
+from gle_bench.config import parse_seeds
+from gle_bench.dynamics import engine
+from gle_bench.dynamics.optimizers import Optimizer
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[list[str]]:
+    lines = [line.partition("#")[0] for block in blocks("bash") for line in block.splitlines()]
+    lines += re.findall(r"`(glebench [^`]+)`", README.read_text().replace("\n", " "))
+    return [shlex.split(line)[1:] for line in lines if "glebench" in line]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_is_one_that_the_command_line_takes(words):
+    group = typer.main.get_command(app)
+    command = group.commands[words[0]]
+    parsed = command.make_context("glebench", list(words[1:])).params
+    if words[0] == "run" and parsed["rule"] is None:
+        pair, _ = registry.configure(parsed["task"], parsed["model"], None, "paper", "short", parsed["set_"] or ())
+        assert parse_seeds(parsed["seeds"], pair.seeds)
+
+
+def test_the_rule_of_the_example_learns(tmp_path, monkeypatch):
+    (example,) = blocks("python")
+    (entry,) = re.findall(r'"(\w+):(\w+)"', *blocks("toml"))
+    (tmp_path / f"{entry[0]}.py").write_text(example)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rule = getattr(__import__(entry[0]), entry[1])()
+    del sys.modules[entry[0]]
+    model = registry.pair("mnist1d", "gle-15k").configure("smoke").network
+    network = model.network(registry.task("mnist1d").shape(registry.task("mnist1d").options()), "ce")
+    optimizer = Optimizer("sgd")
+    carry = engine.start(network, model.initialise(network, 0), optimizer, 2)
+    target = torch.eye(10)[None, :2, None]
+    window = engine.Window(20, torch.randn(1, 2, 20, 1), target, None)
+    after, _ = engine.learn(network, rule, optimizer, carry, window, torch.tensor([1e-3]))
+    moved = (after.parameters[-1].bias - carry.parameters[-1].bias).abs()
+    steps = moved / 1e-3
+    assert moved.max() > 0
+    assert torch.allclose(steps, steps.round(), atol=1e-2)  # whole numbers of signs
+
+
+def test_the_readme_stays_short():
+    assert len(README.read_text().splitlines()) < 150
