@@ -1,7 +1,6 @@
 """The command line: parses, calls, prints. Each command imports what it needs, so that `--help` needs nothing."""
 
 import json
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -182,9 +181,6 @@ def doctor(runs: Runs = RUNS, data: Data = None, as_json: Json = False) -> None:
 
 def main() -> None:
     """Entry point: what a user can mend is one sentence, without a traceback."""
-    # Waiting threads must yield: where two runs share the cores, spinning ones slow both down tenfold. OpenMP reads this
-    # once, when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except GleBenchError as error:

@@ -91,8 +91,8 @@ def _engine() -> tuple[Status, str]:
 
     from gle_bench.dynamics.neurons import membrane_step
 
-    zero = torch.zeros(1, 1, 1)
-    membrane_step(zero, zero, torch.ones(1, 1), 0.1)
+    zero, tau = torch.zeros(1, 1, 1), torch.ones(1, 1)
+    membrane_step(zero, zero, tau, tau, 0.1)
     return "ok", "pure PyTorch: any layer, any device, any precision"
 
 

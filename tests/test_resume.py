@@ -14,7 +14,7 @@ import torch
 from command import Finished, glebench, real
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import assert_alike, configured, run, seed_folder
+from runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench.config import RunConfig
 from gle_bench.names import GleBenchError
@@ -205,7 +205,7 @@ def test_no_checkpoint_but_a_whole_one_is_read(
 ) -> None:
     """Arbitrary bytes, a whole file cut anywhere, and one with a single bit flipped."""
     path = tmp_path_factory.getbasetemp() / "some.ckpt"
-    checkpoints.save(path, {"weights": torch.arange(50.0)})
+    checkpoints.save({path: {"weights": torch.arange(50.0)}})
     whole = bytearray(path.read_bytes())
     if isinstance(damage, bytes):
         path.write_bytes(damage)
@@ -222,6 +222,26 @@ def test_no_checkpoint_but_a_whole_one_is_read(
         assert torch.equal(content["weights"], torch.arange(50.0))
         assert isinstance(damage, int)
         assert not cut
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_ensemble_is_saved_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Wherever the writing ends, all seeds stand at the same round: else they would no longer go on side by side."""
+    config, saved = configured("toy-classes", "toy-gle"), []
+
+    def save(*arguments: Any) -> None:
+        saved.append(arguments)
+        if len(saved) == 4 + number:  # round 0 wrote four: for two seeds the last checkpoint and the best
+            raise KeyboardInterrupt
+        original(*arguments)
+
+    original = torch.save
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", save)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, [1, 2], tmp_path)
+    assert [checkpoint(tmp_path, seed)["round"] for seed in (1, 2)] == [0, 0]
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_checkpoint_goes_on_under_the_threads_that_made_it(tmp_path: Path) -> None:

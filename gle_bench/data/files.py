@@ -3,7 +3,8 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,26 +27,48 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         GleBenchError: if the folder cannot be made or written to, or is full; `path` is then as it was.
     """
+    write_together({path: write})
+
+
+def write_together(files: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
+    """`write_atomically` for several files, which are renamed when all are complete.
+
+    Raises:
+        GleBenchError: if one of them cannot be written; all are then as they were.
+    """
+    with ExitStack() as temporaries:
+        ready = {path: temporaries.enter_context(_written(path, write)) for path, write in files.items()}
+        for path, temporary in ready.items():
+            try:
+                temporary.replace(path)
+            except OSError as error:
+                raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from error
+
+
+@contextmanager
+def _written(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
+    """A complete, synced file beside `path`, gone at the end if nobody has renamed it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
         raise GleBenchError(
             f"Cannot write {path}: {error.strerror}. Choose a folder that can be written to."
         ) from error
+    temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise GleBenchError(
-            f"Cannot write {path}: {error.strerror}. Free some space, or choose another folder."
-        ) from error
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+        except OSError as error:
+            text = f"Cannot write {path}: {error.strerror}. Free some space, or choose another folder."
+            raise GleBenchError(text) from error
+        yield temporary
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

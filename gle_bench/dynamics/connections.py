@@ -45,7 +45,8 @@ class Dense:
         return torch.bmm(error, weight)
 
     def gradient(self, error: Tensor, rates: Tensor) -> Tensor:
-        return torch.bmm(error.transpose(1, 2), rates) * (-1 / error.shape[1])
+        ignored = error.new_zeros(())
+        return torch.baddbmm(ignored, error.transpose(1, 2), rates, beta=0, alpha=-1 / error.shape[1])
 
 
 def bias_gradient(error: Tensor) -> Tensor:

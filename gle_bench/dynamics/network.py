@@ -182,7 +182,7 @@ class Signals(NamedTuple):
 
     output: Tensor  # (S, B, C)  r_L of step n, before the update
     instantaneous: tuple[Tensor | None, ...]  # a block each, (K, S, B, N)
-    u_dot: tuple[Tensor, ...]  # a block each, (K, S, B, N)
+    u_dot: tuple[Tensor | None, ...]  # a block each, (K, S, B, N); None where no time constant learns
 
 
 class Step(NamedTuple):
@@ -232,7 +232,7 @@ def step(
     new_states: list[BlockState] = []
     gradients: list[BlockParameters] = []
     instants: list[Tensor | None] = []
-    u_dots: list[Tensor] = []
+    u_dots: list[Tensor | None] = []
     for index, block in enumerate(network.blocks):
         below = inputs if index == 0 else state[index - 1].r[-1]
         above = top if index == len(state) - 1 else state[index + 1].feedback[0]
@@ -265,7 +265,7 @@ def _block_step(
     above: Tensor | None,
     plastic: bool,
     intervene: Intervention | None,
-) -> tuple[BlockState, BlockParameters, Tensor | None, Tensor]:
+) -> tuple[BlockState, BlockParameters, Tensor | None, Tensor | None]:
     like, dt = block.like, network.dt
     watch = _watcher(block, intervene)
     weight, tau_m, tau_r = (_present(p) for p in (parameters.weight, parameters.tau_m, parameters.tau_r))
@@ -288,8 +288,11 @@ def _block_step(
     current = _unflat(like.connection.current(weight.flatten(0, 1), bias, rates.flatten(0, 1)), state.u)
     if like.gamma:
         current = torch.add(current, e, alpha=like.gamma)
-    u, u_dot = neurons.membrane_step(state.u, watch("current", current), tau_m, dt)
-    potential = neurons.prospective(state.u, u_dot, tau_r)
+    current = watch("current", current)
+    u, potential = neurons.membrane_step(state.u, current, tau_m, tau_r, dt)
+    u_dot = None
+    if network.learn_tau_m or network.learn_tau_r:
+        u_dot = neurons.membrane_derivative(state.u, current, tau_m)
     phi = activation(like.phi)
     r = phi.rate(potential)
     new = BlockState(u, v, watch("rate", r), e, phi.slope(potential, r), feedback)
@@ -301,7 +304,7 @@ def _block_step(
 
 
 def _gradients(
-    network: Network, block: Block, rates: Tensor, e: Tensor, instant: Tensor, u_dot: Tensor, bias: bool
+    network: Network, block: Block, rates: Tensor, e: Tensor, instant: Tensor, u_dot: Tensor | None, bias: bool
 ) -> BlockParameters:
     """Eqs. 21-24. A block whose connection is fixed learns nothing, its time constants included."""
     connection = block.like.connection
@@ -310,8 +313,8 @@ def _gradients(
     return BlockParameters(
         weight=_unflat(connection.gradient(e.flatten(0, 1), rates.flatten(0, 1)), e),
         bias=bias_gradient(e) if bias else None,
-        tau_m=tau_m_gradient(e, u_dot) if network.learn_tau_m else None,
-        tau_r=tau_r_gradient(instant, u_dot) if network.learn_tau_r else None,
+        tau_m=tau_m_gradient(e, u_dot) if network.learn_tau_m and u_dot is not None else None,
+        tau_r=tau_r_gradient(instant, u_dot) if network.learn_tau_r and u_dot is not None else None,
     )
 
 

@@ -8,25 +8,31 @@ import torch
 from torch import Tensor
 
 
-def membrane_step(u: Tensor, current: Tensor, tau_m: Tensor, dt: float) -> tuple[Tensor, Tensor]:
-    """Eqs. 46 and 48, forward Euler: the potential after dt, and its derivative now."""
-    u_dot = (current - u) / tau_m
-    return torch.add(u, u_dot, alpha=dt), u_dot
+def leaky_step(x: Tensor, drive: Tensor, tau: Tensor, ahead: Tensor, dt: float) -> tuple[Tensor, Tensor]:
+    """A leaky integrator tau x_dot = drive - x by forward Euler: x after dt, and D^+_ahead{x} = x + ahead x_dot now.
+
+    Both are points on the line from x to its drive, dt/tau and ahead/tau along it: one pass each over the neurons. For
+    ahead = tau the second is the drive itself, exactly.
+    """
+    return torch.lerp(x, drive, dt / tau), torch.lerp(x, drive, ahead / tau)
 
 
-def prospective(u: Tensor, u_dot: Tensor, tau: Tensor) -> Tensor:
-    """Eq. 2: the prospective potential D^+_tau{u} = u + tau u_dot."""
-    return torch.addcmul(u, tau, u_dot)
+def membrane_step(u: Tensor, current: Tensor, tau_m: Tensor, tau_r: Tensor, dt: float) -> tuple[Tensor, Tensor]:
+    """Eqs. 44, 46 and 48: the potential u after dt, and the prospective potential D^+_{tau_r}{u}."""
+    return leaky_step(u, current, tau_m, tau_r, dt)
 
 
 def error_step(v: Tensor, instantaneous: Tensor, tau_m: Tensor, tau_r: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     """Eqs. 45 and 49: the error potential v after dt, and the error e = D^+_{tau_m}{v}.
 
-    Forward time constants switch their roles: v integrates with tau_r, e looks ahead with tau_m. For tau_m = tau_r the
-    error equals the instantaneous one exactly.
+    The time constants have switched their roles: v integrates with tau_r, e looks ahead with tau_m.
     """
-    v_dot = (instantaneous - v) / tau_r
-    return torch.add(v, v_dot, alpha=dt), prospective(v, v_dot, tau_m)
+    return leaky_step(v, instantaneous, tau_r, tau_m, dt)
+
+
+def membrane_derivative(u: Tensor, current: Tensor, tau_m: Tensor) -> Tensor:
+    """Eq. 46: u_dot."""
+    return (current - u) / tau_m
 
 
 def instantaneous_error(slope: Tensor, feedback: Tensor) -> Tensor:

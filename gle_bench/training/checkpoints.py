@@ -1,24 +1,26 @@
 """Checkpoints: one file a seed, whole or not there, loadable without running anybody's code."""
 
 import zipfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gle_bench.data.files import write_atomically
+from gle_bench.data.files import write_together
 from gle_bench.names import GleBenchError
 
 FORMAT = 1
 
 
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Writes tensors, numbers, text, lists and dicts; beside first, then renamed.
+def save(contents: Mapping[Path, dict[str, Any]]) -> None:
+    """Writes tensors, numbers, text, lists and dicts; beside first, then renamed all at once.
 
     Raises:
-        GleBenchError: if it cannot be written; an older checkpoint is then still there.
+        GleBenchError: if one cannot be written; the older checkpoints are then still there.
     """
-    write_atomically(path, lambda file: torch.save({"format": FORMAT, **content}, file))
+    write_together({path: partial(torch.save, {"format": FORMAT, **content}) for path, content in contents.items()})
 
 
 def load(path: Path) -> dict[str, Any] | None:

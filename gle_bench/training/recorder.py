@@ -1,10 +1,12 @@
 """Lightning's callback that ends a round: history, schedules, checkpoints, W&B, and who goes on."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
+from gle_bench.training import checkpoints
 from gle_bench.training.data_module import Feed
 from gle_bench.training.module import BenchModule
 from gle_bench.training.rounds import batches_per_epoch
@@ -29,6 +31,7 @@ class Recorder(pl.Callback):
         split = experiment.task.evaluation_split(experiment.config.protocol)
         epoch = module.batches / batches_per_epoch(experiment.config.training, self._samples)
         running = module.take_running()
+        written: dict[Path, dict[str, Any]] = {}
         for seed in module.seeds:
             run = self._runs[seed]
             run.batches = module.batches
@@ -39,12 +42,14 @@ class Recorder(pl.Callback):
                 updates=module.batches * module.updates_per_batch,
                 epoch=epoch,
             )
-            if seed in module.diverged:
-                run.folder.write_history(run.history)  # the last good checkpoint stays
-            else:
+            run.folder.write_history(run.history)
+            if seed not in module.diverged:  # whose last good checkpoint stays
                 if module.batches == self._batches:  # before the checkpoint: a run that is cut off after it has both
                     run.folder.write_predictions(**module.scores[seed].arrays(split))
-                run.save(module.member(seed), self._under, best)
+                written |= run.checkpoints(module.member(seed), self._under, best)
+        checkpoints.save(written)  # together, so that an ensemble that is killed meanwhile goes on as one
+        for seed in module.seeds:
+            run = self._runs[seed]
             if run.mirror is not None:
                 run.mirror.log(run.history[-1], step=run.round)
 

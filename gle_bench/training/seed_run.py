@@ -1,6 +1,7 @@
 """One seed on its way: its schedule, its history, its best round, and what of it survives a kill."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from gle_bench.config import TrainingConfig
@@ -8,7 +9,6 @@ from gle_bench.protocols import Metric
 from gle_bench.tracking.history import Row
 from gle_bench.tracking.store import RunFolder
 from gle_bench.tracking.wandb_mirror import Mirror
-from gle_bench.training import checkpoints
 from gle_bench.training.rates import SeedRate
 from gle_bench.training.scores import Score
 
@@ -78,8 +78,8 @@ class SeedRun:
     def _is_better(self, value: float, best: Any) -> bool:
         return bool(value > best if self._metric.better == "higher" else value < best)
 
-    def save(self, member: dict[str, Any], under: dict[str, Any], best: bool) -> None:
-        """Writes history.csv and last.ckpt, and best.ckpt if this round is the best.
+    def checkpoints(self, member: dict[str, Any], under: dict[str, Any], best: bool) -> dict[Path, dict[str, Any]]:
+        """What to write as last.ckpt, and as best.ckpt if this round is the best.
 
         `under` says what a checkpoint can only be resumed under: engine, device, threads.
         """
@@ -93,10 +93,8 @@ class SeedRun:
             "rate": self.rate.state(),
             "wall_s": self.wall_s,
         }
-        self.folder.write_history(self.history)
-        if best:
-            checkpoints.save(self.folder.checkpoint("best"), content)
-        checkpoints.save(self.folder.checkpoint("last"), content)
+        last = {self.folder.checkpoint("last"): content}
+        return {self.folder.checkpoint("best"): content, **last} if best else last
 
     def resume(self, content: dict[str, Any]) -> None:
         """Goes back to where a checkpoint was written."""
