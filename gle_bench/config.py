@@ -17,15 +17,16 @@ Precision = Literal["float32", "float64"]
 BUDGETS: tuple[Budget, ...] = ("smoke", "short", "paper")
 PROTOCOLS: tuple[ProtocolName, ...] = ("paper", "clean")
 MOST_SEEDS = 1000  # in one range: more is a slip of the finger
+LARGEST_SEED = 2**32 - 1  # that every generator of random numbers takes
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
 class Frozen(BaseModel):
-    """A configuration: immutable, and without unknown fields."""
+    """A configuration: immutable, of finite numbers, and without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class TaskOptions(Frozen):
@@ -142,6 +143,8 @@ def parse_seeds(text: str | None, paper: Sequence[int]) -> list[int]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first >= MOST_SEEDS:
             raise UsageError(f"--seeds {text}: '{part}' must rise, over fewer than {MOST_SEEDS} seeds.")
+        if last > LARGEST_SEED:
+            raise UsageError(f"--seeds {text}: '{part}' is too large; seeds go up to {LARGEST_SEED}.")
         seeds += range(first, last + 1)
     if len(set(seeds)) < len(seeds):
         raise UsageError(f"--seeds {text} names a seed twice; name each once.")

@@ -210,7 +210,13 @@ def _value(text: str) -> Any:
 def _replaced(config: Any, path: tuple[str, ...], value: Any) -> Any:
     """A validated copy of a configuration with the field at `path` replaced."""
     head, *rest = path
-    new = _replaced(getattr(config, head), tuple(rest), value) if rest else value
+    present = getattr(config, head)
+    if rest:
+        new = _replaced(present, tuple(rest), value)
+    elif head in ("network", "options") and isinstance(value, dict):
+        new = type(present).model_validate(value)  # the field itself is declared as what all families have in common
+    else:
+        new = value
     fields = {name: getattr(config, name) for name in type(config).model_fields}
     return type(config).model_validate(fields | {head: new})
 

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -44,34 +45,38 @@ class Finished(NamedTuple):
 
 def glebench(*arguments: object, largest_file: int | None = None, **variables: str) -> Finished:
     """Runs `glebench`, forked. Environment variables are added; no file may grow beyond `largest_file` bytes."""
-    with TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        outside = {"PATH": os.environ["PATH"], "HOME": folder, "TMPDIR": folder}
-        process = _start([*map(str, arguments)], out, err, {**outside, **ENVIRONMENT, **variables}, largest_file)
-        process.join(60)
-        code = process.exitcode
-        process.kill()
-        process.join()
+    with TemporaryDirectory() as home, patch.dict(os.environ, ENVIRONMENT):
+        forkserver.ensure_running()  # it imports under this environment, once
+        pipes = [_context.Pipe(duplex=False) for _ in range(2)]
+        everything = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, **ENVIRONMENT, **variables}
+        ends = [end for _, end in pipes]
+        process = _context.Process(target=_main, args=([*map(str, arguments)], *ends, everything, largest_file))
+        process.start()
+        with ThreadPoolExecutor(2) as readers:
+            texts = [readers.submit(_read, reader) for reader, _ in pipes]
+            for end in ends:
+                end.close()
+            process.join(60)
+            code = process.exitcode
+            process.kill()
+            process.join()
+        finished = Finished(code, *(text.result() for text in texts))
         process.close()
-        finished = Finished(code, out.read_text(), err.read_text())
     assert code is not None, f"glebench {arguments} hangs: {finished}"
     assert "Traceback" not in finished.err, finished.err
     return finished
 
 
-def _start(
-    arguments: list[str], out: Path, err: Path, variables: Mapping[str, str], largest_file: int | None
-) -> ForkServerProcess:
-    with patch.dict(os.environ, ENVIRONMENT):
-        forkserver.ensure_running()  # it imports under this environment, once
-    process = _context.Process(target=_main, args=(arguments, out, err, variables, largest_file))
-    process.start()
-    return process
+def _read(end: Connection) -> str:
+    with end, open(end.fileno(), closefd=False) as file:
+        return file.read()
 
 
-def _main(arguments: list[str], out: Path, err: Path, variables: Mapping[str, str], largest_file: int | None) -> None:
-    for number, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+def _main(
+    arguments: list[str], out: Connection, err: Connection, variables: Mapping[str, str], largest_file: int | None
+) -> None:
+    os.dup2(out.fileno(), 1)
+    os.dup2(err.fileno(), 2)
     os.environ.clear()
     os.environ |= variables
     os.chdir(variables["HOME"])
@@ -84,13 +89,13 @@ def _main(arguments: list[str], out: Path, err: Path, variables: Mapping[str, st
     main()
 
 
-def real(*arguments: object, **variables: str) -> "subprocess.Popen[str]":
-    """Starts the installed script."""
+def real(*arguments: object, **variables: str | None) -> "subprocess.Popen[str]":
+    """Starts the installed script. Environment variables are added, or removed where they are None."""
+    everything = {**os.environ, **ENVIRONMENT, **variables}
     return subprocess.Popen(
         [SCRIPT, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **ENVIRONMENT, **variables},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        env={name: value for name, value in everything.items() if value is not None},
     )

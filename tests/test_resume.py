@@ -99,7 +99,7 @@ def test_a_killed_run_ends_bit_identical_to_an_unbroken_one(
 
 def test_mnist1d_survives_a_kill_from_outside(tmp_path: Path, data: Path) -> None:
     """The installed script, at whatever place it happens to be after its first epoch."""
-    overrides = ("steps=40", "epochs=3", "hidden_layers=2", "evaluation_batch_size=500")
+    overrides = ("steps=40", "epochs=2", "hidden_layers=1", "batch_size=200")
     config = configured("mnist1d", "gle-15k", *overrides)
     words = command(config, "12,34", tmp_path / "broken", "--data", str(data), overrides=overrides)
     with real(*words) as process:

@@ -220,12 +220,20 @@ def test_seeds_see_orders_of_their_own(tmp_path: Path, monkeypatch: pytest.Monke
         assert torch.equal(torch.cat(parts), everything[order(10, seed, epoch)])
 
 
-@pytest.mark.parametrize("when", ["before training", "in epoch 1"])
-@pytest.mark.parametrize("bad", [1, 2])
+@pytest.mark.parametrize(
+    ("task", "bad", "when"),
+    [
+        ("toy-classes", 1, "before training"),
+        ("toy-classes", 2, "before training"),
+        ("toy-classes", 1, "in epoch 1"),
+        ("toy-own-signal", 1, "in epoch 1"),
+        ("toy-own-signal", 3, "in epoch 1"),
+    ],
+)
 def test_divergence_ends_a_seed_and_not_its_company(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, when: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, bad: int, when: str
 ) -> None:
-    config, rounds = configured("toy-classes", "toy-gle", "epochs=4", "precision=float64"), [0, 1, 2]
+    config, rounds = configured(task, "toy-gle", "epochs=4", "precision=float64"), [0, 1, 2]
 
     def explode(batch: Batch, seed: int, epoch: int) -> Batch:
         return batch._replace(inputs=batch.inputs * float("inf")) if (seed, epoch) == (bad, 1) else batch

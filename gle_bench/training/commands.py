@@ -68,7 +68,10 @@ def full_seconds(config: RunConfig, pair: Pair, records: Sequence[Record]) -> fl
     record = next((r for r in records if r.status == "done" and r.cost.wall_s > 0), None)
     if record is None:
         return None
-    here, full = config.training, pair.configure("paper").training
+    whole, task = pair.configure("paper"), registry.task(config.task)
+    here, full = config.training, whole.training
+    if here.batch_size != full.batch_size or task.shape(config.options) != task.shape(whole.options):
+        return None
     if here.epochs and full.epochs:
         ratio = full.epochs / here.epochs
     elif here.batches and full.batches:

@@ -117,6 +117,8 @@ def _execute_group(todo: Plan, runs: dict[int, SeedRun], settings: Settings) -> 
             with suppress(GleBenchError):  # a full disk, say, which may be the very error
                 run.folder.log(traceback.format_exc())
         books.end_unfinished("failed", f"{type(error).__name__}: {error}")
+        if books.records.keys() != runs.keys():
+            raise  # not even the record of a begun run can be written
         settings.report(f"{', '.join(f'seed {seed}' for seed in runs)} failed: {error} (see log.txt)")
     return books.records
 
@@ -192,7 +194,7 @@ def _trainer(todo: Plan, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -
     callbacks: list[pl.Callback] = []
     if runs:
         title = f"{experiment.config.task} {experiment.config.model}"
-        title += f" × {len(runs)} seeds" if len(runs) > 1 else f" seed {next(iter(runs))}"
+        title += f" ×{len(runs)}" if len(runs) > 1 else f" s{next(iter(runs))}"
         steps = experiment.shape.steps if experiment.rule.online else 1
         metric = (experiment.task.metric.name, experiment.task.metric.unit)
         callbacks = [

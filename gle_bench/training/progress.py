@@ -30,9 +30,9 @@ class Display(pl.Callback):
             return
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
             TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(compact=True),
+            BarColumn(bar_width=None),  # last: on a narrow terminal it is the one to give way
             console=self._console,
             expand=True,
         )
@@ -63,9 +63,9 @@ class Display(pl.Callback):
             self._progress = None
 
     def _status(self, module: BenchModule) -> str:
-        """Says 'round 3/25 · 1.1 ms/step · test loss 1.31 · accuracy 48.2 %', means over the seeds."""
+        """Says '3/25 · 1.1 ms/step · test loss 1.31 · 48.2 %': round, rate, and means over the seeds."""
         here = sum(module.batches > end for end in self._ends[1:])
-        parts = [f"round {min(here + 1, len(self._ends) - 1)}/{len(self._ends) - 1}"]
+        parts = [f"{min(here + 1, len(self._ends) - 1)}/{len(self._ends) - 1}"]
         if module.batches > self._first:
             per_step = (time.perf_counter() - self._started) / ((module.batches - self._first) * self._steps)
             parts.append(f"{1000 * per_step:.2f} ms/step")
@@ -73,5 +73,6 @@ class Display(pl.Callback):
         if scores:
             split = module.experiment.task.evaluation_split(module.experiment.config.protocol)
             parts.append(f"{split} loss {mean(s.metrics['loss'] for s in scores):.3f}")
-            parts.append(f"{self._metric} {mean(s.metrics[self._metric] for s in scores):.2f} {self._unit}".rstrip())
+            value = mean(score.metrics[self._metric] for score in scores)
+            parts.append(f"{value:.2f} {self._unit or self._metric}")
         return " · ".join(parts)
