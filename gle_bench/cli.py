@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints. Each command imports what it needs, so that `--help` needs nothing."""
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -89,6 +90,7 @@ def run(
     from gle_bench.registry import configure
     from gle_bench.report import summary
     from gle_bench.training import commands
+    from gle_bench.training.execute import execute
     from gle_bench.training.plan import Settings
 
     pair, config = configure(task, model, rule, protocol.value, budget.value, set_ or ())
@@ -109,7 +111,7 @@ def run(
         _print(preview, as_json, commands.preview_text)
         return
     try:
-        records = commands.run(config, chosen, settings)
+        records = execute(config, chosen, settings)
     except KeyboardInterrupt:
         _say(f"Interrupted. The same command goes on from the last checkpoint:\n  {_command()}")
         raise typer.Exit(130) from None
@@ -203,9 +205,12 @@ def _print(content: Any, as_json: bool, text: Any) -> None:
 
 
 def _command() -> str:
+    """What the user typed, as it resumes: starting anew once is enough."""
+    import re
     import shlex
 
-    return shlex.join(["glebench", *sys.argv[1:]])
+    program = os.environ.get("GLEBENCH_PROGRAM", "glebench")
+    return re.sub(r" --rerun[= ]always\b", "", shlex.join([program, *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ Shapes, everywhere:
     S networks (ensemble)   B batch   T time steps   N neurons   C channels or classes
     inputs (S|1, B, T, C_in)   targets (S|1, B) classes or (S|1, B, T, C_out) signals
     u, v, r, e   (S, B, N)     W (S, N_out, N_in)   b, tau_m, tau_r (S|1, N)
+
+Inside the dynamics K layers of one shape lie side by side: W (K, S, N_out, N_in), b and the time constants
+(K, S, 1, N), the state (K, S, B, N); see `gle_bench.dynamics.network`.
 """
 
 from collections.abc import Callable, Mapping
@@ -177,21 +180,24 @@ class Task:
 
         Cross-entropy of each step's softmax (Eq. 53), or half the squared error summed over channels (Eq. 51).
         """
+        targets = self.targets(batch, outputs.shape[-1])
         if self.loss == "ce":
-            chosen = self.targets(batch, outputs.shape[-1])
-            steps = -(chosen * outputs.log_softmax(-1)).sum(-1)
-        else:
-            steps = (batch.targets - outputs).square().sum(-1) / 2
-        if batch.mask is None:
-            return steps.mean(-1)
-        weight = batch.mask.expand_as(steps)
-        return (steps * weight).sum(-1) / weight.sum(-1).clamp_min(1)
+            return mean_over_time(-(targets * outputs.log_softmax(-1)).sum(-1), batch.mask)
+        return mean_over_time((targets - outputs).square().sum(-1) / 2, batch.mask)
 
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Metrics of each sample, (S, B), whose means over a split are reported."""
         if batch.targets.dim() == 2:
             return {"accuracy": 100.0 * (decisions.argmax(-1) == batch.targets).to(torch.float64)}
-        return {"mse": (decisions - batch.targets).square().mean((-1, -2))}
+        return {"mse": mean_over_time((decisions - batch.targets).square().mean(-1), batch.mask)}
+
+
+def mean_over_time(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Means over the time steps that the mask (S|1, B, T|1) leaves: (S, B, T) -> (S, B)."""
+    if mask is None:
+        return values.mean(-1)
+    weight = mask.expand_as(values)
+    return (values * weight).sum(-1) / weight.sum(-1).clamp_min(1)
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,7 @@ class LearningRule:
         name: as on the command line.
         engines: those that can run it; 'torch' can run everything.
         online: whether the engine calls it, once in `window` time steps.
+        autograd: whether it leaves an offline model's gradients to autograd.
         footing: see `Footing`.
     """
 
@@ -218,6 +225,7 @@ class LearningRule:
     version: ClassVar[int] = 1  # raised when what the rule computes changes
     engines: ClassVar[frozenset[str]] = frozenset({"torch"})
     online: ClassVar[bool] = True
+    autograd: ClassVar[bool] = False
     window: int = 1
     footing: ClassVar[Footing] = Footing()
 
@@ -228,7 +236,10 @@ class LearningRule:
     def learn(
         self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
     ) -> Learned:
-        """Runs the network over the window. Gradients are batch means; descending along them learns."""
+        """Runs the network over the window. Gradients are batch means; descending along them learns.
+
+        It is called without autograd: a rule that differentiates says `torch.enable_grad()` itself.
+        """
         raise NotImplementedError(f"rule '{self.name}' leaves gradients to autograd")
 
 

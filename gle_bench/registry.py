@@ -10,7 +10,7 @@ import json
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gle_bench.names import GleBenchError, UnknownName, UsageError, did_you_mean, look_up
 
@@ -59,8 +59,9 @@ def load(place: str) -> Any:
     try:
         found = import_module(module)
         return getattr(found, attribute) if attribute else found
-    except (ImportError, AttributeError) as error:
-        raise GleBenchError(f"Cannot load {place}: {error}. Install what it needs, or remove its plugin.") from error
+    except Exception as error:  # a stranger's module may fail in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise GleBenchError(f"Cannot load {place}: {reason}. Install what it needs, or remove its plugin.") from error
 
 
 def summary(place: str) -> str:
@@ -68,7 +69,10 @@ def summary(place: str) -> str:
     import ast
     from importlib.util import find_spec
 
-    spec = find_spec(place.partition(":")[0])
+    try:
+        spec = find_spec(place.partition(":")[0])
+    except ModuleNotFoundError:  # a plugin's package is gone
+        spec = None
     if spec is None or spec.origin is None:
         return "(missing)"
     text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
@@ -96,12 +100,21 @@ def rule(name: str) -> LearningRule:
 
 
 def pairs() -> list[Pair]:
-    """All pairs of task and model, in the order of the registry."""
+    """All pairs of task and model that can be loaded, in the order of the registry."""
+    return _pairs_and_failures()[0]
+
+
+def _pairs_and_failures() -> tuple[list[Pair], list[str]]:
+    """A module that cannot be loaded costs its own pairs, and nobody else's."""
     modules = [*places("models").values(), *(place.partition(":")[0] for place in places("tasks").values())]
     found: list[Pair] = []
+    failures = []
     for module in dict.fromkeys(modules):  # one module may hold several tasks, or a task and its models
-        found += getattr(load(module), "PAIRS", ())
-    return found
+        try:
+            found += getattr(load(module), "PAIRS", ())
+        except GleBenchError as error:
+            failures.append(str(error))
+    return found, failures
 
 
 def pair(task_name: str, model: str) -> Pair:
@@ -112,7 +125,7 @@ def pair(task_name: str, model: str) -> Pair:
         UsageError: both exist, but not together.
     """
     look_up("task", task_name, places("tasks"))
-    everything = pairs()
+    everything, failures = _pairs_and_failures()
     models = {p.model: p for p in everything if p.task == task_name}
     if model in models:
         return models[model]
@@ -122,7 +135,7 @@ def pair(task_name: str, model: str) -> Pair:
             f"Model '{model}' has no configuration for task '{task_name}', only for {others}. "
             f"Models of {task_name}: {', '.join(sorted(models))}."
         )
-    raise UnknownName(did_you_mean("model", model, models))
+    raise UnknownName(" ".join([did_you_mean("model", model, models), *failures]))
 
 
 def configure(
@@ -166,16 +179,27 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
     """
     from pydantic import ValidationError
 
+    wanted: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"--set {assignment}: write it as key=value, say --set epochs=10.")
-        path = _path(config, key.strip())
-        try:
-            config = _replaced(config, path, _value(text))
-        except ValidationError as error:
-            raise UsageError(f"--set {assignment}: {_first_complaint(error)}") from error
-    return config
+        *above, name = _path(config, key.strip())
+        inner = wanted
+        for part in above:
+            inner = inner.setdefault(part, {})
+        inner[name] = _Value(_value(text))
+    try:
+        replaced: RunConfig = _replaced(config, wanted)
+        return replaced
+    except ValidationError as error:
+        raise UsageError(f"--set: {_first_complaint(error)}") from error
+
+
+class _Value(NamedTuple):
+    """A value that was set, told apart from settings inside a setting."""
+
+    value: Any
 
 
 def _paths(config: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -207,21 +231,21 @@ def _value(text: str) -> Any:
         return text
 
 
-def _replaced(config: Any, path: tuple[str, ...], value: Any) -> Any:
-    """A validated copy of a configuration with the field at `path` replaced."""
-    head, *rest = path
-    present = getattr(config, head)
-    if rest:
-        new = _replaced(present, tuple(rest), value)
-    elif head in ("network", "options") and isinstance(value, dict):
-        new = type(present).model_validate(value)  # the field itself is declared as what all families have in common
-    else:
-        new = value
+def _replaced(config: Any, wanted: dict[str, Any]) -> Any:
+    """A copy with all that is wanted, validated once: settings that depend on each other change together."""
     fields = {name: getattr(config, name) for name in type(config).model_fields}
-    return type(config).model_validate(fields | {head: new})
+    for name, new in wanted.items():
+        if not isinstance(new, _Value):
+            fields[name] = _replaced(fields[name], new)
+        elif name in ("network", "options") and isinstance(new.value, dict):
+            fields[name] = type(fields[name]).model_validate(new.value)  # declared as what all families have in common
+        else:
+            fields[name] = new.value
+    return type(config).model_validate(fields)
 
 
 def _first_complaint(error: Any) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where + ': ' if where else ''}{first['msg']} (got {first['input']!r})."
+    got = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"
+    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{got}."

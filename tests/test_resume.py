@@ -14,7 +14,6 @@ import torch
 from command import Finished, glebench, real
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench.config import RunConfig
 from gle_bench.names import GleBenchError
@@ -22,6 +21,7 @@ from gle_bench.tracking.lock import hold, is_live
 from gle_bench.training import checkpoints
 from gle_bench.training.bookkeeping import Bookkeeping
 from gle_bench.training.plan import Settings, plan
+from runs import assert_alike, checkpoint, configured, run, seed_folder
 
 # A schedule that moves, so that it has to be brought back as well.
 KEPT = ("record.json", "history.csv", "predictions.npz", "last.ckpt", "best.ckpt")

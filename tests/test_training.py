@@ -10,7 +10,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import toys
-from runs import assert_alike, checkpoint, close, column, configured, parameters, run, seed_folder, tensors
 from torch import Tensor
 
 from gle_bench import registry
@@ -23,6 +22,7 @@ from gle_bench.models.gle import GLENetwork
 from gle_bench.protocols import Batch, Data, Shape
 from gle_bench.training import execute as execution
 from gle_bench.training.rounds import order
+from runs import assert_alike, checkpoint, close, column, configured, parameters, run, seed_folder, tensors
 
 KINDS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp"])
 TOLERANCE = 1e-10

@@ -266,7 +266,8 @@ EPOCHS: dict[Budget, int] = {"smoke": 1, "short": 2, "paper": 3}
 def _pair(task: str, model: str, rule: str, network: ModelConfig) -> Pair:
     def configure(budget: Budget) -> RunConfig:
         # Ten samples leave a last batch of two, and four samples a last evaluation of one.
-        training = TrainingConfig(epochs=EPOCHS[budget], batch_size=4, evaluation_batch_size=3, rate=0.01)
+        sizes = (1, 1) if task == "toy-stream" else (4, 3)  # chunks of one signal follow each other
+        training = TrainingConfig(epochs=EPOCHS[budget], batch_size=sizes[0], evaluation_batch_size=sizes[1], rate=0.01)
         return RunConfig(
             task=task, model=model, rule=rule, budget=budget, options=ToyOptions(), network=network, training=training
         )

@@ -13,9 +13,12 @@ def lines(records: Sequence[Record], seconds: float | None) -> list[str]:
     metric = registry.task(first.task).metric
     out = [f"{first.task} {first.model}  protocol {first.protocol}, budget {first.budget}, rule {first.rule}"]
     out += [f"  seed {record.seed:<4} {_result(record, metric.name, metric.unit)}" for record in records]
-    values = [m[metric.name].value for r in records if r.status == "done" for m in r.metrics["last"].values()]
-    if len(records) > 1 and len(values) == len(records):
-        out.append(f"  mean {mean(values):.2f} ± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})")
+    done = [record.metrics["last"] for record in records if record.status == "done"]
+    for split in done[0] if len(done) > 1 else ():
+        values = [splits[split][metric.name].value for splits in done]
+        out.append(
+            f"  {split} mean {mean(values):.2f} ± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})"
+        )
     marks = [mark for mark in first.marks if not mark.startswith("budget ")]
     if marks:
         out.append(f"  Marked: {'; '.join(marks)}.")
@@ -32,7 +35,11 @@ def _result(record: Record, metric: str, unit: str) -> str:
 
 
 def _not_a_reproduction(record: Record, seconds: float | None) -> str:
-    command = f"glebench run {record.task} --model {record.model} --budget paper --seeds paper"
+    own = registry.pair(record.task, record.model).configure(record.budget).rule
+    command = f"glebench run {record.task} --model {record.model}"
+    command += f" --rule {record.rule}" if record.rule != own else ""
+    command += f" --protocol {record.protocol}" if record.protocol != "paper" else ""
+    command += " --budget paper --seeds paper"
     time = "" if seconds is None else f" (about {duration(seconds)} on this machine, estimated from this run)"
     return f"  Budget {record.budget} is not a reproduction; the full run is:\n    {command}{time}"
 

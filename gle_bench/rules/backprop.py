@@ -10,3 +10,4 @@ class Backprop(LearningRule):
 
     name: ClassVar[str] = "backprop"
     online: ClassVar[bool] = False
+    autograd: ClassVar[bool] = True

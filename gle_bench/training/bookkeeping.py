@@ -81,8 +81,7 @@ class Bookkeeping:
 
     def _from_history(self, run: SeedRun, row: Mapping[str, object], split: str) -> dict[str, Measured]:
         size = len(self._todo.any_data.splits[split])
-        names = ("loss", self._todo.experiment.task.metric.name)
-        return {name: Measured(value=value, n=size) for name in names if isinstance(value := row[name], float)}
+        return {name: Measured(value=value, n=size) for name in run.measured if isinstance(value := row[name], float)}
 
     def end_unfinished(self, status: Literal["failed", "interrupted"], error: str | None) -> None:
         """Ends what is still running. A disk that refuses even that must not hide why the run ended."""
@@ -96,8 +95,7 @@ class Bookkeeping:
     def _end(self, seed: int, status: Status, error: str | None, **results: object) -> None:
         run, record = self._runs[seed], self.records[seed]
         part = record.lineage[-1]
-        spent = run.wall_s - sum(p.wall_s for p in record.lineage[:-1])
-        ended = part.model_copy(update={"ended": datetime.now(UTC), "wall_s": spent})
+        ended = part.model_copy(update={"ended": datetime.now(UTC), "wall_s": run.part_s})
         update = {"status": status, "error": error, "cost": self._cost(run), **results}
         self._write(seed, record.model_copy(update={**update, "lineage": (*record.lineage[:-1], ended)}))
         if run.mirror is not None:

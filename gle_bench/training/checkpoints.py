@@ -1,10 +1,11 @@
 """Checkpoints: one file a seed, whole or not there, loadable without running anybody's code."""
 
+import io
 import zipfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -20,7 +21,14 @@ def save(contents: Mapping[Path, dict[str, Any]]) -> None:
     Raises:
         GleBenchError: if one cannot be written; the older checkpoints are then still there.
     """
-    write_together({path: partial(torch.save, {"format": FORMAT, **content}) for path, content in contents.items()})
+    write_together({path: partial(_write, {"format": FORMAT, **content}) for path, content in contents.items()})
+
+
+def _write(content: dict[str, Any], file: BinaryIO) -> None:
+    """By way of memory: a full disk makes torch fail with an error of its own, and a file with one that can be told."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    file.write(buffer.getbuffer())
 
 
 def load(path: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What the command line's `run` and `prepare` do, free of parsing and printing."""
+"""What the command line does around `execute`: previews, estimates, `prepare`; free of parsing and printing."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,19 +10,8 @@ from gle_bench.protocols import Pair
 from gle_bench.report.summary import duration
 from gle_bench.tracking.record import Record
 from gle_bench.training.estimate import seconds
-from gle_bench.training.execute import execute, feed_for
+from gle_bench.training.execute import feed_for
 from gle_bench.training.plan import Settings, plan
-
-
-def run(config: RunConfig, seeds: Sequence[int], settings: Settings) -> list[Record]:
-    """`execute`, saying first which seeds have a record already."""
-    done = plan(config, seeds, settings).finished
-    for seed, record in done.items():
-        again = "failed" if record.status != "done" else "always"
-        settings.report(
-            f"Seed {seed} is {record.status}: its record exists ({record.run_id}; --rerun {again} makes it anew)."
-        )
-    return execute(config, seeds, settings)
 
 
 def preview(config: RunConfig, seeds: Sequence[int], settings: Settings) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from gle_bench.training.online import OnlineModule
 from gle_bench.training.plan import Plan, Settings, plan, stands
 from gle_bench.training.progress import Display
 from gle_bench.training.recorder import Recorder, drop_diverged
+from gle_bench.training.rounds import batches_per_epoch
 from gle_bench.training.scores import Score
 from gle_bench.training.seed_run import SeedRun
 
@@ -47,6 +48,11 @@ def execute(config: RunConfig, seeds: Sequence[int], settings: Settings) -> list
     """
     todo = plan(config, seeds, settings)
     records = dict(todo.finished)
+    for seed, record in records.items():
+        again = "always" if record.status == "done" else "failed"
+        settings.report(
+            f"Seed {seed} is {record.status}: its record exists ({record.run_id}; --rerun {again} runs it anew)."
+        )
     if todo.pending:
         with hold([folder.path for folder in todo.pending.values()]):
             records |= _execute_pending(todo, settings)
@@ -79,13 +85,13 @@ def _open_run(todo: Plan, seed: int, settings: Settings) -> SeedRun:
     experiment, folder = todo.experiment, todo.folders[seed]
     run = SeedRun(seed, folder, experiment.config.training, todo.ends[-1], experiment.task.metric)
     record = None if settings.rerun == "always" else folder.read()
-    cut_off = record is not None and record.status in ("running", "interrupted")
+    cut_off = record is not None and record.status in ("running", "interrupted", "failed")
     content = checkpoints.load(folder.checkpoint("last")) if cut_off else None
     if content is not None:
         if content["under"] != _under(todo):
             raise GleBenchError(
                 f"Checkpoint {folder.checkpoint('last')} was made under {content['under']}, not {_under(todo)}: "
-                "resume it under the same, or start anew with --rerun always."
+                "resume it under the same (threads are OMP_NUM_THREADS), or start anew with --rerun always."
             )
         run.resume(content)
     return run
@@ -127,6 +133,7 @@ def _train(todo: Plan, module: BenchModule, runs: dict[int, SeedRun]) -> dict[in
     """Trains to the end; returns {seed: {selection: {split: score}}} of what is not in the history."""
     first = next(iter(runs.values()))
     module.batches = first.batches
+    module.batches_per_epoch = batches_per_epoch(todo.experiment.config.training, todo.samples)
     module.rates = {seed: run.rate for seed, run in runs.items()}
     if first.member is not None:
         module.restore({seed: _present(run.member) for seed, run in runs.items()})

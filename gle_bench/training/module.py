@@ -43,6 +43,7 @@ class BenchModule(LightningModule):
         self.scores: dict[int, Score] = {}
         self.diverged: dict[int, str] = {}
         self.rates: Mapping[int, Any] = {}
+        self.batches_per_epoch = 1  # set, like `rates` and `batches`, by whoever trains
         self.batches = 0  # seen since the very first, over all parts of a resumed run
         self.running: dict[str, list[Tensor]] = {}
         self._scores = Scores(experiment.task)
@@ -64,6 +65,10 @@ class BenchModule(LightningModule):
 
     def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
         """Inverse of `member`, for all seeds at once."""
+        raise NotImplementedError
+
+    def finite(self) -> list[bool]:
+        """Whether each member's parameters, and state if it has one, are finite."""
         raise NotImplementedError
 
     def keep(self, seeds: list[int]) -> None:
@@ -91,6 +96,9 @@ class BenchModule(LightningModule):
         for seed, score in self.scores.items():
             if not torch.tensor(score.metrics["loss"]).isfinite():
                 self.mark_diverged(seed, f"evaluation loss {score.metrics['loss']} after {self.batches} batches")
+        for seed, finite in zip(self.seeds, self.finite(), strict=True):
+            if not finite:
+                self.mark_diverged(seed, f"parameters or state not finite after {self.batches} batches")
 
     on_test_epoch_start = on_validation_epoch_start
     test_step = validation_step

@@ -69,5 +69,8 @@ class OfflineModule(BenchModule):
         self.model.load_state_dict(member["model"])
         self._optimizer.load_state_dict(member["optimizer"])
 
+    def finite(self) -> list[bool]:
+        return [all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())]
+
     def keep(self, seeds: list[int]) -> None:
         self.seeds = list(seeds)

@@ -71,12 +71,9 @@ class OnlineModule(BenchModule):
     def configure_optimizers(self) -> EngineOptimizer:
         return EngineOptimizer()
 
-    def on_train_epoch_start(self) -> None:
-        if self.experiment.task.reset == "epoch":
-            self._reset()
-
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        if self.experiment.task.reset == "batch":
+        reset, at_start = self.experiment.task.reset, self.batches % self.batches_per_epoch == 0
+        if reset == "batch" or (reset == "epoch" and at_start):
             self._reset()
         rates = torch.tensor([self.rates[seed].at(self.batches) for seed in self.seeds], dtype=torch.float64)
         decay = self.rates[self.seeds[0]].decay(self.updates_per_batch)
@@ -147,6 +144,13 @@ class OnlineModule(BenchModule):
 
     def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
         self.carry = join(self.net, [from_plain(members[seed]) for seed in self.seeds])
+
+    def finite(self) -> list[bool]:
+        tensors = [
+            x for blocks in (self.carry.parameters, self.carry.state) for b in blocks for x in b if x is not None
+        ]
+        whole = torch.stack([tensor.isfinite().transpose(0, 1).flatten(1).all(1) for tensor in tensors])
+        return [bool(fine) for fine in whole.all(0)]
 
     def keep(self, seeds: list[int]) -> None:
         self.carry = select(self.net, self.carry, [self.seeds.index(seed) for seed in seeds])

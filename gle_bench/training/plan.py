@@ -1,7 +1,7 @@
 """From a configuration to what there is to do: data, folders, and which seeds are done, to resume or to start."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -42,7 +42,7 @@ class Settings:
     device: str = "auto"
     wandb: Literal["auto", "online", "offline", "off"] = "auto"
     rerun: Rerun = "missing"
-    report: Callable[[str], None] = field(default=lambda line: None)
+    report: Callable[[str], None] = print
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,6 @@ class Plan:
         data: each seed's own, or None's for all.
         finished: records that already say how their seeds ended.
         pending: seeds to run, with their folders.
-        batches: a seed's length in batches.
     """
 
     experiment: Experiment
@@ -97,7 +96,12 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
     finished = {}
     for seed, folder in folders.items():
         record = None if settings.rerun == "always" else folder.read()
-        if record is not None and stands(record, settings.rerun):
+        if record is None:
+            continue
+        used = data.get(seed) or data[None]
+        if record.data.fingerprint != used.fingerprint:  # where seeds have data of their own, the hash is one for all
+            raise GleBenchError(f"{folder.path} was learned from other data; use another --runs, or --rerun always.")
+        if stands(record, settings.rerun):
             finished[seed] = record
     pending = {seed: folder for seed, folder in folders.items() if seed not in finished}
     return Plan(experiment, reason, choose_device(settings.device), data, digest, folders, finished, pending)
@@ -152,6 +156,16 @@ def check_pair(experiment: Experiment) -> None:
         raise UsageError(f"Rule '{rule.name}' needs a network that learns online; {config.model} learns by backprop.")
     if not rule.online and not isinstance(model, OfflineModel):
         raise UsageError(f"Rule '{rule.name}' leaves gradients to autograd; {config.model} learns online, say by gle.")
+    if not rule.online and not rule.autograd:
+        raise UsageError(f"Rule '{rule.name}' neither learns online nor by autograd: nothing here can run it.")
+    task, training = experiment.task, config.training
+    if not rule.online and task.feedback(config.options) is not None:
+        raise UsageError(f"{task.name} is evaluated in closed loop, which {config.model} cannot be: it learns offline.")
+    if task.stream and (training.batch_size, training.evaluation_batch_size) != (1, 1):
+        raise UsageError(
+            f"batch_size = {training.batch_size} and evaluation_batch_size = {training.evaluation_batch_size} "
+            f"would tear {task.name} apart, which is one unbroken stream; set both to 1."
+        )
 
 
 def load_data(experiment: Experiment, seeds: Sequence[int], settings: Settings) -> dict[int | None, Data]:

@@ -38,7 +38,12 @@ class SeedRun:
 
     @property
     def wall_s(self) -> float:
-        return self._wall_before + time.perf_counter() - self._since
+        return self._wall_before + self.part_s
+
+    @property
+    def part_s(self) -> float:
+        """Seconds of this sitting alone."""
+        return time.perf_counter() - self._since
 
     def start_clock(self) -> None:
         """Seconds count from here."""
@@ -64,6 +69,12 @@ class SeedRun:
             self.best_round = self.round
             return True
         return False
+
+    @property
+    def measured(self) -> list[str]:
+        """Names of the metrics in the history's rows, which stand between the split and the rate."""
+        names = list(self.history[-1])
+        return names[names.index("split") + 1 : names.index("rate")]
 
     def rate_follows(self, loss: float) -> None:
         """Schedules see the evaluations that end a round of training, not the one before the first."""

@@ -1,0 +1,61 @@
+"""What is committed as measured: readable, marked, and in agreement with the reference's curves."""
+
+import csv
+import math
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, variance
+
+import pytest
+from shared import shared_path
+
+from gle_bench.report import tables
+from gle_bench.tracking.store import Store
+
+LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
+FOUND, SKIPPED = Store(LEADERBOARDS / "records").records()
+
+
+def curves(path: Path, model: str, column: str) -> dict[int, list[float]]:
+    """Accuracies of all seeds, by epoch."""
+    found = defaultdict(list)
+    for row in csv.DictReader(path.read_text().splitlines()):
+        if row.get("model", model) == model:
+            found[round(float(row[column]))].append(float(row["accuracy"]))
+    return found
+
+
+def test_every_committed_record_is_read() -> None:
+    assert FOUND
+    assert not SKIPPED
+
+
+@pytest.mark.parametrize(("folder", "record"), FOUND, ids=lambda found: getattr(found, "run_id", ""))
+def test_a_committed_record_stands_where_it_belongs(folder, record) -> None:
+    assert folder.path.name == f"seed-{record.seed}"
+    assert folder.path.parent.name == record.config_hash
+    assert record.data.official
+    rows = folder.read_history()
+    assert rows[0]["update"] == 0
+    if record.status == "done":
+        assert record.metrics["last"]["test"]["accuracy"].value == rows[-1]["accuracy"]
+        assert set(folder.read_predictions()) == {"test_decisions", "test_targets"}
+
+
+@pytest.mark.parametrize("epoch", [10, 20, 50])
+def test_gle_15k_learns_as_fast_as_the_reference(epoch: int) -> None:
+    """Difference of ten-seed means within twice its standard error; epoch 0 of the curves is before training."""
+    reference = curves(shared_path("reference/mnist1d_gle_curves.csv"), "gle_15k", "epoch")[epoch]
+    ours = []
+    for path in sorted((LEADERBOARDS / "records/mnist1d/gle-15k").glob("*/seed-*/history.csv")):
+        ours += curves(path, "gle_15k", "epoch")[epoch]
+    if not ours:
+        pytest.skip(f"no committed run has reached epoch {epoch}")
+    assert len(ours) == len(reference) == 10
+    error = math.sqrt(variance(ours) / 10 + variance(reference) / 10)
+    assert abs(mean(ours) - mean(reference)) <= 2 * error
+
+
+def test_the_committed_table_is_the_one_that_the_records_give(tmp_path: Path) -> None:
+    built, _ = tables.from_stores("2", tmp_path / "none")
+    assert (LEADERBOARDS / "mnist1d.md").read_text() == tables.render(built, "md") + "\n"
