@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import TESTS, glebench, real
-from runs import configured, run, seed_folder
+from toy_runs import configured, run, seed_folder
 
 from gle_bench import registry
 from gle_bench.models.mnist1d import MNIST1DOptions
@@ -189,10 +189,10 @@ def test_a_runs_result_is_json_where_asked_for(tmp_path: Path) -> None:
         ("--set epochs", "--set epochs: write it as key=value"),
         (
             "--set epochs=0",
-            "--set epochs=0: epochs: Input should be greater than or equal to 1 (got 0).",
+            "epochs: Input should be greater than or equal to 1 (got 0).",
         ),
-        ("--set rate=fast", "--set rate=fast: rate: Input should be a valid number"),
-        ("--set rate=Infinity", "--set rate=Infinity: rate: Input should be a finite number"),
+        ("--set rate=fast", "rate: Input should be a valid number"),
+        ("--set rate=Infinity", "rate: Input should be a finite number"),
         ("--set batches=7", "give one of epochs = 1 and batches = 7"),
         ("--set protocol=clean", "Unknown setting 'protocol'"),
         ("--set dt=5", "dt = 5.0 must not exceed tau_m = 1.0 of layer 1; lower dt or raise tau_m."),
@@ -204,7 +204,7 @@ def test_a_runs_result_is_json_where_asked_for(tmp_path: Path) -> None:
         ("--seeds 99999999999999999999", "'99999999999999999999' is too large"),
         ("--engine warp", "Unknown engine 'warp'."),
         ("--device tpu", "Unknown device 'tpu'."),
-        ("show mnist1", "Did you mean 'mnist1d'?"),
+        ("show toy-signl", "Did you mean 'toy-signal'?"),
         ("table 4", "'4'"),
         ("prepare mnist", "Unknown task 'mnist'. Did you mean 'mnist1d'?"),
     ],

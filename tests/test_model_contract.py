@@ -220,6 +220,14 @@ def test_a_rule_that_a_model_cannot_learn_by_is_refused() -> None:
             check_pair(Experiment(config, registry.task(config.task), registry.rule(rule)))
 
 
+def test_what_would_tear_a_task_apart_is_refused() -> None:
+    chunks = registry.override(CONFIGS["toy-stream toy-gle"], ["batch_size=2"])
+    blind = CONFIGS["toy-signal toy-mlp"].model_copy(update={"task": "toy-loop"})
+    for config, reason in ((chunks, "one unbroken stream; set both to 1"), (blind, "is evaluated in closed loop")):
+        with pytest.raises(UsageError, match=reason):
+            check_pair(Experiment(config, registry.task(config.task), registry.rule(config.rule)))
+
+
 def test_rules_are_called_as_they_are_registered() -> None:
     for name in registry.places("rules"):
         rule = registry.rule(name)

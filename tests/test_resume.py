@@ -14,6 +14,7 @@ import torch
 from command import Finished, glebench, real
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench.config import RunConfig
 from gle_bench.names import GleBenchError
@@ -21,7 +22,6 @@ from gle_bench.tracking.lock import hold, is_live
 from gle_bench.training import checkpoints
 from gle_bench.training.bookkeeping import Bookkeeping
 from gle_bench.training.plan import Settings, plan
-from runs import assert_alike, checkpoint, configured, run, seed_folder
 
 # A schedule that moves, so that it has to be brought back as well.
 KEPT = ("record.json", "history.csv", "predictions.npz", "last.ckpt", "best.ckpt")
@@ -166,7 +166,7 @@ def test_a_second_identical_command_says_that_the_record_exists(tmp_path: Path) 
     before = files(seed_folder(tmp_path, 1).path)
     again = glebench(*command(config, "1", tmp_path))
     assert again.code == 0
-    assert again.told == f"Seed 1 is done: its record exists ({record.run_id}; --rerun always makes it anew)."
+    assert again.told == f"Seed 1 is done: its record exists ({record.run_id}; --rerun always runs it anew)."
     assert f"{record.metrics['last']['test']['accuracy'].value:.2f}" in again.out
     assert files(seed_folder(tmp_path, 1).path) == before
 
@@ -249,7 +249,9 @@ def test_a_checkpoint_goes_on_under_the_threads_that_made_it(tmp_path: Path) -> 
     cut_off(config, "1", tmp_path, "SIGKILL 1 2")
     before = files(seed_folder(tmp_path, 1).path)
     torch.set_num_threads(2)
-    with pytest.raises(GleBenchError, match=r"'threads': 1[^\n]+'threads': 2[^\n]+ resume it under the same, or"):
+    with pytest.raises(
+        GleBenchError, match=r"'threads': 1[^\n]+'threads': 2[^\n]+ resume it under the same [^\n]+ --rerun always\.$"
+    ):
         run(config, [1], tmp_path)
     assert files(seed_folder(tmp_path, 1).path) == before
     torch.set_num_threads(1)

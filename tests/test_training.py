@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 import toys
 from torch import Tensor
+from toy_runs import assert_alike, checkpoint, close, column, configured, parameters, run, seed_folder, tensors
 
 from gle_bench import registry
 from gle_bench.config import RunConfig, TrainingConfig
@@ -22,7 +23,6 @@ from gle_bench.models.gle import GLENetwork
 from gle_bench.protocols import Batch, Data, Shape
 from gle_bench.training import execute as execution
 from gle_bench.training.rounds import order
-from runs import assert_alike, checkpoint, close, column, configured, parameters, run, seed_folder, tensors
 
 KINDS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp"])
 TOLERANCE = 1e-10
@@ -138,7 +138,11 @@ def test_a_failure_is_a_record_with_its_error(tmp_path: Path, monkeypatch: pytes
         assert "the disk has melted" in log
     assert said == ["seed 1, seed 2 failed: the disk has melted (see log.txt)"]
     assert run(config, [1, 2], tmp_path) == records  # a failure stands until someone asks again
-    assert [record.status for record in run(config, [1, 2], tmp_path, rerun="failed")] == ["done", "done"]
+    again = run(config, [1, 2], tmp_path, rerun="failed")
+    assert [[part.from_round for part in record.lineage] for record in again] == [[0, 1], [0, 1]]
+    run(config, [1, 2], tmp_path / "unbroken")
+    for seed in (1, 2):
+        assert_alike(tmp_path, tmp_path / "unbroken", seed)
 
 
 @KINDS
