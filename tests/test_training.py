@@ -66,6 +66,8 @@ def test_record_history_and_predictions_agree(tmp_path: Path, model: str, protoc
     assert record.config == json.loads(json.dumps(config.model_dump(mode="json")))
     assert record.cost.steps == 3 * updates
     assert record.parameters == sum(x.numel() for x in parameters(tmp_path, 3)) - (2 * 15 if model == "toy-gle" else 0)
+    weights = [x.numel() for x in parameters(tmp_path, 3) if x.dim() > 1 and min(x.shape[-2:]) > 1]
+    assert record.cost.macs == 10 * sum(weights)  # both look at each of ten steps
     last, best = record.metrics["last"], record.metrics["best"]
     assert last[watched]["accuracy"].value == history[-1]["accuracy"]
     assert best[watched]["accuracy"].value == max(row["accuracy"] for row in history)

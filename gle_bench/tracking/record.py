@@ -51,7 +51,7 @@ class Cost(Entry):
         networks: how many seeds learned side by side in the same wall-clock time.
         ms_per_step: milliseconds a step of all of them, evaluations included.
         peak_memory: bytes, the process's or the GPU's.
-        macs: multiply-accumulates of one network's forward pass over one sample.
+        macs: multiply-accumulates of one network's forward pass over one sample, state updates not counted.
     """
 
     wall_s: float

@@ -25,8 +25,8 @@ Splits = Mapping[str, Score]
 class Bookkeeping:
     """Keeps the record of each seed of a group: begun, then ended one way or another."""
 
-    def __init__(self, todo: Plan, runs: Mapping[int, SeedRun], parameters: int) -> None:
-        self._todo, self._runs, self._parameters = todo, runs, parameters
+    def __init__(self, todo: Plan, runs: Mapping[int, SeedRun], parameters: int, macs: int) -> None:
+        self._todo, self._runs, self._parameters, self._macs = todo, runs, parameters, macs
         self.records: dict[int, Record] = {}
 
     def begin(self, seed: int) -> Record:
@@ -114,6 +114,7 @@ class Bookkeeping:
             networks=len(self._runs),
             ms_per_step=1000 * run.wall_s / steps if steps else None,
             peak_memory=peak,
+            macs=self._macs,
         )
 
     def _write(self, seed: int, record: Record) -> None:

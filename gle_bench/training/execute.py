@@ -107,7 +107,7 @@ def _execute_group(todo: Plan, runs: dict[int, SeedRun], settings: Settings) -> 
     module = (OnlineModule if isinstance(todo.experiment.config.network, OnlineModel) else OfflineModule)(
         todo.experiment, list(runs)
     )
-    books = Bookkeeping(todo, runs, module.parameter_count)
+    books = Bookkeeping(todo, runs, module.parameter_count, module.macs)
     try:
         for seed, run in runs.items():
             record = books.begin(seed)

@@ -56,6 +56,11 @@ class BenchModule(LightningModule):
         raise NotImplementedError
 
     @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one network's forward pass over one sample, without its neurons' updates."""
+        raise NotImplementedError
+
+    @property
     def updates_per_batch(self) -> int:
         raise NotImplementedError
 

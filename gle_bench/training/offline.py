@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from gle_bench.protocols import Batch, OfflineModel
 from gle_bench.training.module import BenchModule, Experiment
@@ -30,6 +31,13 @@ class OfflineModule(BenchModule):
     @property
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    @property
+    def macs(self) -> int:
+        shape, first = self.experiment.shape, next(self.model.parameters())
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self.model(first.new_zeros(1, shape.steps, shape.inputs))
+        return int(counter.get_total_flops()) // 2
 
     @property
     def updates_per_batch(self) -> int:

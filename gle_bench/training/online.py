@@ -65,6 +65,11 @@ class OnlineModule(BenchModule):
         return pack(self.net, self.carry.parameters).numel() // ensemble_size(self.carry.parameters)
 
     @property
+    def macs(self) -> int:
+        weights = sum(block.weight[:, 0].numel() for block in self.carry.parameters if block.weight is not None)
+        return self.experiment.shape.steps * weights
+
+    @property
     def updates_per_batch(self) -> int:
         return -(-self.experiment.shape.steps // self.experiment.rule.window)
 
