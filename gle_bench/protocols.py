@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from gle_bench.config import Budget, ModelConfig, ProtocolName, RunConfig, TaskOptions
 from gle_bench.dynamics.engine import Feedback, Learned, Window
-from gle_bench.dynamics.network import Loss, Network, Parameters, State
+from gle_bench.dynamics.network import Parameters, State
+from gle_bench.dynamics.structure import Loss, Network
 
 
 class Shape(NamedTuple):

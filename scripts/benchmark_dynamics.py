@@ -20,8 +20,9 @@ import torch
 
 from gle_bench.dynamics import engine
 from gle_bench.dynamics.engine import Window
-from gle_bench.dynamics.network import BlockParameters, Layer, Network, initial_parameters
+from gle_bench.dynamics.network import BlockParameters, initial_parameters
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.structure import Layer, Network
 from gle_bench.rules.gle import GLE
 
 BATCH, DT, ENSEMBLE = 100, 0.2, 10

@@ -20,9 +20,10 @@ try:
 
     from gle_bench.dynamics import engine
     from gle_bench.dynamics.engine import Window
-    from gle_bench.dynamics.network import Layer, Network, Parameters, initial_parameters
+    from gle_bench.dynamics.network import Parameters, initial_parameters
     from gle_bench.dynamics.optimizers import Optimizer
     from gle_bench.dynamics.packing import Carry, join, select
+    from gle_bench.dynamics.structure import Layer, Network
     from gle_bench.rules.gle import GLE
 except ModuleNotFoundError:  # another Python than the checkout's: go on in .venv, made on first use
     if Path(sys.prefix) == ROOT / ".venv":

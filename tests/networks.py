@@ -8,7 +8,8 @@ from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engine import Window
-from gle_bench.dynamics.network import BlockParameters, Layer, Network, Parameters, State, initial_parameters
+from gle_bench.dynamics.network import BlockParameters, Parameters, State, initial_parameters
+from gle_bench.dynamics.structure import Layer, Network
 
 FIXED = Dense(plastic=False)
 DT = 0.1

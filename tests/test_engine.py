@@ -11,9 +11,10 @@ from torch import Tensor
 
 from gle_bench.dynamics import engine
 from gle_bench.dynamics.engine import Learned, Window
-from gle_bench.dynamics.network import BlockParameters, Network, Parameters, State, step, zero_state
+from gle_bench.dynamics.network import BlockParameters, Parameters, State, step, zero_state
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import Carry, pack, select
+from gle_bench.dynamics.structure import Network
 from gle_bench.protocols import LearningRule
 from gle_bench.rules.gle import GLE
 

@@ -9,9 +9,9 @@ from networks import FIXED, layerwise, make_batch, make_network, make_parameters
 from torch import Tensor
 
 from gle_bench.dynamics import engine
-from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import Carry, ensemble_size, from_plain, join, pack, select, to_plain, unpack
+from gle_bench.dynamics.structure import Network
 from gle_bench.names import UsageError
 from gle_bench.rules.gle import GLE
 

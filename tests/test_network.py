@@ -24,8 +24,9 @@ from networks import (
 from torch import Tensor
 
 from gle_bench.dynamics.engine import prepare_state
-from gle_bench.dynamics.network import BlockParameters, Layer, Network, Parameters, State, Step, step, zero_state
+from gle_bench.dynamics.network import BlockParameters, Parameters, State, Step, step, zero_state
 from gle_bench.dynamics.packing import fit_batch
+from gle_bench.dynamics.structure import Layer, Network
 from gle_bench.names import UsageError
 
 LEARNED = ("weight", "bias", "tau_m", "tau_r")

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.network import Network, Parameters, State, Step, constrain, step, zero_state
+from gle_bench.dynamics.network import Parameters, State, Step, constrain, step, zero_state
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.packing import (
     Carry,
@@ -19,6 +19,7 @@ from gle_bench.dynamics.packing import (
     per_parameter,
     unpack,
 )
+from gle_bench.dynamics.structure import Network
 
 # Input of step t in closed loop, (S, B, N_in), from t, the true inputs (S|1, B, T|1, N_in) and the outputs of the steps
 # before t, (S, B, t, C).

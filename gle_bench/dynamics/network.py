@@ -1,156 +1,25 @@
-"""A GLE network: its description, its parameters and state, and one step of all its layers.
+"""A GLE network at work: its parameters, its state, and one step of all its layers.
 
-    S networks (ensemble)   B batch   N neurons   K stacked layers
+    S networks (ensemble)   B batch   N neurons   K stacked layers (a block, see `gle_bench.dynamics.structure`)
     weight (K, S, N, N_in)   bias, tau_m, tau_r (K, S, 1, N)   u, v, r, e (K, S, B, N)
 
-Layers that follow each other with one shape form a *block*: K layers side by side in one tensor, updated by one batched
-product. This is exact, because all layers read step n and then switch together. A lone layer is a block with K = 1, and
 `tensor[k]` is layer k's own view, with the shapes of the paper: W (S, N, N_in), u (S, B, N).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.activations import activation
-from gle_bench.dynamics.connections import Connection, Dense, bias_gradient, tau_m_gradient, tau_r_gradient
-from gle_bench.names import UsageError
-
-Loss = Literal["ce", "mse"]
+from gle_bench.dynamics.connections import bias_gradient, tau_m_gradient, tau_r_gradient
+from gle_bench.dynamics.structure import Block, Network
 
 # Called as intervene(signal, layer, tensor) -> tensor, each (S, B, N), for each layer (counted from 0) and the signals
 # 'current', 'rate', 'instantaneous' and 'error': returns it changed, to inject noise or to replace it, or the same.
 Intervention = Callable[[str, int, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of neurons and the connection that drives it.
-
-    Attributes:
-        inputs, neurons: N_in and N.
-        tau_m, tau_r: membrane and prospective time constants, one a neuron, or one for all.
-        phi: name of the activation.
-        connection: what the layer below is connected by; `Dense(plastic=False)` for fixed weights.
-        bias: whether there is one.
-        gamma: coupling of the error into the membrane (section 5.6.1).
-        prospective_errors: False: v = e = the instantaneous error, as in Fig. 5's "BP".
-        forgets: True: its state starts at zero in every batch, whatever the rest of the network does.
-    """
-
-    inputs: int
-    neurons: int
-    tau_m: tuple[float, ...]
-    tau_r: tuple[float, ...]
-    phi: str = "tanh"
-    connection: Connection = field(default_factory=Dense)
-    bias: bool = True
-    gamma: float = 0.0
-    prospective_errors: bool = True
-    forgets: bool = False
-
-    def __post_init__(self) -> None:
-        activation(self.phi)
-        for name in ("inputs", "neurons"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} = {getattr(self, name)} of a layer must be at least 1.")
-        for name in ("tau_m", "tau_r"):
-            taus = getattr(self, name)
-            if len(taus) not in (1, self.neurons):
-                raise UsageError(f"{name} has {len(taus)} values for {self.neurons} neurons; give 1 or {self.neurons}.")
-
-
-@dataclass(frozen=True)
-class Network:
-    """A stack of layers with its time step and cost.
-
-    Attributes:
-        layers: from the input to the output.
-        dt: time step, in the unit of the time constants; none may be shorter.
-        loss: 'ce', softmax cross-entropy (Eqs. 53, 54), or 'mse' (Eq. 51).
-        beta: nudging strength.
-        learn_tau_m, learn_tau_r: whether the time constants learn (Eqs. 23, 24).
-        tau_range: to which learned time constants are clamped after each update.
-
-    Raises:
-        UsageError: widths that do not fit, a time constant below dt, an empty range.
-    """
-
-    layers: tuple[Layer, ...]
-    dt: float
-    loss: Loss = "ce"
-    beta: float = 1.0
-    learn_tau_m: bool = False
-    learn_tau_r: bool = False
-    tau_range: tuple[float, float] = (0.0, float("inf"))
-
-    def __post_init__(self) -> None:
-        if not self.layers:
-            raise UsageError("layers is empty; a network needs at least one.")
-        for below, above in zip(self.layers, self.layers[1:], strict=False):
-            if below.neurons != above.inputs:
-                raise UsageError(f"inputs = {above.inputs} of a layer must equal the {below.neurons} neurons below it.")
-        for number, layer in enumerate(self.layers, 1):
-            for name, taus in (("tau_m", layer.tau_m), ("tau_r", layer.tau_r)):
-                if not self.dt <= min(taus):
-                    raise UsageError(
-                        f"dt = {self.dt} must not exceed {name} = {min(taus)} of layer {number}; "
-                        f"lower dt or raise {name}."
-                    )
-        if self.tau_range[0] > self.tau_range[1]:
-            raise UsageError(f"tau_range = {self.tau_range} is empty; give (lowest, highest).")
-
-    @cached_property
-    def blocks(self) -> "tuple[Block, ...]":
-        """The layers, grouped into runs that update as one batched product."""
-        blocks: list[Block] = []
-        for _, run in groupby(enumerate(self.layers), key=lambda numbered: self._block_key(*numbered)):
-            numbers, layers = zip(*run, strict=True)
-            errors = self._needs_errors(numbers[0])
-            feeds_back = len(layers) > 1 or (bool(blocks) and blocks[-1].has_errors)
-            blocks.append(Block(layers, first=numbers[0], has_errors=errors, feeds_back=errors and feeds_back))
-        return tuple(blocks)
-
-    def _block_key(self, number: int, layer: Layer) -> tuple[object, ...]:
-        alone = replace(layer, tau_m=(self.dt,), tau_r=(self.dt,))
-        return alone, self._needs_errors(number)
-
-    def _needs_errors(self, number: int) -> bool:
-        """Whether this layer or one below learns from errors or is moved by them."""
-        return any(layer.connection.plastic or layer.gamma != 0 for layer in self.layers[: number + 1])
-
-    @property
-    def inputs(self) -> int:
-        return self.layers[0].inputs
-
-    @property
-    def outputs(self) -> int:
-        return self.layers[-1].neurons
-
-
-@dataclass(frozen=True)
-class Block:
-    """K layers of one shape that follow each other, the first of them layer number `first`.
-
-    Attributes:
-        has_errors: errors are computed where they teach something or move the membrane, here or below.
-        feeds_back: whether anything looks at the block's W^T e.
-    """
-
-    layers: tuple[Layer, ...]
-    first: int
-    has_errors: bool
-    feeds_back: bool
-
-    @property
-    def like(self) -> Layer:
-        return self.layers[0]
 
 
 class BlockParameters(NamedTuple):

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.network import BlockParameters, BlockState, Network, Parameters, State
+from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State
 from gle_bench.dynamics.optimizers import OptimizerState
+from gle_bench.dynamics.structure import Network
 
 FIELDS = BlockParameters._fields
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gle_bench.config import Budget, Count, Exponential, Frozen, Plateau, Positive, RunConfig, TrainingConfig
-from gle_bench.dynamics.network import Layer, Loss, Network, Parameters, initial_parameters
+from gle_bench.dynamics.network import Parameters, initial_parameters
+from gle_bench.dynamics.structure import Layer, Loss, Network
 from gle_bench.models.mnist1d import MNIST1DOptions
 from gle_bench.protocols import OnlineModel, Pair, Shape
 

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from gle_bench.config import Budget, Count, Positive, RunConfig
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.network import Layer, Loss, Network, Parameters, initial_parameters
+from gle_bench.dynamics.network import Parameters, initial_parameters
+from gle_bench.dynamics.structure import Layer, Loss, Network
 from gle_bench.models.gle import Phi, linear_defaults, mnist1d_training
 from gle_bench.models.mnist1d import MNIST1DOptions
 from gle_bench.protocols import OnlineModel, Pair, Shape

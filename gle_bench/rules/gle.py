@@ -5,7 +5,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from gle_bench.dynamics.engine import Learned, Window
-from gle_bench.dynamics.network import Network, Parameters, State, step
+from gle_bench.dynamics.network import Parameters, State, step
+from gle_bench.dynamics.structure import Network
 from gle_bench.protocols import Footing, LearningRule
 
 

@@ -1,0 +1,140 @@
+"""What a GLE network is made of: layers, and the blocks that update as one.
+
+Layers that follow each other with one shape form a *block*: K layers side by side in one tensor, updated by one batched
+product. This is exact, because all layers read step n and then switch together. A lone layer is a block with K = 1.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
+from typing import Literal
+
+from gle_bench.dynamics.activations import activation
+from gle_bench.dynamics.connections import Connection, Dense
+from gle_bench.names import UsageError
+
+Loss = Literal["ce", "mse"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of neurons and the connection that drives it.
+
+    Attributes:
+        inputs, neurons: N_in and N.
+        tau_m, tau_r: membrane and prospective time constants, one a neuron, or one for all.
+        phi: name of the activation.
+        connection: what the layer below is connected by; `Dense(plastic=False)` for fixed weights.
+        bias: whether there is one.
+        gamma: coupling of the error into the membrane (section 5.6.1).
+        prospective_errors: False: v = e = the instantaneous error, as in Fig. 5's "BP".
+        forgets: True: its state starts at zero in every batch, whatever the rest of the network does.
+    """
+
+    inputs: int
+    neurons: int
+    tau_m: tuple[float, ...]
+    tau_r: tuple[float, ...]
+    phi: str = "tanh"
+    connection: Connection = field(default_factory=Dense)
+    bias: bool = True
+    gamma: float = 0.0
+    prospective_errors: bool = True
+    forgets: bool = False
+
+    def __post_init__(self) -> None:
+        activation(self.phi)
+        for name in ("inputs", "neurons"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} = {getattr(self, name)} of a layer must be at least 1.")
+        for name in ("tau_m", "tau_r"):
+            taus = getattr(self, name)
+            if len(taus) not in (1, self.neurons):
+                raise UsageError(f"{name} has {len(taus)} values for {self.neurons} neurons; give 1 or {self.neurons}.")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A stack of layers with its time step and cost.
+
+    Attributes:
+        layers: from the input to the output.
+        dt: time step, in the unit of the time constants; none may be shorter.
+        loss: 'ce', softmax cross-entropy (Eqs. 53, 54), or 'mse' (Eq. 51).
+        beta: nudging strength.
+        learn_tau_m, learn_tau_r: whether the time constants learn (Eqs. 23, 24).
+        tau_range: to which learned time constants are clamped after each update.
+
+    Raises:
+        UsageError: widths that do not fit, a time constant below dt, an empty range.
+    """
+
+    layers: tuple[Layer, ...]
+    dt: float
+    loss: Loss = "ce"
+    beta: float = 1.0
+    learn_tau_m: bool = False
+    learn_tau_r: bool = False
+    tau_range: tuple[float, float] = (0.0, float("inf"))
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise UsageError("layers is empty; a network needs at least one.")
+        for below, above in zip(self.layers, self.layers[1:], strict=False):
+            if below.neurons != above.inputs:
+                raise UsageError(f"inputs = {above.inputs} of a layer must equal the {below.neurons} neurons below it.")
+        for number, layer in enumerate(self.layers, 1):
+            for name, taus in (("tau_m", layer.tau_m), ("tau_r", layer.tau_r)):
+                if not self.dt <= min(taus):
+                    raise UsageError(
+                        f"dt = {self.dt} must not exceed {name} = {min(taus)} of layer {number}; "
+                        f"lower dt or raise {name}."
+                    )
+        if self.tau_range[0] > self.tau_range[1]:
+            raise UsageError(f"tau_range = {self.tau_range} is empty; give (lowest, highest).")
+
+    @cached_property
+    def blocks(self) -> "tuple[Block, ...]":
+        """The layers, grouped into runs that update as one batched product."""
+        blocks: list[Block] = []
+        for _, run in groupby(enumerate(self.layers), key=lambda numbered: self._block_key(*numbered)):
+            numbers, layers = zip(*run, strict=True)
+            errors = self._needs_errors(numbers[0])
+            feeds_back = len(layers) > 1 or (bool(blocks) and blocks[-1].has_errors)
+            blocks.append(Block(layers, first=numbers[0], has_errors=errors, feeds_back=errors and feeds_back))
+        return tuple(blocks)
+
+    def _block_key(self, number: int, layer: Layer) -> tuple[object, ...]:
+        alone = replace(layer, tau_m=(self.dt,), tau_r=(self.dt,))
+        return alone, self._needs_errors(number)
+
+    def _needs_errors(self, number: int) -> bool:
+        """Whether this layer or one below learns from errors or is moved by them."""
+        return any(layer.connection.plastic or layer.gamma != 0 for layer in self.layers[: number + 1])
+
+    @property
+    def inputs(self) -> int:
+        return self.layers[0].inputs
+
+    @property
+    def outputs(self) -> int:
+        return self.layers[-1].neurons
+
+
+@dataclass(frozen=True)
+class Block:
+    """K layers of one shape that follow each other, the first of them layer number `first`.
+
+    Attributes:
+        has_errors: errors are computed where they teach something or move the membrane, here or below.
+        feeds_back: whether anything looks at the block's W^T e.
+    """
+
+    layers: tuple[Layer, ...]
+    first: int
+    has_errors: bool
+    feeds_back: bool
+
+    @property
+    def like(self) -> Layer:
+        return self.layers[0]
