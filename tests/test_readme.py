@@ -25,7 +25,9 @@ def blocks(language: str) -> list[str]:
 def commands() -> list[list[str]]:
     lines = [line.partition("#")[0] for block in blocks("bash") for line in block.splitlines()]
     lines += re.findall(r"`(glebench [^`]+)`", README.read_text().replace("\n", " "))
-    return [shlex.split(line)[1:] for line in lines if "glebench" in line]
+    return [
+        list(words) for words in dict.fromkeys(tuple(shlex.split(line)[1:]) for line in lines if "glebench" in line)
+    ]
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
