@@ -50,6 +50,8 @@ class Display(pl.Callback):
         assert isinstance(pl_module, BenchModule)
         if self._progress is None:
             self._console.print(f"{self._title}  {self._status(pl_module)}", highlight=False, soft_wrap=True)
+        else:
+            self._progress.update(self._task, status=self._status(pl_module))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()
