@@ -5,8 +5,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gle_bench.config import Count
+from gle_bench.models.initial import seeded
 from gle_bench.models.mnist1d import offline_pair
-from gle_bench.models.offline import seeded
 from gle_bench.protocols import OfflineModel, Shape
 
 

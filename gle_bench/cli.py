@@ -3,9 +3,8 @@
 import json
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,42 +20,13 @@ app = typer.Typer(
 )
 
 
-class Budget(StrEnum):
-    smoke = "smoke"
-    short = "short"
-    paper = "paper"
-
-
-class Protocol(StrEnum):
-    paper = "paper"
-    clean = "clean"
-
-
-class Wandb(StrEnum):
-    auto = "auto"
-    online = "online"
-    offline = "offline"
-    off = "off"
-
-
-class Rerun(StrEnum):
-    missing = "missing"
-    failed = "failed"
-    always = "always"
-
-
-class Kind(StrEnum):
-    tasks = "tasks"
-    models = "models"
-    rules = "rules"
-    runs = "runs"
-
-
-class Format(StrEnum):
-    md = "md"
-    csv = "csv"
-
-
+# The options' spellings; whatever they are handed to declares its own, and mypy holds the two together.
+Budget = Literal["smoke", "short", "paper"]
+Protocol = Literal["paper", "clean"]
+Wandb = Literal["auto", "online", "offline", "off"]
+Rerun = Literal["missing", "failed", "always"]
+Kind = Literal["tasks", "models", "rules", "runs"]
+Format = Literal["md", "csv"]
 Runs = Annotated[Path, typer.Option("--runs", envvar="GLEBENCH_RUNS", help="The folder of all runs.")]
 Data = Annotated[Path | None, typer.Option("--data", envvar="GLEBENCH_DATA", help="The folder of all data.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -71,15 +41,15 @@ def run(
     seeds: Annotated[str | None, typer.Option(help="0-9, or 3,5, or paper; the paper's first by default.")] = None,
     budget: Annotated[
         Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="How long: paper is the full run.")
-    ] = Budget.short,
-    protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = Protocol.paper,
+    ] = "short",
+    protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = "paper",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
     engine: Annotated[str, typer.Option(help="auto or torch.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    wandb: Annotated[Wandb, typer.Option(help="The mirror in W&B: auto is online when logged in.")] = Wandb.auto,
+    wandb: Annotated[Wandb, typer.Option(help="The mirror in W&B: auto is online when logged in.")] = "auto",
     accept_data: Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
-    rerun: Annotated[Rerun, typer.Option(help="Which existing records are made anew.")] = Rerun.missing,
+    rerun: Annotated[Rerun, typer.Option(help="Which existing records are made anew.")] = "missing",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and for how long.")] = False,
     runs: Runs = RUNS,
     data: Data = None,
@@ -93,7 +63,7 @@ def run(
     from gle_bench.training.execute import execute
     from gle_bench.training.plan import Settings
 
-    pair, config = configure(task, model, rule, protocol.value, budget.value, set_ or ())
+    pair, config = configure(task, model, rule, protocol, budget, set_ or ())
     chosen = parse_seeds(seeds, pair.seeds)
     settings = Settings(
         runs=runs,
@@ -102,8 +72,8 @@ def run(
         accept_data=accept_data,
         engine=engine,
         device=device,
-        wandb=wandb.value,
-        rerun=rerun.value,
+        wandb=wandb,
+        rerun=rerun,
         report=_say,
     )
     if dry_run:
@@ -128,7 +98,7 @@ def list_(
     """List tasks, models, rules or runs."""
     from gle_bench.report import listing
 
-    rows, skipped = listing.rows(kind.value, runs)
+    rows, skipped = listing.rows(kind, runs)
     _print(rows, as_json, listing.as_text)
     for line in skipped:
         _say(line)
@@ -149,7 +119,7 @@ def show(
 @app.command()
 def table(
     name: Annotated[str, typer.Argument(help="2, or a task.")],
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.md,
+    format: Annotated[Format, typer.Option(help="How to print it.")] = "md",
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -157,7 +127,7 @@ def table(
     from gle_bench.report import tables
 
     built, skipped = tables.from_stores(name, runs)
-    _print(tables.as_json(built) if as_json else None, as_json, lambda _: tables.render(built, format.value))
+    _print(tables.as_json(built) if as_json else None, as_json, lambda _: tables.render(built, format))
     for passed in skipped:
         _say(f"Passed over {passed.path}: {passed.reason}.")
 

@@ -1,6 +1,5 @@
 """What `glebench doctor` checks: whether this installation can run, and on what. Never asks the network."""
 
-import netrc
 import os
 import platform
 import shutil
@@ -107,20 +106,14 @@ def _wandb() -> tuple[Status, str]:
     status, text = _package("wandb")
     if status == "fail":
         return status, text
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE") or _has_netrc_entry():
+    from gle_bench.tracking.wandb_mirror import has_credentials
+
+    if has_credentials([urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc]):
         return "ok", f"{text}; logged in"
     return (
         "ok",
         f"{text}; not logged in, so runs are mirrored offline (`wandb login` changes that, --wandb off stops it)",
     )
-
-
-def _has_netrc_entry() -> bool:
-    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
-    try:
-        return netrc.netrc(Path(os.environ.get("NETRC") or "~/.netrc").expanduser()).authenticators(host) is not None
-    except (OSError, ValueError, netrc.NetrcParseError):
-        return False
 
 
 def _folder(path: Path) -> tuple[Status, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import TESTS, glebench, real
+from parameters import PARAMETERS
 from toy_runs import configured, run, seed_folder
 
 from gle_bench import registry
@@ -16,20 +17,6 @@ from gle_bench.models.mnist1d import MNIST1DOptions
 COMMANDS = ("run", "list", "show", "table", "prepare", "doctor")
 TOY = ("run", "toy-classes", "--model", "toy-gle", "--seeds", "1", "--budget", "smoke", "--wandb", "off")
 MLP = ("run", "mnist1d", "--model", "mlp-0", "--budget", "smoke", "--wandb", "off")
-PARAMETERS = {
-    "gle": 42_040,
-    "gle-15k": 14_956,
-    "gle-42k": 42_040,
-    "lagnet-le": 4_930,
-    "mlp": 47_210,
-    "mlp-published": 23_210,
-    "mlp-0": 15_210,
-    "tcn": 11_210,
-    "tcn-table2": 11_960,
-    "tcn-0": 5_210,
-    "gru": 8_974,
-    "gru-0": 5_134,
-}
 NO_NETWORK = """
 import socket
 

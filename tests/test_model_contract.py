@@ -18,7 +18,7 @@ from gle_bench.config import BUDGETS, RunConfig, TrainingConfig
 from gle_bench.dynamics import engine
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import pack
-from gle_bench.models.offline import seeded
+from gle_bench.models.initial import seeded
 from gle_bench.names import UsageError
 from gle_bench.protocols import Batch, OfflineModel, OnlineModel
 from gle_bench.training.module import Experiment

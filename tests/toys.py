@@ -19,7 +19,7 @@ from gle_bench.dynamics.network import BlockParameters, Parameters, State, step,
 from gle_bench.dynamics.packing import pack, per_parameter, unpack
 from gle_bench.dynamics.structure import Network
 from gle_bench.models.gle import GLENetwork, Population
-from gle_bench.models.offline import seeded
+from gle_bench.models.initial import seeded
 from gle_bench.protocols import (
     Batch,
     Data,

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from gle_bench.config import Budget, Count, Exponential, Frozen, Plateau, Positive, RunConfig, TrainingConfig
 from gle_bench.dynamics.network import Parameters, initial_parameters
 from gle_bench.dynamics.structure import Layer, Loss, Network
+from gle_bench.models.initial import seeded
 from gle_bench.models.mnist1d import MNIST1DOptions
 from gle_bench.protocols import OnlineModel, Pair, Shape
 
@@ -68,8 +68,7 @@ class GLENetwork(OnlineModel):
 
 def linear_defaults(layers: Sequence[Layer], seed: int) -> tuple[list[Tensor], list[Tensor | None]]:
     """Weights and biases as PyTorch initialises `nn.Linear`: uniform on +-1/sqrt(fan-in) (Table 1, footnote 3)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         modules = [nn.Linear(layer.inputs, layer.neurons, bias=layer.bias) for layer in layers]
     biases = [module.bias.detach() if layer.bias else None for module, layer in zip(modules, layers, strict=True)]
     return [module.weight.detach() for module in modules], biases

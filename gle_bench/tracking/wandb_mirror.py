@@ -10,7 +10,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -180,11 +180,16 @@ def _is_logged_in(server: str) -> bool:
     """Whether W&B would find credentials for the server, without asking anyone."""
     import wandb
 
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
     hosts = {urlsplit(server).netloc}
     if server == wandb.Settings.model_fields["base_url"].default:
         hosts.add("api.wandb.ai")  # the same service, by the name that `wandb login` used to write
+    return has_credentials(hosts)
+
+
+def has_credentials(hosts: Iterable[str]) -> bool:
+    """Whether the environment, or netrc for one of the hosts, has credentials; imports no wandb."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
     try:
         known = netrc.netrc(Path(os.environ.get("NETRC") or "~/.netrc").expanduser())
     except (OSError, ValueError, netrc.NetrcParseError):

@@ -7,7 +7,7 @@ from pytorch_lightning import LightningDataModule
 
 from gle_bench.config import TrainingConfig
 from gle_bench.protocols import Batch, Data, Split
-from gle_bench.training.rounds import Pick, round_batches, round_ends
+from gle_bench.training.rounds import Pick, round_batches
 
 
 def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
@@ -63,11 +63,6 @@ class Feed(LightningDataModule):
 
     def _split(self, name: str, seed: int) -> Split:
         return (self._data.get(seed) or self._data[None]).splits[name]
-
-    @property
-    def ends(self) -> list[int]:
-        """Batches seen at the end of each round."""
-        return round_ends(self._training, self.samples)
 
     def train_dataloader(self) -> Loader:
         finished = self.trainer.current_epoch if self.trainer is not None else 0

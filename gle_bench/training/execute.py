@@ -67,7 +67,7 @@ def _execute_pending(todo: Plan, settings: Settings) -> dict[int, Record]:
         if record is not None and stands(record, settings.rerun):  # finished by another process since we planned
             records[seed] = record
         else:
-            runs[seed] = _open_run(todo, seed, settings)
+            runs[seed] = _open_run(todo, seed, record)
     side_by_side = isinstance(todo.experiment.config.network, OnlineModel)
     ordered = sorted(runs.values(), key=_stage)
     for _, group in groupby(ordered, key=lambda run: (_stage(run), None if side_by_side else run.seed)):
@@ -80,11 +80,10 @@ def _stage(run: SeedRun) -> tuple[int, bool]:
     return run.round, run.member is not None
 
 
-def _open_run(todo: Plan, seed: int, settings: Settings) -> SeedRun:
-    """A seed's run as its last checkpoint left it, or fresh."""
+def _open_run(todo: Plan, seed: int, record: Record | None) -> SeedRun:
+    """A seed's run as its last checkpoint left it, or fresh; `record` is what is to be gone on with."""
     experiment, folder = todo.experiment, todo.folders[seed]
     run = SeedRun(seed, folder, experiment.config.training, todo.ends[-1], experiment.task.metric)
-    record = None if settings.rerun == "always" else folder.read()
     cut_off = record is not None and record.status in ("running", "interrupted", "failed")
     content = checkpoints.load(folder.checkpoint("last")) if cut_off else None
     if content is not None:

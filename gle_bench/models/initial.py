@@ -1,4 +1,4 @@
-"""What families that learn by autograd share."""
+"""How families draw their first weights: from the seed alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
