@@ -141,6 +141,25 @@ def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data =
 
 
 @app.command()
+def bench(
+    network: Annotated[list[str] | None, typer.Option(help="gle-15k, gle-42k or gsc; all of them by default.")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help="torch, native or graph; all by default.")] = None,
+    threads: Annotated[int | None, typer.Option(help="As if there were so many cores.")] = None,
+    repeats: Annotated[int, typer.Option(help="Of each row; medians are printed.")] = 5,
+    steps: Annotated[int | None, typer.Option(help="Of a repeat; what takes 0.3 s by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what a learning step takes on this machine, engine by engine."""
+    from gle_bench.bench import command
+    from gle_bench.tracking.environment import environment
+
+    measured = command.bench(network or (), engine or (), threads, repeats, steps)
+    found = environment("", "", measured["device"], 1)
+    machine = found.model_dump(mode="json", include={"python", "platform", "packages", "cpu", "gpu", "git"})
+    _print({**measured, "machine": machine}, as_json, command.as_text)
+
+
+@app.command()
 def doctor(runs: Runs = RUNS, data: Data = None, as_json: Json = False) -> None:
     """Check this installation."""
     from gle_bench import doctor as checks

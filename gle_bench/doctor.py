@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from gle_bench import registry
+from gle_bench.names import GleBenchError
 from gle_bench.protocols import Task
 from gle_bench.tracking.environment import PLUGINS, environment
 
@@ -38,7 +39,9 @@ def diagnose(runs: Path, data: Path) -> list[Check]:
     checks = [
         _guarded("python", _python),
         _guarded("torch", _torch),
-        _guarded("engine torch", _engine),
+        _guarded("engine graph", _graph),
+        _guarded("engine native", _native),
+        _guarded("engine torch", _readable),
         _guarded("lightning", lambda: _package("pytorch-lightning")),
         _guarded("wandb", _wandb),
         _guarded("runs", lambda: _folder(runs)),
@@ -84,7 +87,24 @@ def _torch() -> tuple[Status, str]:
     return "ok", f"{torch.__version__}; {where}; {os.cpu_count()} cores in this machine"
 
 
-def _engine() -> tuple[Status, str]:
+def _graph() -> tuple[Status, str]:
+    import torch
+
+    return "ok", f"on {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "there is no GPU: not used"
+
+
+def _native() -> tuple[Status, str]:
+    """Loads the compiled engine. Without it everything runs, but slower."""
+    from gle_bench.dynamics.native import library
+
+    try:
+        found = library.load()
+    except GleBenchError as error:
+        return "warn", f"not used, and the others are slower on a CPU: {error}"
+    return "ok", f"{found.variant}: {found.path}"
+
+
+def _readable() -> tuple[Status, str]:
     """Lets the readable engine take a step of the smallest network there is."""
     import torch
 

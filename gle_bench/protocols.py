@@ -13,7 +13,7 @@ Inside the dynamics K layers of one shape lie side by side: W (K, S, N_out, N_in
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -216,7 +216,8 @@ class LearningRule:
 
     Attributes:
         name: as on the command line.
-        engines: those that can run it; 'torch' can run everything.
+        engines: those that can run it; 'torch' can run everything. A subclass that learns, starts or cuts windows in a
+            way of its own is back at 'torch' alone, until it names others itself.
         online: whether the engine calls it, once in `window` time steps.
         autograd: whether it leaves an offline model's gradients to autograd.
         footing: see `Footing`.
@@ -229,6 +230,11 @@ class LearningRule:
     autograd: ClassVar[bool] = False
     window: int = 1
     footing: ClassVar[Footing] = Footing()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "engines" not in vars(cls) and {"start", "learn", "window"} & vars(cls).keys():
+            cls.engines = frozenset({"torch"})
 
     def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
         """The rule's memory before its first window (eligibility traces, say), each tensor (S, ...)."""

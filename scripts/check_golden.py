@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +18,8 @@ try:
     import torch
     from torch import Tensor
 
-    from gle_bench.dynamics import engine
-    from gle_bench.dynamics.engine import Window
+    from gle_bench.dynamics.engine import Engine, Window, start
+    from gle_bench.dynamics.engines import choice
     from gle_bench.dynamics.network import Parameters, initial_parameters
     from gle_bench.dynamics.optimizers import Optimizer
     from gle_bench.dynamics.packing import Carry, join, select
@@ -37,10 +37,6 @@ except ModuleNotFoundError:  # another Python than the checkout's: go on in .ven
 TOLERANCE = 1e-10
 COMPARED = ("weight", "bias", "tau_m", "u", "v", "r")
 PHIS = {"linear": "identity"}  # where the files' names differ from ours
-
-# Learns from a batch as `engine.learn` does; raises NotImplementedError where it cannot run such a network.
-Learn = Callable[..., tuple[Carry, Tensor]]
-ENGINES: dict[str, Learn] = {"torch": engine.learn}
 
 
 class Golden(NamedTuple):
@@ -104,15 +100,15 @@ def target_rates(network: Network, targets: Tensor) -> Tensor:
     return targets.double()
 
 
-def run(golden: Golden, members: Sequence[Parameters], learn: Learn) -> tuple[Carry, Tensor]:
+def run(golden: Golden, members: Sequence[Parameters], engine: Engine) -> tuple[Carry, Tensor]:
     """An ensemble through all batches: what it carries at the end, and outputs (S, batches, B, steps, C)."""
     network, optimizer = golden.network, golden.optimizer
     size = golden.batches[0].inputs.shape[1]
-    carry = join(network, [engine.start(network, parameters, optimizer, size) for parameters in members])
+    carry = join(network, [start(network, parameters, optimizer, size) for parameters in members])
     rates = torch.full((len(members),), golden.rate, dtype=torch.float64)
     outputs = []
     for batch in golden.batches:
-        carry, output = learn(network, GLE(), optimizer, carry, batch, rates)
+        carry, output = engine.learn(network, GLE(), optimizer, carry, batch, rates)
         outputs.append(output)
     return carry, torch.stack(outputs, 1)
 
@@ -134,13 +130,13 @@ def difference(ours: Tensor, theirs: Tensor) -> Tensor:
     return (ours.reshape(theirs.shape) - theirs).abs().max()
 
 
-def ensemble_deviation(golden: Golden, learn: Learn) -> float:
+def ensemble_deviation(golden: Golden, engine: Engine) -> float:
     """The golden network between two others: the worst deviation from the file and from each member's lone run."""
     members = [golden.parameters, perturbed(golden.parameters, 1), perturbed(golden.parameters, 2)]
-    carry, outputs = run(golden, members, learn)
+    carry, outputs = run(golden, members, engine)
     differences = [torch.tensor(deviation(golden, carry, outputs), dtype=torch.float64)]
     for number, parameters in enumerate(members):
-        alone, lone_outputs = run(golden, [parameters], learn)
+        alone, lone_outputs = run(golden, [parameters], engine)
         together = select(golden.network, carry, [number])
         differences.append(difference(outputs[number], lone_outputs[0]))
         for ours, theirs in zip(tensors_of(together), tensors_of(alone), strict=True):
@@ -161,20 +157,19 @@ def perturbed(parameters: Parameters, seed: int) -> Parameters:
 
 
 def check(path: Path, name: str, ensemble: bool) -> bool:
-    """Replays a file through an engine, prints a line, and says whether it is reproduced."""
+    """Replays a file through an engine, prints a line, and says whether it is reproduced; what cannot be is told."""
     line = f"{path.name:<32} {name:<8}"
     try:
         golden = load(path)
     except Exception as error:
         print(f"{line} unreadable: {type(error).__name__}: {error}")
         return False
-    learn = ENGINES[name]
+    absent = choice.absence(name)
+    if absent is not None:
+        print(f"{line} absent: {absent}")
+        return True
     try:
-        worst = (
-            ensemble_deviation(golden, learn)
-            if ensemble
-            else deviation(golden, *run(golden, [golden.parameters], learn))
-        )
+        worst = worst_deviation(golden, choice.make(name), ensemble)
     except NotImplementedError:
         print(f"{line} unsupported")
         return True
@@ -184,6 +179,12 @@ def check(path: Path, name: str, ensemble: bool) -> bool:
     good = worst <= TOLERANCE  # False for NaN
     print(f"{line} {worst:8.1e}  {'ok' if good else 'DEVIATES'}")
     return good
+
+
+def worst_deviation(golden: Golden, engine: Engine, ensemble: bool) -> float:
+    if ensemble:
+        return ensemble_deviation(golden, engine)
+    return deviation(golden, *run(golden, [golden.parameters], engine))
 
 
 def main() -> int:
@@ -198,7 +199,7 @@ def main() -> int:
         print(f"No golden file (*.npz) in '{options.folder}'.", file=sys.stderr)
         return 1
     torch.set_num_threads(1)  # the networks are tiny: threads would wait for each other
-    good = [check(path, name, options.ensemble) for path in files for name in ENGINES]
+    good = [check(path, name, options.ensemble) for path in files for name in choice.ENGINES]
     return 0 if all(good) else 1
 
 

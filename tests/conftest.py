@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -16,3 +17,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all data: one for all workers, which write to it without disturbing each other."""
     own = tmp_path_factory.getbasetemp()
     return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "data"
+
+
+@pytest.fixture(params=["graph", "native", "torch"])
+def engine(request: pytest.FixtureRequest) -> Any:
+    """Every engine in turn. A test is skipped, with the reason, where one is absent or refuses what the test asks."""
+    from networks import Tried
+
+    return Tried(request.param)

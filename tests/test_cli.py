@@ -14,7 +14,7 @@ from toy_runs import configured, run, seed_folder
 from gle_bench import registry
 from gle_bench.models.mnist1d import MNIST1DOptions
 
-COMMANDS = ("run", "list", "show", "table", "prepare", "doctor")
+COMMANDS = ("run", "list", "show", "table", "prepare", "bench", "doctor")
 TOY = ("run", "toy-classes", "--model", "toy-gle", "--seeds", "1", "--budget", "smoke", "--wandb", "off")
 MLP = ("run", "mnist1d", "--model", "mlp-0", "--budget", "smoke", "--wandb", "off")
 NO_NETWORK = """
@@ -190,6 +190,13 @@ def test_a_runs_result_is_json_where_asked_for(tmp_path: Path) -> None:
         ("--seeds 0-99999", "'0-99999' must rise, over fewer than"),
         ("--seeds 99999999999999999999", "'99999999999999999999' is too large"),
         ("--engine warp", "Unknown engine 'warp'."),
+        ("--engine nativ", "Unknown engine 'nativ'. Did you mean 'native'? Engines: auto, graph, native, torch."),
+        ("--engine graph --device cpu", "--engine graph: "),
+        ("--engine native --rule toy-bptt", "--engine native: rule 'toy-bptt' does not name it; use --engine auto."),
+        (
+            "run toy-classes --model toy-mlp --engine native",
+            "--engine native: the model learns offline, by PyTorch's own autograd; use --engine auto.",
+        ),
         ("--device tpu", "Unknown device 'tpu'."),
         ("show toy-signl", "Did you mean 'toy-signal'?"),
         ("table 4", "'4'"),

@@ -12,10 +12,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from gle_bench import doctor
 from gle_bench.config import TaskOptions
 from gle_bench.doctor import GIB, Check, as_json, as_text, diagnose
+from gle_bench.dynamics.native import library
 
 
 def named(checks: list[Check], name: str) -> Check:
@@ -34,7 +36,8 @@ def _without_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sound_installation_fails_nothing_and_stays_as_it_is(tmp_path: Path) -> None:
     checks = diagnose(tmp_path / "runs", tmp_path / "data" / "deep")
     assert not [check for check in checks if check.status == "fail"]
-    assert {"python", "torch", "engine torch", "lightning", "wandb", "runs", "data", "disk", "git"} <= {
+    engines = {f"engine {name}" for name in ("graph", "native", "torch")}
+    assert engines | {"python", "torch", "lightning", "wandb", "runs", "data", "disk", "git"} <= {
         check.name for check in checks
     }
     assert "(will be made)" in named(checks, "runs").text
@@ -67,6 +70,24 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.
     refused = named(diagnose(tmp_path / "runs", tmp_path), "runs")
     assert refused.status == "fail"
     assert str(tmp_path) in refused.text
+
+
+def test_the_native_engine_is_named_or_why_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLEBENCH_NATIVE", "off")
+    found = named(diagnose(tmp_path, tmp_path), "engine native")
+    assert found.status == "warn"
+    assert "GLEBENCH_NATIVE=off switches it off; unset it" in found.text
+    path = tmp_path / "_portable.so"
+    monkeypatch.setattr(library, "load", lambda: library.Library("portable", path, None))
+    assert named(diagnose(tmp_path, tmp_path), "engine native") == Check("engine native", "ok", f"portable: {path}")
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_graph_engine_needs_a_gpu(gpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+    text = "on H200" if gpu else "there is no GPU: not used"
+    assert named(diagnose(tmp_path, tmp_path), "engine graph") == Check("engine graph", "ok", text)
 
 
 @pytest.mark.parametrize(("free", "status"), [(0, "fail"), (GIB, "warn"), (100 * GIB, "ok")])

@@ -8,7 +8,8 @@ import torch
 from networks import FIXED, layerwise, make_batch, make_network, make_parameters, member, normal
 from torch import Tensor
 
-from gle_bench.dynamics import engine
+from gle_bench.dynamics.engine import start
+from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import Carry, ensemble_size, from_plain, join, pack, select, to_plain, unpack
 from gle_bench.dynamics.structure import Network
@@ -16,18 +17,33 @@ from gle_bench.names import UsageError
 from gle_bench.rules.gle import GLE
 
 MEMBERS, BATCH = 3, 4
+TORCH = TorchEngine()
 OPTIMIZERS = pytest.mark.parametrize("kind", ["adam", "sgd"])
 
 
-def learning(**options: Any) -> Network:
-    return make_network((2, 4, 4, 4, 3), learn_tau_m=True, learn_tau_r=True, tau_range=(0.2, 5.0), **options)
+@pytest.fixture(params=["fixed taus", "taus"])
+def network(request: pytest.FixtureRequest) -> Network:
+    """With time constants that learn, and without, which more engines can run."""
+    return learning() if request.param == "taus" else make_network((2, 4, 4, 4, 3))
+
+
+def learning() -> Network:
+    return make_network((2, 4, 4, 4, 3), learn_tau_m=True, learn_tau_r=True, tau_range=(0.2, 5.0))
 
 
 def started(network: Network, kind: str = "adam", members: int = MEMBERS, seed: int = 0) -> Carry:
-    return engine.start(network, make_parameters(network, seed, members), Optimizer(kind), BATCH)
+    return start(network, make_parameters(network, seed, members), Optimizer(kind), BATCH)
 
 
-def trained(network: Network, carry: Carry, rates: Any, kind: str = "adam", steps: int = 20, **options: Any) -> Any:
+def trained(
+    network: Network,
+    carry: Carry,
+    rates: Any,
+    kind: str = "adam",
+    steps: int = 20,
+    engine: Any = TORCH,
+    **options: Any,
+) -> Any:
     """The carry and the outputs after a batch of which every member has its own."""
     members = ensemble_size(carry.parameters)
     batch = make_batch(network, steps, BATCH, members=members)
@@ -47,9 +63,9 @@ def same(a: Carry, b: Carry, tolerance: float = 0.0) -> bool:
 
 
 @pytest.mark.parametrize(("kind", "steps"), [("adam", 360), ("sgd", 40)])
-def test_a_members_result_does_not_depend_on_its_company(kind: str, steps: int) -> None:
+def test_a_members_result_does_not_depend_on_its_company(engine: Any, network: Network, kind: str, steps: int) -> None:
     """Three networks, each with its own data and rate, and each alone."""
-    network, rates = learning(), [0.01, 0.003, 0.0]
+    rates = [0.01, 0.003, 0.0]
     carry = started(network, kind)
     batch = make_batch(network, steps, BATCH, members=MEMBERS)
     optimizer = Optimizer(kind)
@@ -63,8 +79,7 @@ def test_a_members_result_does_not_depend_on_its_company(kind: str, steps: int) 
         assert same(alone, select(network, together, [number]), 1e-10)
 
 
-def test_shared_data_equal_the_same_data_for_each() -> None:
-    network = learning()
+def test_shared_data_equal_the_same_data_for_each(engine: Any, network: Network) -> None:
     carry, rates = started(network), torch.full((MEMBERS,), 0.01, dtype=torch.float64)
     shared = make_batch(network, 20, BATCH)
     repeated = shared._replace(inputs=shared.inputs.repeat(3, 1, 1, 1), target=shared.target.repeat(3, 1, 1, 1))
@@ -133,13 +148,13 @@ def test_packing_is_undone_by_unpacking() -> None:
     assert back[0].weight is parameters[0].weight
 
 
-def test_each_member_has_its_rate_and_rates_decay() -> None:
+def test_each_member_has_its_rate_and_rates_decay(engine: Any) -> None:
     network = make_network((2, 3))
     carry = started(network, "sgd")
-    after, _ = trained(network, carry, [0.0, 0.01, 0.02], "sgd")
+    after, _ = trained(network, carry, [0.0, 0.01, 0.02], "sgd", engine=engine)
     assert torch.equal(after.parameters[0].weight[:, 0], carry.parameters[0].weight[:, 0])
     assert not torch.equal(after.parameters[0].weight[:, 1], carry.parameters[0].weight[:, 1])
-    decayed, _ = trained(network, carry, [0.01, 0.01, 0.02], "sgd", steps=6, decay=0.5)
+    decayed, _ = trained(network, carry, [0.01, 0.01, 0.02], "sgd", steps=6, engine=engine, decay=0.5)
     batch, stepwise = make_batch(network, 6, BATCH, members=MEMBERS), carry
     for t in range(6):
         rates = torch.tensor([0.01, 0.01, 0.02], dtype=torch.float64) * 0.5**t
@@ -148,13 +163,12 @@ def test_each_member_has_its_rate_and_rates_decay() -> None:
 
 
 @OPTIMIZERS
-def test_a_diverged_member_leaves_the_others_alone(kind: str) -> None:
-    network = learning()
+def test_a_diverged_member_leaves_the_others_alone(engine: Any, network: Network, kind: str) -> None:
     healthy = started(network, kind)
     weight = healthy.parameters[0].weight.clone()
     weight[:, 1] = torch.nan
     sick = healthy._replace(parameters=(healthy.parameters[0]._replace(weight=weight), *healthy.parameters[1:]))
-    (good, x), (bad, y) = (trained(network, carry, 0.01, kind) for carry in (healthy, sick))
+    (good, x), (bad, y) = (trained(network, carry, 0.01, kind, engine=engine) for carry in (healthy, sick))
     assert y[1, :, 3:].isnan().any()
     torch.testing.assert_close(x[[0, 2]], y[[0, 2]], rtol=0, atol=1e-12)
     assert same(select(network, good, [0, 2]), select(network, bad, [0, 2]), 1e-12)
@@ -185,13 +199,13 @@ def test_unknown_optimizers_are_refused() -> None:
 @pytest.mark.parametrize(
     "chosen", [{"learn_tau_m": True}, {"learn_tau_r": True}, {"learn_tau_m": True, "learn_tau_r": True}]
 )
-def test_learnt_time_constants_stay_in_their_range_and_others_as_they_are(chosen: dict[str, bool]) -> None:
+def test_learnt_time_constants_stay_in_their_range_and_others_as_they_are(engine: Any, chosen: dict[str, bool]) -> None:
     """A rate that drives them to both ends; the fixed layer's, out of range from the start, never move."""
     layers: list[dict[str, Any]] = [{"connection": FIXED}, {}, {}]
     network = make_network((2, 4, 4, 3), layers=layers, tau_range=(0.5, 0.9), **chosen)
     carry = started(network)
     before = [tensor.clone() for tensor in tensors_of(carry)]
-    after, _ = trained(network, carry, 0.05, steps=60)
+    after, _ = trained(network, carry, 0.05, steps=60, engine=engine)
     assert all(torch.equal(a, b) for a, b in zip(before, tensors_of(carry), strict=True))
     pairs = zip(layerwise(network, carry.parameters), layerwise(network, after.parameters), strict=True)
     for number, (old, new) in enumerate(pairs):

@@ -5,10 +5,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from shared import shared_path
+
+from gle_bench.dynamics.engines.choice import ENGINES
 
 SCRIPT = Path(__file__).parents[1] / "scripts/check_golden.py"
 ONE = "feedback_gamma_mse.npz"
@@ -46,14 +49,42 @@ def change(path: Path, array: str, by: float | None) -> None:
     np.savez(path, **arrays)
 
 
-@pytest.mark.parametrize("options", [[], ["--ensemble"]])
-def test_all_golden_trajectories_are_reproduced(options: list[str]) -> None:
-    folder = shared_path("golden")
-    done = subprocess.run([SCRIPT, folder, *options], capture_output=True, text=True, timeout=120, check=False)
+def said_of(engine: str, out: str) -> list[str]:
+    """What each line of an engine says, without file and engine."""
+    lines = [line.split(maxsplit=2) for line in out.splitlines()]
+    return [verdict for _, name, verdict in lines if name == engine]
+
+
+@pytest.fixture(scope="module", params=[[], ["--ensemble"]], ids=["alone", "ensemble"])
+def replayed(request: pytest.FixtureRequest) -> str:
+    """What the script prints of all golden files."""
+    command = [SCRIPT, shared_path("golden"), *request.param]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    for path in folder.glob("*.npz"):
-        assert [line.split()[-1] for line in lines if line.startswith(f"{path.name} ") and " torch " in line] == ["ok"]
+    return done.stdout
+
+
+def test_all_golden_trajectories_are_reproduced(engine: Any, replayed: str) -> None:
+    """By every engine that is here; what one does not run it says."""
+    verdicts = said_of(engine.name, replayed)
+    assert len(verdicts) == len(list(shared_path("golden").glob("*.npz")))
+    assert {verdict.split()[-1] for verdict in verdicts} <= {"ok", *(["unsupported"] if engine.name != "torch" else [])}
+    assert any(verdict.endswith("ok") for verdict in verdicts)
+
+
+def test_every_engine_has_a_line_a_file(replayed: str) -> None:
+    files = sorted(path.name for path in shared_path("golden").glob("*.npz"))
+    expected = [(name, engine) for name in files for engine in ENGINES]
+    assert [tuple(line.split()[:2]) for line in replayed.splitlines()] == expected
+
+
+def test_an_engine_that_is_absent_is_told_and_fails_nothing(copy: Path, monkeypatch, capsys) -> None:
+    reasons = {"native": "it is not built here: there is no C++ compiler"}
+    monkeypatch.setattr(check_golden.choice, "absence", reasons.get)
+    code, out, _ = run(copy, monkeypatch, capsys)
+    assert code == 0
+    assert said_of("native", out) == ["absent: it is not built here: there is no C++ compiler"]
+    assert said_of("torch", out)[0].endswith("ok")
 
 
 def test_a_corrupted_file_fails_the_command(copy: Path) -> None:
@@ -69,7 +100,9 @@ def test_every_deviation_is_found(copy: Path, array: str, by: float, monkeypatch
     change(copy / ONE, array, by)
     code, out, _ = run(copy, monkeypatch, capsys)
     assert code == 1
-    assert all(line.startswith(ONE) and line.endswith("DEVIATES") for line in out.splitlines())
+    assert all(line.startswith(ONE) for line in out.splitlines())
+    assert said_of("torch", out)[0].endswith("DEVIATES")
+    assert not any(line.endswith("ok") for line in out.splitlines())
 
 
 def test_a_file_without_its_final_states_does_not_pass(copy: Path, monkeypatch, capsys) -> None:

@@ -12,7 +12,8 @@ import typer
 from gle_bench import registry
 from gle_bench.cli import app
 from gle_bench.config import parse_seeds
-from gle_bench.dynamics import engine
+from gle_bench.dynamics.engine import Window, start
+from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
 
 README = Path(__file__).parents[1] / "README.md"
@@ -50,12 +51,13 @@ def test_the_rule_of_the_example_learns(tmp_path, monkeypatch):
     model = registry.pair("mnist1d", "gle-15k").configure("smoke").network
     network = model.network(registry.task("mnist1d").shape(registry.task("mnist1d").options()), "ce")
     optimizer = Optimizer("sgd")
-    carry = engine.start(network, model.initialise(network, 0), optimizer, 2)
+    carry = start(network, model.initialise(network, 0), optimizer, 2)
     target = torch.eye(10)[None, :2, None]
-    window = engine.Window(20, torch.randn(1, 2, 20, 1), target, None)
-    after, _ = engine.learn(network, rule, optimizer, carry, window, torch.tensor([1e-3]))
+    window = Window(20, torch.randn(1, 2, 20, 1), target, None)
+    after, _ = TorchEngine().learn(network, rule, optimizer, carry, window, torch.tensor([1e-3]))
     moved = (after.parameters[-1].bias - carry.parameters[-1].bias).abs()
     steps = moved / 1e-3
+    assert rule.engines == {"torch"}  # others would run what it is derived from
     assert moved.max() > 0
     assert torch.allclose(steps, steps.round(), atol=1e-2)  # whole numbers of signs
 

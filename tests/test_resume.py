@@ -5,7 +5,7 @@ import re
 import shlex
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from command import Finished, glebench, real
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import Tried
 from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench.config import RunConfig
@@ -37,7 +38,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def command(config: RunConfig, seeds: str, runs: Path, *more: str, overrides: tuple[str, ...] = OVERRIDES) -> list[str]:
+def command(
+    config: RunConfig,
+    seeds: str,
+    runs: Path,
+    *more: str,
+    overrides: Sequence[str] = OVERRIDES,
+    engine: str = "torch",
+) -> list[str]:
     settings = [word for override in overrides for word in ("--set", override)]
     chosen = ["--seeds", seeds, "--protocol", config.protocol, "--budget", config.budget, "--rule", config.rule]
     return [
@@ -49,15 +57,17 @@ def command(config: RunConfig, seeds: str, runs: Path, *more: str, overrides: tu
         *settings,
         "--runs",
         str(runs),
+        "--engine",
+        engine,
         "--wandb",
         "off",
         *more,
     ]
 
 
-def cut_off(config: RunConfig, seeds: str, runs: Path, how: str) -> Finished:
+def cut_off(config: RunConfig, seeds: str, runs: Path, how: str, engine: str = "torch") -> Finished:
     """A run that its own process ends, say by 'SIGKILL 1 3': at the third fetch of epoch 1."""
-    return glebench(*command(config, seeds, runs), TOYS_SIGNAL=how)
+    return glebench(*command(config, seeds, runs, engine=engine), TOYS_SIGNAL=how)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -65,30 +75,33 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("task", "model", "rule", "protocol", "seeds", "when"),
+    ("task", "model", "rule", "engine", "protocol", "seeds", "when"),
     [
-        ("toy-classes", "toy-gle", "gle", "paper", [1], "1 2"),
-        ("toy-classes", "toy-gle", "gle", "clean", [1, 2], "2 5"),
-        ("toy-own-signal", "toy-gle", "gle", "paper", [2, 1], "1 1"),
-        ("toy-stream", "toy-gle", "toy-bptt", "paper", [1, 2], "1 4"),
-        ("toy-classes", "toy-mlp", "backprop", "paper", [1], "1 2"),
-        ("toy-signal", "toy-mlp", "backprop", "clean", [1, 2], "2 3"),
-        ("toy-classes", "toy-gle", "gle", "clean", [1], "0 12"),  # while it looks at the test split
+        ("toy-classes", "toy-gle", "gle", "torch", "paper", [1], "1 2"),
+        ("toy-classes", "toy-gle", "gle", "torch", "clean", [1, 2], "2 5"),
+        ("toy-classes", "toy-gle", "gle", "native", "paper", [1, 2], "1 2"),
+        ("toy-own-signal", "toy-gle", "gle", "torch", "paper", [2, 1], "1 1"),
+        ("toy-own-signal", "toy-gle", "gle", "native", "clean", [2, 1], "1 1"),
+        ("toy-stream", "toy-gle", "toy-bptt", "torch", "paper", [1, 2], "1 4"),
+        ("toy-classes", "toy-mlp", "backprop", "torch", "paper", [1], "1 2"),
+        ("toy-signal", "toy-mlp", "backprop", "torch", "clean", [1, 2], "2 3"),
+        ("toy-classes", "toy-gle", "gle", "torch", "clean", [1], "0 12"),  # while it looks at the test split
     ],
 )
 def test_a_killed_run_ends_bit_identical_to_an_unbroken_one(
-    tmp_path: Path, task: str, model: str, rule: str, protocol: str, seeds: list[int], when: str
+    tmp_path: Path, task: str, model: str, rule: str, engine: str, protocol: str, seeds: list[int], when: str
 ) -> None:
+    Tried(engine)
     config = configured(task, model, *OVERRIDES, rule=rule, protocol=protocol)
     named = ",".join(map(str, seeds))
-    killed = cut_off(config, named, tmp_path / "broken", f"SIGKILL {when}")
+    killed = cut_off(config, named, tmp_path / "broken", f"SIGKILL {when}", engine)
     assert killed.code == -signal.SIGKILL
     folder = seed_folder(tmp_path / "broken", seeds[0])
     assert folder.read().status == "running"
     assert not is_live(folder.path)
-    resumed = glebench(*command(config, named, tmp_path / "broken"))
+    resumed = glebench(*command(config, named, tmp_path / "broken", engine=engine))
     assert resumed.code == 0, resumed.err
-    unbroken = run(config, seeds, tmp_path / "unbroken")
+    unbroken = run(config, seeds, tmp_path / "unbroken", engine=engine)
     for record in unbroken:
         assert_alike(tmp_path / "broken", tmp_path / "unbroken", record.seed)
     parts = folder.read().lineage
@@ -255,6 +268,30 @@ def test_a_checkpoint_goes_on_under_the_threads_that_made_it(tmp_path: Path) -> 
         run(config, [1], tmp_path)
     assert files(seed_folder(tmp_path, 1).path) == before
     torch.set_num_threads(1)
+    assert run(config, [1], tmp_path)[0].status == "done"
+
+
+def test_threads_bind_no_checkpoint_of_an_engine_that_they_do_not_change(tmp_path: Path) -> None:
+    Tried("native")
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    assert cut_off(config, "1,2", tmp_path / "broken", "SIGKILL 1 2", "native").code == -signal.SIGKILL
+    torch.set_num_threads(2)
+    records = run(config, [1, 2], tmp_path / "broken", engine="native")
+    torch.set_num_threads(1)
+    assert [record.environment.engine for record in records] == ["native", "native"]
+    run(config, [1, 2], tmp_path / "unbroken", engine="native")
+    for record in records:
+        assert_alike(tmp_path / "broken", tmp_path / "unbroken", record.seed)
+
+
+def test_a_checkpoint_goes_on_by_the_engine_that_made_it(tmp_path: Path) -> None:
+    Tried("native")
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    cut_off(config, "1", tmp_path, "SIGKILL 1 2")
+    with pytest.raises(
+        GleBenchError, match=r"'engine': 'torch'[^\n]+'engine': 'native'[^\n]+ resume it under the same"
+    ):
+        run(config, [1], tmp_path, engine="native")
     assert run(config, [1], tmp_path)[0].status == "done"
 
 

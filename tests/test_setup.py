@@ -9,12 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+NATIVE = ["engine.cpp", "step.hpp", "recipe.py"]
+TOOLS = ["bash", "cp", "env", "find", "flock", "grep", "mkdir", "readlink", "rm", "sha256sum", "sleep", "sort", "touch"]
+
 STUB = """\
 #!/usr/bin/env bash
 case "$*" in
     -c*) exit 0 ;;
     *venv*) mkdir -p "${@: -1}/bin"; cp "$0" "${@: -1}/bin/python"; echo "#!${@: -1}/bin/python" > "${@: -1}/bin/pip" ;;
-    *install*) sleep 0.2; echo "$*" >> pip-calls; echo noise; [[ ! -e pip-breaks ]] || { echo "No torch"; exit 1; } ;;
+    *install*)
+        sleep 0.2; echo "$*" >> pip-calls; echo noise
+        [[ ! -e pip-breaks ]] || { echo "No torch"; exit 1; }
+        rm -f gle_bench/dynamics/native/*.so
+        [[ -e compiler-breaks ]] || touch "gle_bench/dynamics/native/_portable.$RANDOM.so" ;;
 esac
 """
 
@@ -25,6 +32,7 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/setup", tmp_path / "scripts")
     (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "setup.py").touch()
     (tmp_path / "python").write_text(STUB)
     (tmp_path / "python").chmod(0o755)
     return tmp_path
@@ -48,6 +56,15 @@ def setup(checkout: Path, *arguments: str, **environment: str) -> tuple[int, str
     return process.returncode, said
 
 
+def only_tools(checkout: Path, *compilers: str) -> None:
+    """Makes `bin`, a PATH with what the script and the Python that pretends call, and these compilers."""
+    (checkout / "bin").mkdir()
+    for tool in TOOLS:
+        (checkout / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    for name in compilers:
+        (checkout / "bin" / name).symlink_to("/bin/true")
+
+
 def pip_calls(checkout: Path) -> list[str]:
     return (checkout / "pip-calls").read_text().splitlines()
 
@@ -55,17 +72,17 @@ def pip_calls(checkout: Path) -> list[str]:
 def test_installs_once_then_is_silent(checkout: Path) -> None:
     assert setup(checkout) == (0, "Setting up .venv (first use, a few minutes)...\n")
     assert setup(checkout) == (0, "")
-    assert pip_calls(checkout) == ["-m pip install -e ."]
+    assert pip_calls(checkout) == ["-m pip install -v -e ."]
 
 
 def test_the_tools_of_developers_are_added_and_serve_users_too(checkout: Path) -> None:
     setup(checkout)
     assert setup(checkout, "dev") == (0, "Updating .venv...\n")
     assert setup(checkout, "dev") == setup(checkout) == (0, "")
-    assert pip_calls(checkout) == ["-m pip install -e .", "-m pip install -e .[dev]"]
+    assert pip_calls(checkout) == ["-m pip install -v -e .", "-m pip install -v -e .[dev]"]
 
 
-@pytest.mark.parametrize("source", ["pyproject.toml", "gle_bench/dynamics/native/step.cpp"])
+@pytest.mark.parametrize("source", ["pyproject.toml", "setup.py", *map("gle_bench/dynamics/native/{}".format, NATIVE)])
 def test_updates_when_a_source_changes(checkout: Path, source: str) -> None:
     setup(checkout)
     (checkout / source).write_text("changed")
@@ -77,6 +94,34 @@ def test_what_a_build_leaves_behind_is_no_source(checkout: Path) -> None:
     setup(checkout)
     (checkout / "gle_bench/dynamics/native/step.cpython-311-x86_64-linux-gnu.so").touch()
     assert setup(checkout) == (0, "")
+
+
+def test_a_library_that_was_deleted_is_built_again(checkout: Path) -> None:
+    setup(checkout)
+    for library in (checkout / "gle_bench/dynamics/native").glob("*.so"):
+        library.unlink()
+    assert setup(checkout) == (0, "Updating .venv...\n")
+
+
+def test_a_native_engine_that_cannot_be_built_is_told_once(checkout: Path) -> None:
+    (checkout / "compiler-breaks").touch()
+    only_tools(checkout, "g++")
+    code, said = setup(checkout, PATH=str(checkout / "bin"))
+    assert code == 0
+    assert "the native engine could not be built" in said.splitlines()[1]
+    assert str(checkout / ".venv-setup.log") in said
+    assert setup(checkout, PATH=str(checkout / "bin")) == (0, "")
+
+
+def test_without_a_compiler_nothing_is_said_until_there_is_one(checkout: Path) -> None:
+    (checkout / "compiler-breaks").touch()
+    only_tools(checkout)
+    assert setup(checkout, PATH=str(checkout / "bin")) == (0, "Setting up .venv (first use, a few minutes)...\n")
+    assert setup(checkout, PATH=str(checkout / "bin")) == (0, "")
+    (checkout / "compiler-breaks").unlink()
+    (checkout / "bin/g++").symlink_to("/bin/true")
+    assert setup(checkout, PATH=str(checkout / "bin")) == (0, "Updating .venv...\n")
+    assert setup(checkout, PATH=str(checkout / "bin")) == (0, "")
 
 
 def test_a_moved_checkout_gets_a_new_venv(checkout: Path) -> None:

@@ -15,13 +15,19 @@ from toy_runs import assert_alike, checkpoint, close, column, configured, parame
 
 from gle_bench import registry
 from gle_bench.config import RunConfig, TrainingConfig
-from gle_bench.dynamics import engine
+from gle_bench.dynamics.engine import Window, start
+from gle_bench.dynamics.engines.choice import OFFLINE
+from gle_bench.dynamics.engines.eager import TorchEngine
+from gle_bench.dynamics.engines.graph import GraphEngine
 from gle_bench.dynamics.network import zero_state
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import from_plain, to_plain
 from gle_bench.models.gle import GLENetwork
+from gle_bench.names import UsageError
 from gle_bench.protocols import Batch, Data, Shape
 from gle_bench.training import execute as execution
+from gle_bench.training.module import Experiment
+from gle_bench.training.plan import choose_engine
 from gle_bench.training.rounds import order
 
 KINDS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp"])
@@ -292,6 +298,47 @@ def test_when_all_diverge_training_ends(tmp_path: Path, monkeypatch: pytest.Monk
         assert column(tmp_path, record.seed, "round") == [0, 1, 2]
 
 
+# Engines ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "task", ["toy-classes", "toy-constant", "toy-loop", "toy-own-signal", "toy-signal", "toy-stream"]
+)
+@pytest.mark.parametrize("protocol", ["paper", "clean"])
+def test_every_engine_trains_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Any, task: str, protocol: str
+) -> None:
+    """On the CPU, where `graph` accepts nothing but runs all that it would run on a GPU."""
+    config = configured(task, "toy-gle", "precision=float64", protocol=protocol)
+    refuses = GraphEngine.refusal
+    monkeypatch.setattr(GraphEngine, "refusal", lambda graph, job: refuses(graph, job._replace(device="cuda")))
+    reason = refused(engine.name, Experiment(config, registry.task(task), registry.rule("gle")))
+    if reason is not None:
+        pytest.skip(reason)
+    records = {name: run(config, [1, 2], tmp_path / name, engine=name, device="cpu") for name in ("torch", engine.name)}
+    assert [record.environment.engine for record in records[engine.name]] == [engine.name] * 2
+    assert {record.environment.engine_reason for record in records[engine.name]} == {"chosen by --engine"}
+    for seed in (1, 2):
+        assert_alike(tmp_path / "torch", tmp_path / engine.name, seed, TOLERANCE)
+
+
+def refused(name: str, experiment: Experiment) -> str | None:
+    """What the command line would say."""
+    try:
+        choose_engine(name, experiment, "cpu")
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def test_the_record_says_which_engine_ran_and_why_not_another(tmp_path: Path) -> None:
+    (record,) = run(configured("toy-classes", "toy-gle"), [1], tmp_path, engine="auto", device="cpu")
+    ran, reason = record.environment.engine, record.environment.engine_reason
+    assert reason.startswith(f"auto: {ran} is the fastest that can run this; graph: ")
+    (record,) = run(configured("toy-classes", "toy-mlp"), [1], tmp_path, engine="auto")
+    assert (record.environment.engine, record.environment.engine_reason) == ("torch", OFFLINE)
+
+
 # Protocols ----------------------------------------------------------------------------------------------------------
 
 
@@ -300,13 +347,13 @@ def test_clean_evaluation_leaves_no_trace_in_training(tmp_path: Path) -> None:
     config = configured("toy-classes", "toy-gle", protocol="clean")
     run(config, [1], tmp_path)
     train, network = loaded(config).splits["train"], config.network.network(shape_of(config), "ce")
-    carry = engine.start(network, config.network.initialise(network, 1), Optimizer(), 4)
+    carry = start(network, config.network.initialise(network, 1), Optimizer(), 4)
     rates = torch.tensor([config.training.rate], dtype=torch.float64)
     for epoch in range(3):
         for part in order(10, 1, epoch).split(4):
             batch = train.fetch(part, 1, epoch)
-            window = engine.Window(batch.steps, batch.inputs, toys.ToyClasses().targets(batch, 3), None)
-            carry, _ = engine.learn(network, registry.rule("gle"), Optimizer(), carry, window, rates)
+            window = Window(batch.steps, batch.inputs, toys.ToyClasses().targets(batch, 3), None)
+            carry, _ = TorchEngine().learn(network, registry.rule("gle"), Optimizer(), carry, window, rates)
     assert close(tensors(checkpoint(tmp_path, 1)["member"]), tensors(to_plain(carry)))
 
 
@@ -316,8 +363,8 @@ def test_clean_evaluation_starts_from_zero_state(tmp_path: Path) -> None:
     split, network = loaded(config).splits["test"], config.network.network(shape_of(config), "ce")
     carry = from_plain(checkpoint(tmp_path, 1)["member"])
     batch = split.fetch(torch.arange(4), 1, 0)
-    window = engine.Window(batch.steps, batch.inputs, None, None)
-    _, outputs = engine.infer(network, carry.parameters, zero_state(network, carry.parameters, 4), window)
+    window = Window(batch.steps, batch.inputs, None, None)
+    _, outputs = TorchEngine().infer(network, carry.parameters, zero_state(network, carry.parameters, 4), window)
     found = seed_folder(tmp_path, 1).read_predictions()["test_decisions"]
     np.testing.assert_allclose(found, outputs.sum(2)[0], rtol=0, atol=1e-6)
 
@@ -400,14 +447,14 @@ def test_a_stream_in_chunks_is_one_unbroken_signal(tmp_path: Path) -> None:
     run(config, [1], tmp_path)
     splits, steps, epochs = loaded(config).splits, config.options.steps, config.training.epochs
     network = config.network.network(shape_of(config), "mse")
-    carry = engine.start(network, config.network.initialise(network, 1), Optimizer(), 1)
+    carry = start(network, config.network.initialise(network, 1), Optimizer(), 1)
     long = [x.reshape(1, 1, -1, 1).repeat(1, 1, epochs, 1) for x in (splits["train"].inputs, splits["train"].targets)]
-    window = engine.Window(10 * steps * epochs, *long, None)
+    window = Window(10 * steps * epochs, *long, None)
     rates = torch.tensor([config.training.rate], dtype=torch.float64)
-    carry, _ = engine.learn(network, registry.rule("gle"), Optimizer(), carry, window, rates)
+    carry, _ = TorchEngine().learn(network, registry.rule("gle"), Optimizer(), carry, window, rates)
     assert close(parameters(tmp_path, 1), tensors([list(block) for block in carry.parameters]), 1e-6)
-    rest = engine.Window(4 * steps, splits["test"].inputs.reshape(1, 1, -1, 1), None, None)
-    _, outputs = engine.infer(network, carry.parameters, zero_state(network, carry.parameters, 1), rest)
+    rest = Window(4 * steps, splits["test"].inputs.reshape(1, 1, -1, 1), None, None)
+    _, outputs = TorchEngine().infer(network, carry.parameters, zero_state(network, carry.parameters, 1), rest)
     found = seed_folder(tmp_path, 1).read_predictions()["test_decisions"]
     np.testing.assert_allclose(found.reshape(-1), outputs.reshape(-1), rtol=0, atol=1e-5)
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from gle_bench.config import Budget, Count, ProtocolName, RunConfig, TaskOptions, TrainingConfig
 from gle_bench.data.files import sha256
-from gle_bench.dynamics.engine import Feedback, Learned, Window, infer
+from gle_bench.dynamics.engine import Feedback, Learned, Window
+from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.network import BlockParameters, Parameters, State, step, zero_state
 from gle_bench.dynamics.packing import pack, per_parameter, unpack
 from gle_bench.dynamics.structure import Network
@@ -104,7 +105,7 @@ def teach(shape: Shape, inputs: Tensor, seed: int) -> Tensor:
         for block in NETWORK.initialise(network, 1000 + seed)
     )
     state = zero_state(network, parameters, len(inputs))
-    return infer(network, parameters, state, Window(shape.steps, inputs[None], None, None))[1][0]
+    return TorchEngine().infer(network, parameters, state, Window(shape.steps, inputs[None], None, None))[1][0]
 
 
 class Toy(Task):

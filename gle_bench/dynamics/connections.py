@@ -45,7 +45,7 @@ class Dense:
         return torch.bmm(error, weight)
 
     def gradient(self, error: Tensor, rates: Tensor) -> Tensor:
-        ignored = error.new_zeros(())
+        ignored = error.new_empty(())  # beta = 0: not even NaN in it counts
         return torch.baddbmm(ignored, error.transpose(1, 2), rates, beta=0, alpha=-1 / error.shape[1])
 
 

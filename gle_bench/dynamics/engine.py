@@ -1,4 +1,4 @@
-"""The `torch` engine: a whole batch with all its time steps, in pure PyTorch, on any device and in any precision."""
+"""What an engine is: it runs whole batches with all their time steps. The engines themselves are in `engines`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,18 +7,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.network import Parameters, State, Step, constrain, step, zero_state
-from gle_bench.dynamics.optimizers import Optimizer, clone
-from gle_bench.dynamics.packing import (
-    Carry,
-    ensemble_size,
-    fit_batch,
-    learned,
-    pack,
-    pack_gradients,
-    per_parameter,
-    unpack,
-)
+from gle_bench.dynamics.network import Parameters, State, zero_state
+from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.packing import Carry, fit_batch, pack
 from gle_bench.dynamics.structure import Network
 
 # Input of step t in closed loop, (S, B, N_in), from t, the true inputs (S|1, B, T|1, N_in) and the outputs of the steps
@@ -78,78 +69,81 @@ class Learner(Protocol):
         ...
 
 
+class Job(NamedTuple):
+    """What an engine is asked to run."""
+
+    network: Network
+    learner: Learner
+    rule_engines: frozenset[str]  # engines that the rule says it can use
+    device: str  # 'cpu' or 'cuda'
+    dtype: torch.dtype
+    closed_loop: bool  # whether evaluation feeds outputs back: a Feedback is given to `infer`
+
+
+class Engine(Protocol):
+    """Runs whole batches with all their time steps. Made once a run, so that it may keep buffers between batches."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def threads_matter(self) -> bool:
+        """Whether the number of threads may change the last bits of what it computes."""
+        ...
+
+    def refusal(self, job: Job) -> str | None:
+        """Why it cannot run the job, as a clause ("there is no GPU"), or None where it can."""
+        ...
+
+    def learn(
+        self,
+        network: Network,
+        learner: Learner,
+        optimizer: Optimizer,
+        carry: Carry,
+        batch: Window,
+        rates: Tensor,
+        decay: float = 1.0,
+    ) -> tuple[Carry, Tensor]:
+        """Learns from a batch, one update a window, and returns the new carry and the outputs (S, B, T, C).
+
+        Args:
+            carry: untouched; state is tiled or truncated to the batch.
+            rates: learning rate of each member, (S,).
+            decay: factor on the rates after each update.
+
+        A window that does not divide T leaves a shorter one at the end.
+
+        Raises:
+            NotImplementedError: this engine cannot run it; the text is the reason.
+        """
+        ...
+
+    def infer(
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        batch: Window,
+        *,
+        errors: bool = True,
+        feedback: Feedback | None = None,
+    ) -> tuple[State, Tensor]:
+        """Runs the network with frozen weights and no target; returns the new state and the outputs (S, B, T, C).
+
+        Args:
+            errors: whether error potentials go on decaying, which matters only where the state is used afterwards.
+            feedback: closes the loop: gives each step's input.
+
+        Raises:
+            NotImplementedError: this engine cannot run it; the text is the reason.
+        """
+        ...
+
+
 def start(network: Network, parameters: Parameters, optimizer: Optimizer, batch: int) -> Carry:
     """What an ensemble carries before its first batch."""
     return Carry(parameters, optimizer.start(pack(network, parameters)), zero_state(network, parameters, batch))
-
-
-def learn(
-    network: Network,
-    learner: Learner,
-    optimizer: Optimizer,
-    carry: Carry,
-    batch: Window,
-    rates: Tensor,
-    decay: float = 1.0,
-) -> tuple[Carry, Tensor]:
-    """Learns from a batch, one update a window, and returns the new carry and the outputs (S, B, T, C).
-
-    Args:
-        carry: untouched; state is tiled or truncated to the batch.
-        rates: learning rate of each member, (S,).
-        decay: factor on the rates after each update.
-
-    A window that does not divide T leaves a shorter one at the end.
-    """
-    size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
-    state = prepare_state(network, carry.state, size)
-    memory = carry.memory if carry.state[0].u.shape[2] == size else ()
-    with torch.no_grad(), denormals_flushed():
-        names = learned(network, carry.parameters)
-        flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
-        parameters = unpack(network, flat, carry.parameters)
-        rate = per_parameter(network, carry.parameters, rates.to(flat))
-        memory = memory or learner.start(network, parameters, size)
-        outputs = flat.new_empty(batch.steps, count, size, network.outputs)
-        for begin in range(0, batch.steps, learner.window):
-            end = min(begin + learner.window, batch.steps)
-            result = learner.learn(network, parameters, state, memory, batch.part(begin, end))
-            state, memory = result.state, result.memory
-            outputs[begin:end] = result.outputs.permute(2, 0, 1, 3)
-            moments = optimizer.update(flat, pack_gradients(names, result.gradients), moments, rate)
-            constrain(network, parameters)
-            if decay != 1:
-                rate *= decay
-    return Carry(parameters, moments, state, memory), outputs.permute(1, 2, 0, 3)
-
-
-def infer(
-    network: Network,
-    parameters: Parameters,
-    state: State,
-    batch: Window,
-    *,
-    errors: bool = True,
-    feedback: Feedback | None = None,
-) -> tuple[State, Tensor]:
-    """Runs the network with frozen weights and no target; returns the new state and the outputs (S, B, T, C).
-
-    Args:
-        errors: whether error potentials go on decaying, which matters only where the state is used afterwards.
-        feedback: closes the loop: gives each step's input.
-    """
-    size, count = batch.inputs.shape[1], ensemble_size(parameters)
-    state = prepare_state(network, state, size)
-    errors = errors or any(layer.gamma for layer in network.layers)
-    with torch.no_grad(), denormals_flushed():
-        outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
-        for t in range(batch.steps):
-            inputs, _, _ = batch.at(t, count)
-            if feedback is not None:
-                inputs = feedback(t, batch.inputs, outputs[:t].permute(1, 2, 0, 3))
-            result: Step = step(network, parameters, state, inputs, plastic=False, errors=errors)
-            state, outputs[t] = result.state, result.signals.output
-    return state, outputs.permute(1, 2, 0, 3)
 
 
 @contextmanager

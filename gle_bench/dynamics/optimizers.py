@@ -11,6 +11,13 @@ from torch import Tensor
 from gle_bench.names import UsageError
 
 
+class Corrections(NamedTuple):
+    """Adam's bias corrections in one update: numbers, or tensors () where a CUDA graph reads them anew each time."""
+
+    step: float | Tensor  # -1 / (1 - beta1^n): factor of the step, which descends
+    root: float | Tensor  # sqrt(1 - beta2^n): divisor of the root of the squares' mean
+
+
 class OptimizerState(NamedTuple):
     """Moments, flat like the parameters and empty where the optimizer has none, and the number of updates so far."""
 
@@ -45,15 +52,28 @@ class Optimizer:
             state: its moments are overwritten.
             rate: learning rate of each parameter, (P,).
         """
+        updates = state.updates + 1
+        self.descend(flat, gradient, state, rate, self.corrections(updates))
+        return state._replace(updates=updates)
+
+    def corrections(self, update: int) -> Corrections:
+        """Those of update number `update`, counted from 1; plain descent looks at none."""
+        return Corrections(-1 / (1 - self.beta1**update), (1 - self.beta2**update) ** 0.5)
+
+    def descend(
+        self, flat: Tensor, gradient: Tensor, state: OptimizerState, rate: Tensor, corrections: Corrections
+    ) -> None:
+        """`update` without its count, which `corrections` stand for: tensor operations alone."""
         if self.kind == "sgd":
             flat.addcmul_(gradient, rate, value=-1)
-            return state._replace(updates=state.updates + 1)
-        updates = state.updates + 1
+            return
         state.mean.lerp_(gradient, 1 - self.beta1)
         state.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        denominator = state.square.sqrt().div_((1 - self.beta2**updates) ** 0.5).add_(self.eps)
-        flat.addcmul_(rate, state.mean.div(denominator), value=-1 / (1 - self.beta1**updates))
-        return state._replace(updates=updates)
+        denominator = state.square.sqrt().div_(corrections.root).add_(self.eps)
+        factor = corrections.step
+        if isinstance(factor, Tensor):  # addcmul_ takes a number only; the product is the same, in one more pass
+            rate, factor = rate * factor, 1.0
+        flat.addcmul_(rate, state.mean.div(denominator), value=factor)
 
 
 def clone(state: OptimizerState) -> OptimizerState:

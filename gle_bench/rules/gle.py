@@ -14,6 +14,7 @@ class GLE(LearningRule):
     """Generalized Latent Equilibrium, Eqs. 21-24: the network's own dynamics give the gradient at every step."""
 
     name: ClassVar[str] = "gle"
+    engines: ClassVar[frozenset[str]] = frozenset({"torch", "native", "graph"})
     footing: ClassVar[Footing] = Footing(online=True, streamed=True, local_in_space=True, local_in_time=True)
 
     def learn(

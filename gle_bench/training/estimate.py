@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from gle_bench.dynamics import engine
+from gle_bench.dynamics.engine import Window
 from gle_bench.protocols import Batch, OnlineModel
 from gle_bench.training.data_module import Feed
 from gle_bench.training.offline import OfflineModule
@@ -47,12 +47,12 @@ def _time(call: Callable[[], object]) -> float:
 def _learn(module: OnlineModule, batch: Batch, steps: int) -> None:
     window = module.window(batch).part(0, steps)
     rates = torch.full((len(module.seeds),), module.experiment.config.training.rate)
-    engine.learn(module.net, module.experiment.rule, module.optimizer, module.carry, window, rates)
+    module.engine.learn(module.net, module.experiment.rule, module.optimizer, module.carry, window, rates)
 
 
 def _infer(module: OnlineModule, batch: Batch, steps: int) -> None:
-    window = engine.Window(batch.steps, batch.inputs, None, None).part(0, steps)
-    engine.infer(module.net, module.carry.parameters, module.carry.state, window)
+    window = Window(batch.steps, batch.inputs, None, None).part(0, steps)
+    module.engine.infer(module.net, module.carry.parameters, module.carry.state, window)
 
 
 def _update(module: OfflineModule, batch: Batch) -> None:

@@ -9,7 +9,6 @@ from itertools import groupby
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.trainer.states import TrainerStatus
 from rich.console import Console
 
@@ -87,18 +86,13 @@ def _open_run(todo: Plan, seed: int, record: Record | None) -> SeedRun:
     cut_off = record is not None and record.status in ("running", "interrupted", "failed")
     content = checkpoints.load(folder.checkpoint("last")) if cut_off else None
     if content is not None:
-        if content["under"] != _under(todo):
+        if content["under"] != todo.under:
             raise GleBenchError(
-                f"Checkpoint {folder.checkpoint('last')} was made under {content['under']}, not {_under(todo)}: "
+                f"Checkpoint {folder.checkpoint('last')} was made under {content['under']}, not {todo.under}: "
                 "resume it under the same (threads are OMP_NUM_THREADS), or start anew with --rerun always."
             )
         run.resume(content)
     return run
-
-
-def _under(todo: Plan) -> dict[str, Any]:
-    """What a checkpoint can only be resumed under, if the end is to be bit-identical."""
-    return {"engine": todo.experiment.engine, "device": todo.device, "threads": torch.get_num_threads()}
 
 
 def _execute_group(todo: Plan, runs: dict[int, SeedRun], settings: Settings) -> dict[int, Record]:
@@ -204,7 +198,7 @@ def _trainer(todo: Plan, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -
         steps = experiment.shape.steps if experiment.rule.online else 1
         metric = (experiment.task.metric.name, experiment.task.metric.unit)
         callbacks = [
-            Recorder(runs, feed.samples, todo.ends[-1], _under(todo)),
+            Recorder(runs, feed.samples, todo.ends[-1], todo.under),
             Display(Console(stderr=True), title, todo.ends, steps, metric),
         ]
     return pl.Trainer(

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics import engine
+from gle_bench.dynamics.engine import Window, start
+from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.network import Parameters, zero_state
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import (
@@ -44,6 +45,7 @@ class OnlineModule(BenchModule):
         model = config.network
         assert isinstance(model, OnlineModel)
         self.net = model.network(experiment.shape, task.loss)
+        self.engine = choice.make(experiment.engine)
         self.feedback = task.feedback(config.options)
         self.optimizer = Optimizer(config.training.optimizer)
         self.carry = join(self.net, [self._first(model.initialise(self.net, seed)) for seed in seeds])
@@ -53,7 +55,7 @@ class OnlineModule(BenchModule):
         converted = tuple(
             type(block)(*(None if x is None else x.to(self.experiment.dtype) for x in block)) for block in parameters
         )
-        return engine.start(self.net, converted, self.optimizer, self.experiment.config.training.batch_size)
+        return start(self.net, converted, self.optimizer, self.experiment.config.training.batch_size)
 
     def on_fit_start(self) -> None:
         self.carry = _to(self.carry, self.device)
@@ -85,7 +87,7 @@ class OnlineModule(BenchModule):
         outputs: list[Tensor] = []
 
         def learn() -> float:
-            carry, out = engine.learn(
+            carry, out = self.engine.learn(
                 self.net, self.experiment.rule, self.optimizer, self.carry, self.window(batch), rates, decay
             )
             self.carry = carry
@@ -109,10 +111,10 @@ class OnlineModule(BenchModule):
         }
         self.note_running(online_loss=losses, **measured)
 
-    def window(self, batch: Batch) -> engine.Window:
+    def window(self, batch: Batch) -> Window:
         """A batch as the engine wants it."""
         targets = self.experiment.task.targets(batch, self.net.outputs)
-        return engine.Window(batch.steps, batch.inputs, targets, batch.mask)
+        return Window(batch.steps, batch.inputs, targets, batch.mask)
 
     def _reset(self) -> None:
         size = self.carry.state[0].u.shape[2]
@@ -130,11 +132,11 @@ class OnlineModule(BenchModule):
         state = self._evaluation_state
         if not persists and not task.stream:
             state = zero_state(self.net, self.carry.parameters, 1)
-        state, outputs = engine.infer(
+        state, outputs = self.engine.infer(
             self.net,
             self.carry.parameters,
             state,
-            engine.Window(batch.steps, batch.inputs, None, None),
+            Window(batch.steps, batch.inputs, None, None),
             errors=persists,
             feedback=self.feedback,
         )

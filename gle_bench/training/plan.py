@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
+from gle_bench.dynamics.engine import Job
+from gle_bench.dynamics.engines import choice
+from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.names import GleBenchError, UsageError, look_up
 from gle_bench.protocols import Data, OfflineModel, OnlineModel
 from gle_bench.tracking.record import Record
@@ -17,7 +20,6 @@ from gle_bench.training.module import Experiment
 from gle_bench.training.rounds import round_ends
 
 Rerun = Literal["missing", "failed", "always"]
-ENGINES = {"torch": "the readable path: any layer, any device, any precision"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,13 @@ class Plan:
         """Batches seen at the end of each round."""
         return round_ends(self.experiment.config.training, self.samples)
 
+    @property
+    def under(self) -> dict[str, Any]:
+        """What a checkpoint can only be resumed under, if the end is to be bit-identical."""
+        engine = choice.make(self.experiment.engine)
+        threads = {"threads": torch.get_num_threads()} if engine.threads_matter else {}
+        return {"engine": engine.name, "device": self.device, **threads}
+
 
 def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
     """Resolves all names, gets the data, and looks into the store.
@@ -85,9 +94,10 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
         GleBenchError: what is unknown, does not fit together, or cannot be had.
     """
     task, rule = registry.task(config.task), registry.rule(config.rule)
-    engine, reason = choose_engine(settings.engine, rule.engines)
-    experiment = Experiment(config, task, rule, engine)
+    experiment = Experiment(config, task, rule)
     check_pair(experiment)
+    device = choose_device(settings.device)
+    experiment.engine, reason = choose_engine(settings.engine, experiment, device)
     data = load_data(experiment, seeds, settings)
     digest = registry.run_hash(config, next(iter(data.values())).fingerprint)
     store, own = Store(settings.runs), default_rule(config)
@@ -104,7 +114,7 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
         if stands(record, settings.rerun):
             finished[seed] = record
     pending = {seed: folder for seed, folder in folders.items() if seed not in finished}
-    return Plan(experiment, reason, choose_device(settings.device), data, digest, folders, finished, pending)
+    return Plan(experiment, reason, device, data, digest, folders, finished, pending)
 
 
 def stands(record: Record, rerun: Rerun) -> bool:
@@ -117,18 +127,18 @@ def default_rule(config: RunConfig) -> str:
     return registry.pair(config.task, config.model).configure(config.budget).rule
 
 
-def choose_engine(name: str, supported: frozenset[str]) -> tuple[str, str]:
-    """The engine, and why this one.
+def choose_engine(name: str, experiment: Experiment, device: str) -> Choice:
+    """The engine of the experiment on that device, and why this one.
 
     Raises:
-        UsageError: unknown, or one that the rule cannot use.
+        UsageError: unknown, or one that cannot run it.
     """
-    if name == "auto":
-        return "torch", "auto: the only engine present"
-    look_up("engine", name, {**ENGINES, "auto": ""})
-    if name not in supported:
-        raise UsageError(f"--engine {name}: the rule can use {', '.join(sorted(supported))} only.")
-    return name, "chosen by --engine"
+    config, task, rule = experiment.config, experiment.task, experiment.rule
+    if not isinstance(config.network, OnlineModel):
+        return choice.choose_offline(name)
+    network = config.network.network(experiment.shape, task.loss)
+    closed_loop = task.feedback(config.options) is not None
+    return choice.choose(name, Job(network, rule, rule.engines, device, experiment.dtype, closed_loop))
 
 
 def choose_device(name: str) -> str:

@@ -1,0 +1,1 @@
+"""How fast this machine learns: `glebench bench`, time and memory of each engine on the standard networks."""

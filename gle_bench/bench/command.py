@@ -1,0 +1,102 @@
+"""What `glebench bench` does: measures with a progress bar, and puts rows into a table."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from gle_bench.bench.cases import Case, Missing, cases, usable_cores
+from gle_bench.bench.measure import measure, ticks
+from gle_bench.names import UsageError
+
+HEADER = ("network", "engine", "threads", "networks", "ms/step", "GFLOP/s", "sgemm", "ratio", "peak MiB")
+LEGEND = """\
+ms/step   wall milliseconds of a learning step, a network
+GFLOP/s   of all networks: 6 x parameters x batch a step and network
+sgemm     GFLOP/s of a 1000 x 1000 x 1000 float32 product on one thread, between the repeats; ratio: GFLOP/s over it
+peak MiB  rise of memory while the networks were set up and took their first 10 steps"""
+
+
+def bench(
+    networks: Iterable[str], engines: Iterable[str], threads: int | None, repeats: int, steps: int | None
+) -> dict[str, Any]:
+    """Measures, and says what was: rows, and what there is no row of. No name stands for all.
+
+    Raises:
+        UsageError: an unknown name, a number below 1, or nothing that can run here.
+    """
+    for option, value in (("--threads", threads), ("--repeats", repeats), ("--steps", steps)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option} {value}: must be at least 1.")
+    found, missing = cases(networks, engines, threads or usable_cores())
+    if not found:
+        raise UsageError(f"Nothing to measure here: {'; '.join(_reasons(missing))}; name another --engine.")
+    with _progress(found, repeats) as tick:
+        rows, refused = measure(found, repeats, steps, tick)
+    return {
+        "rows": [asdict(row) for row in rows],
+        "not_measured": [one._asdict() for one in [*missing, *refused]],
+        "repeats": repeats,
+        "cores": usable_cores(),
+        "device": "cuda" if any(case.device == "cuda" for case in found) else "cpu",
+    }
+
+
+def as_text(measured: dict[str, Any]) -> str:
+    """A table, what it means, and what is not in it."""
+    machine = measured["machine"]
+    where = f"{machine['cpu']}, {measured['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
+    title = f"Measured on this machine now ({where}): medians, --repeats {measured['repeats']}, in turns."
+    lines = [*_table([HEADER, *map(_cells, measured["rows"])]), "", LEGEND]
+    missing = [Missing(**one) for one in measured["not_measured"]]
+    return "\n".join([title, "", *lines, *(f"Not measured: {reason}." for reason in _reasons(missing))])
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["network"],
+        row["engine"],
+        str(row["threads"]),
+        str(row["networks"]),
+        f"{row['ms_per_step']:#.3g}",
+        f"{row['gflops']:.1f}",
+        f"{row['sgemm_gflops']:.1f}",
+        f"{row['flops_over_sgemm']:.2f}",
+        "" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.1f}",
+    )
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns as wide as they need to be, names to the left and numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if number < 2 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+
+
+def _reasons(missing: Iterable[Missing]) -> list[str]:
+    """A clause a reason, with the networks that it holds for."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for one in missing:
+        where = "" if one.threads is None else f" with {one.networks} on {one.threads} threads"
+        grouped.setdefault((one.engine, one.reason), []).append(one.network + where)
+    return [f"{engine} ({', '.join(names)}): {reason}" for (engine, reason), names in grouped.items()]
+
+
+@contextmanager
+def _progress(found: Sequence[Case], repeats: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error, gone at the end; one line where it is not a terminal."""
+    console = Console(stderr=True)
+    title = f"{len(found)} rows, --repeats {repeats}"
+    if not console.is_terminal:
+        console.print(f"Measuring {title}, in turns.", highlight=False, soft_wrap=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=ticks(len(found), repeats))
+        yield lambda: progress.advance(task)

@@ -1,0 +1,59 @@
+"""The standard networks: what `glebench bench` measures and what every statement on speed refers to."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gle_bench.dynamics.structure import Network
+from gle_bench.models.gle import GLENetwork, Population, mnist1d_gle_15k, mnist1d_gle_42k
+from gle_bench.protocols import OnlineModel, Shape
+
+
+class Standard(NamedTuple):
+    """A network as its task trains it: by GLE, with cross-entropy and Adam.
+
+    Attributes:
+        model: makes the network and its first weights.
+        shape: of the task: time steps a sample, channels, classes.
+        batch: samples side by side.
+        rate: learning rate.
+        ensemble, gpu_ensemble: how many networks the row of an ensemble has, on CPU and on GPU.
+    """
+
+    model: OnlineModel
+    shape: Shape
+    batch: int
+    rate: float
+    ensemble: int
+    gpu_ensemble: int = 10
+
+    def network(self) -> Network:
+        """Its layers."""
+        return self.model.network(self.shape, "ce")
+
+
+def _mnist1d_15k() -> Standard:
+    return Standard(_online(mnist1d_gle_15k().network), Shape(360, 1, 10), batch=100, rate=1e-3, ensemble=10)
+
+
+def _mnist1d_42k() -> Standard:
+    return Standard(_online(mnist1d_gle_42k().network), Shape(360, 1, 10), batch=100, rate=5e-4, ensemble=10)
+
+
+def _gsc() -> Standard:
+    """32-750-750-750-12, five populations (1,160,262 parameters); a batch of one-second clips has 820 steps."""
+    times = ((2.4, 2.4), (0.6, 0.1), (1.2, 0.1), (1.8, 0.1), (2.4, 0.1))
+    model = GLENetwork(
+        populations=tuple(Population(neurons=150, tau_m=tau_m, tau_r=tau_r) for tau_m, tau_r in times),
+        hidden_layers=3,
+        dt=0.05,
+        tau_output=2.4,
+    )
+    return Standard(model, Shape(820, 32, 12), batch=256, rate=1.953e-5, ensemble=2)
+
+
+def _online(model: object) -> OnlineModel:
+    assert isinstance(model, OnlineModel)
+    return model
+
+
+NETWORKS: dict[str, Callable[[], Standard]] = {"gle-15k": _mnist1d_15k, "gle-42k": _mnist1d_42k, "gsc": _gsc}

@@ -1,0 +1,109 @@
+"""Lets an engine learn, and looks at the clock: one row's network, ready to take steps."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from gle_bench.bench.cases import Case
+from gle_bench.bench.networks import NETWORKS
+from gle_bench.dynamics.engine import Window, start
+from gle_bench.dynamics.engines import choice
+from gle_bench.dynamics.network import BlockParameters
+from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.packing import Carry, join, pack
+from gle_bench.dynamics.structure import Network
+from gle_bench.rules.gle import GLE
+
+REPEAT_S = 0.3  # what a repeat should take: long against the clock and the call, short against the machine's moods
+ENOUGH_S = 0.03  # a trial that took this long says how long a step takes
+
+
+class Runner:
+    """An ensemble in the middle of its training, in float32, on noise: how fast it learns does not depend on what.
+
+    Attributes:
+        case: which engine, network, how many.
+        steps: time steps that one call of the engine takes; input changes with each.
+        parameters: of one network.
+    """
+
+    steps: int
+
+    def __init__(self, case: Case, steps: int) -> None:
+        standard = NETWORKS[case.network]()
+        self.case, self._batch, self._sample = case, standard.batch, standard.shape.steps
+        self._network, self._optimizer, self._rule = standard.network(), Optimizer("adam"), GLE()
+        self._engine = choice.make(case.engine)
+        members = [standard.model.initialise(self._network, seed) for seed in range(case.networks)]
+        self.parameters = pack(self._network, members[0]).numel()
+        placed = [tuple(_placed(block, case.device) for block in member) for member in members]
+        carries = [start(self._network, member, self._optimizer, standard.batch) for member in placed]
+        self._carry = join(self._network, carries)
+        self._rates = torch.full((case.networks,), standard.rate, dtype=torch.float64)  # as training gives them
+        self.take(steps)
+
+    def take(self, steps: int) -> None:
+        """Calls take so many steps from now on."""
+        self.steps = steps
+        self._window = _noise(self._network, self.case, self._batch, steps)
+
+    def seconds(self, calls: int = 1) -> float:
+        """Wall seconds of so many calls."""
+        with threads(self.case.threads):
+            began = self._now()
+            for _ in range(calls):
+                self._carry = self._learn()
+            return self._now() - began
+
+    def take_a_repeat(self) -> int:
+        """Takes the steps of a sample, or as many as a repeat has time for; returns how many calls make a repeat."""
+        per_step = self._per_step()
+        self.take(max(1, min(self._sample, round(REPEAT_S / per_step))))
+        return max(1, round(REPEAT_S / (per_step * self.steps)))
+
+    def _per_step(self) -> float:
+        """Roughly the seconds a step takes, from more and more steps."""
+        taken = self.seconds()
+        while taken < ENOUGH_S and self.steps < self._sample:
+            self.take(min(4 * self.steps, self._sample))
+            taken = self.seconds()
+        return taken / self.steps
+
+    def _learn(self) -> Carry:
+        carry, _ = self._engine.learn(
+            self._network, self._rule, self._optimizer, self._carry, self._window, self._rates
+        )
+        return carry
+
+    def _now(self) -> float:
+        """The time once all work is done: a GPU goes on after a call returns."""
+        if self.case.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """torch, and the engines that ask it, use so many threads inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _placed(block: BlockParameters, device: str) -> BlockParameters:
+    return BlockParameters(*(None if x is None else x.to(device, torch.float32) for x in block))
+
+
+def _noise(network: Network, case: Case, batch: int, steps: int) -> Window:
+    """Each network's own noise, and classes that follow each other in the batch."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(case.networks, batch, steps, network.inputs, generator=generator)
+    classes = torch.arange(batch) % network.outputs
+    target: Tensor = torch.eye(network.outputs)[classes][None, :, None].expand(case.networks, -1, -1, -1)
+    return Window(steps, inputs.to(case.device), target.contiguous().to(case.device), None)

@@ -1,0 +1,105 @@
+"""Which engine runs a job: the fastest that can, unless one is asked for, and the reason in words."""
+
+from importlib import import_module
+from typing import NamedTuple
+
+import torch
+
+from gle_bench.dynamics.engine import Engine, Job, Window
+from gle_bench.dynamics.network import initial_parameters, zero_state
+from gle_bench.dynamics.structure import Layer, Network
+from gle_bench.names import GleBenchError, UsageError, look_up
+
+
+class Listed(NamedTuple):
+    """An engine of the table; its module is imported when it is asked for."""
+
+    summary: str
+    module: str
+    cls: str
+
+
+# In the order in which 'auto' tries them: the fastest first.
+ENGINES = {
+    "graph": Listed("the fast GPU path: CUDA graphs of many steps", "gle_bench.dynamics.engines.graph", "GraphEngine"),
+    "native": Listed("the fast CPU path: compiled, dense stacks", "gle_bench.dynamics.engines.native", "NativeEngine"),
+    "torch": Listed(
+        "the readable path: any layer, any device, any precision", "gle_bench.dynamics.engines.eager", "TorchEngine"
+    ),
+}
+OFFLINE = "PyTorch's own autograd: the model learns offline"
+
+
+class Choice(NamedTuple):
+    """The name of an engine, and why it is this one."""
+
+    engine: str
+    reason: str
+
+
+def make(name: str) -> Engine:
+    """A new engine of that name.
+
+    Raises:
+        UnknownName: with the nearest name.
+    """
+    listed = look_up("engine", name, ENGINES)
+    engine: Engine = getattr(import_module(listed.module), listed.cls)()
+    return engine
+
+
+def choose(name: str, job: Job) -> Choice:
+    """The engine for a job: the one of that name, or for 'auto' the fastest that can run it.
+
+    Raises:
+        UsageError: unknown, or one that cannot run the job.
+    """
+    _check(name)
+    if name != "auto":
+        reason = refusal(name, job)
+        if reason is not None:
+            raise UsageError(f"--engine {name}: {reason}; use --engine auto.")
+        return Choice(name, "chosen by --engine")
+    passed_over: list[str] = []
+    for candidate in ENGINES:
+        reason = refusal(candidate, job)
+        if reason is None:
+            best = f"auto: {candidate} is the fastest that can run this"
+            return Choice(candidate, "; ".join([best, *passed_over]))
+        passed_over.append(f"{candidate}: {reason}")
+    raise UsageError(f"--engine auto: no engine can run this ({'; '.join(passed_over)}); choose another --rule.")
+
+
+def choose_offline(name: str) -> Choice:
+    """The engine of a model that learns offline: PyTorch, whatever else there is.
+
+    Raises:
+        UsageError: unknown, or another one is asked for.
+    """
+    _check(name)
+    if name not in ("auto", "torch"):
+        raise UsageError(f"--engine {name}: the model learns offline, by PyTorch's own autograd; use --engine auto.")
+    return Choice("torch", OFFLINE)
+
+
+def refusal(name: str, job: Job) -> str | None:
+    """Why that engine cannot run the job, as a clause, or None where it can."""
+    if name not in job.rule_engines:
+        return f"rule '{getattr(job.learner, 'name', type(job.learner).__name__)}' does not name it"
+    return make(name).refusal(job)
+
+
+def absence(name: str) -> str | None:
+    """Why that engine can run nothing here on the CPU, not even the smallest network, as a clause; None if it can."""
+    network = Network((Layer(1, 1, (1.0,), (1.0,), phi="identity"),), dt=0.1)
+    parameters = initial_parameters(network, [torch.zeros(1, 1)], [torch.zeros(1)])
+    state, inputs = zero_state(network, parameters, 1), torch.zeros(1, 1, 1, 1)
+    try:
+        make(name).infer(network, parameters, state, Window(1, inputs, None, None))
+    except (NotImplementedError, GleBenchError) as error:
+        return str(error)
+    return None
+
+
+def _check(name: str) -> None:
+    look_up("engine", name, {**ENGINES, "auto": ""})

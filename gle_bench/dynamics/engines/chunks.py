@@ -1,0 +1,131 @@
+"""Chunks of steps over buffers at fixed addresses: captured as CUDA graphs where there is a GPU, else simply run."""
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from gle_bench.dynamics.engine import Window
+
+SHORTEST, LONGEST = 20, 60  # steps of a chunk: enough to make its copies cheap, few enough to capture soon
+
+Nested = TypeVar("Nested")
+
+
+class Loop:
+    """Runs whole batches chunk by chunk: signals in, outputs out.
+
+    Args:
+        window: buffers of a chunk's signals.
+        outputs: buffer of its outputs, (steps, S, B, C).
+        tf32: whether matrix products may round float32 to TF32.
+    """
+
+    def __init__(self, window: Window, outputs: Tensor, tf32: bool) -> None:
+        self.window, self.outputs, self.tf32 = window, outputs, tf32
+        self.calls: dict[int, Callable[[], None]] = {}
+
+    def prepare(self, steps: int, chunk: Callable[[int], Tensor]) -> None:
+        """Captures what a batch of so many steps needs and has not got yet; the buffers then hold anything.
+
+        `chunk` runs a number of steps on the buffers and returns the outputs (steps, S, B, C). It is no attribute, for
+        it belongs to the loop's owner: a circle of the two would hold on to memory of the GPU after its last use.
+        """
+        rest = steps % self.window.steps
+        for length in (self.window.steps, *([rest] if rest else [])):
+            if length not in self.calls:
+                self.calls[length] = capture(self._body(chunk, length), self.outputs.device, self.tf32)
+
+    def _body(self, chunk: Callable[[int], Tensor], length: int) -> Callable[[], None]:
+        def body() -> None:
+            self.outputs[:length].copy_(chunk(length))
+
+        return body
+
+    def run(self, batch: Window, load: Callable[[int, int], object] = lambda begin, end: None) -> Tensor:
+        """Outputs (S, B, T, C); `load(begin, end)` is called before the chunk of these steps, for further buffers."""
+        outputs = self.outputs.new_empty(batch.steps, *self.outputs.shape[1:])
+        for begin in range(0, batch.steps, self.window.steps):
+            end = min(begin + self.window.steps, batch.steps)
+            copy(self.window.part(0, end - begin), batch.part(begin, end))
+            load(begin, end)
+            self.calls[end - begin]()
+            outputs[begin:end] = self.outputs[: end - begin]
+        return outputs.permute(1, 2, 0, 3)
+
+
+def capture(body: Callable[[], None], device: torch.device, tf32: bool) -> Callable[[], None]:
+    """`body` as something to call again and again: a CUDA graph of it, or on a CPU itself. Runs it to warm up."""
+    if device.type != "cuda":
+        return body
+    with torch.cuda.device(device), matmul_precision(tf32):
+        # One stream for both: cuBLAS makes its handle and workspace for a stream at first use, which is not captured.
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            body()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        # Threads that load data may pin memory meanwhile: only what this thread does must suit a capture.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            body()
+    return graph.replay
+
+
+@contextmanager
+def matmul_precision(tf32: bool) -> Iterator[None]:
+    """Whether CUDA's float32 products use TF32 inside; a graph keeps what it was captured with."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32" if tf32 else "ieee"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
+
+
+def chunk_length(steps: int) -> int:
+    """Steps of a chunk: a divisor of all if a suitable one exists, else what leaves a short rest."""
+    if steps <= LONGEST:
+        return steps
+    divisors = (length for length in range(LONGEST, SHORTEST - 1, -1) if steps % length == 0)
+    return next(divisors, steps // -(-steps // LONGEST))
+
+
+def tensors(nested: object) -> list[Tensor]:
+    """All tensors in nested tuples, in order."""
+    if isinstance(nested, Tensor):
+        return [nested]
+    return [tensor for part in nested for tensor in tensors(part)] if isinstance(nested, tuple) else []
+
+
+def form(nested: object) -> Hashable:
+    """What decides whether buffers fit: shapes, types and devices, and where there is no tensor."""
+    if isinstance(nested, Tensor):
+        return nested.shape, nested.dtype, nested.device
+    return tuple(form(part) for part in nested) if isinstance(nested, tuple) else None
+
+
+def cloned(nested: Nested) -> Nested:
+    """Nested tuples with copies of their tensors."""
+    found: object = nested
+    if isinstance(nested, Tensor):
+        found = nested.clone(memory_format=torch.contiguous_format)
+    elif isinstance(nested, tuple):
+        parts = [cloned(part) for part in nested]
+        found = type(nested)(*parts) if hasattr(nested, "_fields") else tuple(parts)
+    copied: Nested = found  # type: ignore[assignment]
+    return copied
+
+
+def copy(buffers: object, values: object) -> None:
+    """Overwrites the tensors of nested tuples with those of others, in order."""
+    for buffer, value in zip(tensors(buffers), tensors(values), strict=True):
+        buffer.copy_(value)
+
+
+def switch(buffers: object, values: object) -> None:
+    """`copy` of values that may be views of other buffers than their own."""
+    copy(buffers, tuple(tensor.clone() for tensor in tensors(values)))

@@ -1,0 +1,77 @@
+"""The `torch` engine: a whole batch with all its time steps, in pure PyTorch, on any device and in any precision."""
+
+import torch
+from torch import Tensor
+
+from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
+from gle_bench.dynamics.network import Parameters, State, Step, constrain, step
+from gle_bench.dynamics.optimizers import Optimizer, clone
+from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
+from gle_bench.dynamics.structure import Network
+
+
+class TorchEngine:
+    """The readable path: any layer, any rule, any device, any precision."""
+
+    name = "torch"
+    threads_matter = True
+
+    def refusal(self, job: Job) -> str | None:
+        """It runs everything."""
+        return None
+
+    def learn(
+        self,
+        network: Network,
+        learner: Learner,
+        optimizer: Optimizer,
+        carry: Carry,
+        batch: Window,
+        rates: Tensor,
+        decay: float = 1.0,
+    ) -> tuple[Carry, Tensor]:
+        """One update a window; a window that does not divide T leaves a shorter one at the end."""
+        size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
+        state = prepare_state(network, carry.state, size)
+        memory = carry.memory if carry.state[0].u.shape[2] == size else ()
+        with torch.no_grad(), denormals_flushed():
+            names = learned(network, carry.parameters)
+            flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
+            parameters = unpack(network, flat, carry.parameters)
+            rate = per_parameter(network, carry.parameters, rates.to(flat))
+            memory = memory or learner.start(network, parameters, size)
+            outputs = flat.new_empty(batch.steps, count, size, network.outputs)
+            for begin in range(0, batch.steps, learner.window):
+                end = min(begin + learner.window, batch.steps)
+                result = learner.learn(network, parameters, state, memory, batch.part(begin, end))
+                state, memory = result.state, result.memory
+                outputs[begin:end] = result.outputs.permute(2, 0, 1, 3)
+                moments = optimizer.update(flat, pack_gradients(names, result.gradients), moments, rate)
+                constrain(network, parameters)
+                if decay != 1:
+                    rate *= decay
+        return Carry(parameters, moments, state, memory), outputs.permute(1, 2, 0, 3)
+
+    def infer(
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        batch: Window,
+        *,
+        errors: bool = True,
+        feedback: Feedback | None = None,
+    ) -> tuple[State, Tensor]:
+        """One step after the other, with frozen weights and no target."""
+        size, count = batch.inputs.shape[1], ensemble_size(parameters)
+        state = prepare_state(network, state, size)
+        errors = errors or any(layer.gamma for layer in network.layers)
+        with torch.no_grad(), denormals_flushed():
+            outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
+            for t in range(batch.steps):
+                inputs, _, _ = batch.at(t, count)
+                if feedback is not None:
+                    inputs = feedback(t, batch.inputs, outputs[:t].permute(1, 2, 0, 3))
+                result: Step = step(network, parameters, state, inputs, plastic=False, errors=errors)
+                state, outputs[t] = result.state, result.signals.output
+        return state, outputs.permute(1, 2, 0, 3)

@@ -1,0 +1,210 @@
+"""The `graph` engine: the step of the `torch` engine, many steps captured as one CUDA graph and replayed over a batch.
+
+A graph reads and writes fixed addresses and gets nothing from the host, so a program owns buffers for all that changes:
+a chunk of the signals, parameters, moments, rates and state. A batch is copied in, chunk by chunk, and its results out.
+Without a GPU the programs run uncaptured and are otherwise the same, which is how they are tested anywhere.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.chunks import Loop, chunk_length, cloned, copy, form, switch
+from gle_bench.dynamics.network import Parameters, State, constrain, step
+from gle_bench.dynamics.optimizers import Corrections, Optimizer, OptimizerState, clone
+from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
+from gle_bench.dynamics.structure import Network
+
+KEPT = 8  # programs: training and evaluation of a run, each with a smaller last batch, and as many again
+
+
+class GraphEngine:
+    """The fast GPU path.
+
+    Args:
+        tf32: whether matrix products may round float32 to TF32, 10 bits of mantissa.
+    """
+
+    name = "graph"
+    threads_matter = False
+
+    def __init__(self, tf32: bool = False) -> None:
+        self.tf32 = tf32
+        self._programs: OrderedDict[Hashable, Learning | Inference] = OrderedDict()
+
+    def refusal(self, job: Job) -> str | None:
+        """A GPU is needed, an open loop, and a rule that looks at one step at a time."""
+        if job.device != "cuda":
+            return f"the device is {job.device}" if torch.cuda.is_available() else "there is no GPU"
+        return _closed_loop(job.closed_loop) or _long_window(job.learner)
+
+    def learn(
+        self,
+        network: Network,
+        learner: Learner,
+        optimizer: Optimizer,
+        carry: Carry,
+        batch: Window,
+        rates: Tensor,
+        decay: float = 1.0,
+    ) -> tuple[Carry, Tensor]:
+        """One update a step. The learner is called while a program is captured, and not again when it is replayed."""
+        _raise(_long_window(learner))
+        size = batch.inputs.shape[1]
+        with _plain_tensors(), denormals_flushed():
+            known = carry.memory if carry.state[0].u.shape[2] == size else ()
+            memory = known or learner.start(network, carry.parameters, size)
+            carry = carry._replace(state=prepare_state(network, carry.state, size), memory=memory)
+            window = batch.part(0, chunk_length(batch.steps))
+            decays = decay != 1
+            # A program keeps its network and its learner alive, so that no other can get their identity.
+            key = (id(network), id(learner), optimizer, decays, window.steps, form(window), form(carry))
+            program = self._programs.pop(key, None)
+            if not isinstance(program, Learning):
+                program = Learning(network, learner, optimizer, carry, window, decays, self.tf32)
+            self._keep(key, program)
+            return program.run(carry, batch, rates, decay)
+
+    def infer(
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        batch: Window,
+        *,
+        errors: bool = True,
+        feedback: Feedback | None = None,
+    ) -> tuple[State, Tensor]:
+        """Frozen weights, no target, open loop."""
+        _raise(_closed_loop(feedback is not None))
+        errors = errors or any(layer.gamma for layer in network.layers)
+        with _plain_tensors(), denormals_flushed():
+            state = prepare_state(network, state, batch.inputs.shape[1])
+            batch = Window(batch.steps, batch.inputs, None, None)
+            window = batch.part(0, chunk_length(batch.steps))
+            key = (id(network), errors, window.steps, form(window), form(parameters), form(state))
+            program = self._programs.pop(key, None)
+            if not isinstance(program, Inference):
+                program = Inference(network, parameters, state, window, errors, self.tf32)
+            self._keep(key, program)
+            return program.run(parameters, state, batch)
+
+    def _keep(self, key: Hashable, program: "Learning | Inference") -> None:
+        """As the last used; the one unused for longest goes when there are too many."""
+        self._programs[key] = program
+        if len(self._programs) > KEPT:
+            self._programs.popitem(last=False)
+
+
+class Learning:
+    """Learning over batches of one shape: buffers, and the chunk of steps that works on them."""
+
+    def __init__(
+        self,
+        network: Network,
+        learner: Learner,
+        optimizer: Optimizer,
+        carry: Carry,
+        window: Window,
+        decays: bool,
+        tf32: bool,
+    ) -> None:
+        self.network, self.learner, self.optimizer, self.decays = network, learner, optimizer, decays
+        self.names = learned(network, carry.parameters)
+        self.flat, self.moments = pack(network, carry.parameters), clone(carry.optimizer)
+        self.parameters = unpack(network, self.flat, cloned(carry.parameters))
+        self.state, self.memory, self.window = cloned(carry.state), cloned(carry.memory), cloned(window)
+        self.rate, self.decay = torch.empty_like(self.flat), self.flat.new_empty(())
+        self.corrections = self.flat.new_empty(window.steps, len(Corrections._fields))
+        shape = (window.steps, ensemble_size(carry.parameters), window.inputs.shape[1], network.outputs)
+        self.loop = Loop(self.window, self.flat.new_empty(shape), tf32)
+
+    def run(self, carry: Carry, batch: Window, rates: Tensor, decay: float) -> tuple[Carry, Tensor]:
+        """A batch from the carry, which is left alone, to the next one."""
+        self.loop.prepare(batch.steps, self.chunk)
+        copy((self.parameters, self.state, self.memory), (carry.parameters, carry.state, carry.memory))
+        copy(self.moments, carry.optimizer)
+        self.rate.copy_(per_parameter(self.network, carry.parameters, rates.to(self.flat)))
+        self.decay.fill_(decay)
+        updates = carry.optimizer.updates
+        table = torch.tensor(
+            [self.optimizer.corrections(updates + n) for n in range(1, batch.steps + 1)], dtype=torch.float64
+        ).to(self.flat)
+        outputs = self.loop.run(batch, lambda begin, end: self.corrections[: end - begin].copy_(table[begin:end]))
+        moments = OptimizerState(self.moments.mean.clone(), self.moments.square.clone(), updates + batch.steps)
+        return Carry(cloned(self.parameters), moments, cloned(self.state), cloned(self.memory)), outputs
+
+    def chunk(self, steps: int) -> Tensor:
+        """So many steps, each with its update, on the buffers; outputs (steps, S, B, C)."""
+        state, memory, outputs = self.state, self.memory, []
+        for t in range(steps):
+            now = self.window.part(t, t + 1)
+            result = self.learner.learn(self.network, self.parameters, state, memory, now)
+            state, memory = result.state, result.memory
+            outputs.append(result.outputs[:, :, 0])
+            gradient = pack_gradients(self.names, result.gradients)
+            corrections = Corrections(*self.corrections[t].unbind())
+            self.optimizer.descend(self.flat, gradient, self.moments, self.rate, corrections)
+            constrain(self.network, self.parameters)
+            if self.decays:
+                self.rate.mul_(self.decay)
+        stacked = torch.stack(outputs)  # before the state, of which the first is a view, is overwritten
+        switch((self.state, self.memory), (state, memory))
+        return stacked
+
+
+class Inference:
+    """Inference over batches of one shape: buffers, and the chunk of steps that works on them."""
+
+    def __init__(
+        self, network: Network, parameters: Parameters, state: State, window: Window, errors: bool, tf32: bool
+    ) -> None:
+        self.network, self.errors, self.ensemble = network, errors, ensemble_size(parameters)
+        self.parameters, self.state, self.window = cloned(parameters), cloned(state), cloned(window)
+        shape = (window.steps, self.ensemble, window.inputs.shape[1], network.outputs)
+        self.loop = Loop(self.window, state[-1].u.new_empty(shape), tf32)
+
+    def run(self, parameters: Parameters, state: State, batch: Window) -> tuple[State, Tensor]:
+        """A batch from that state to the next one."""
+        self.loop.prepare(batch.steps, self.chunk)
+        copy((self.parameters, self.state), (parameters, state))
+        outputs = self.loop.run(batch)
+        return cloned(self.state), outputs
+
+    def chunk(self, steps: int) -> Tensor:
+        """So many steps on the buffers; outputs (steps, S, B, C)."""
+        state, outputs = self.state, []
+        for t in range(steps):
+            inputs, _, _ = self.window.at(t, self.ensemble)
+            result = step(self.network, self.parameters, state, inputs, plastic=False, errors=self.errors)
+            state = result.state
+            outputs.append(result.signals.output)
+        stacked = torch.stack(outputs)
+        switch(self.state, state)
+        return stacked
+
+
+@contextmanager
+def _plain_tensors() -> Iterator[None]:
+    """No gradients; and buffers that are first made under `torch.inference_mode` can be written outside it too."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def _closed_loop(closed: bool) -> str | None:
+    return "the loop is closed, and a graph's inputs must be known beforehand" if closed else None
+
+
+def _long_window(learner: Learner) -> str | None:
+    if learner.window == 1:
+        return None
+    return f"its rule learns from {learner.window} steps at once, and a graph updates after every step"
+
+
+def _raise(refusal: str | None) -> None:
+    if refusal is not None:
+        raise NotImplementedError(refusal)

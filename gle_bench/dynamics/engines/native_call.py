@@ -1,0 +1,147 @@
+"""What the `native` engine is called with: the structures of native/run.hpp, filled with the addresses of tensors.
+
+Tensors must outlive the call, which reads and writes them in place.
+"""
+
+import ctypes
+from ctypes import c_double, c_int64, c_void_p
+
+import torch
+from torch import Tensor
+
+from gle_bench.dynamics.engine import Window
+from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State
+from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.packing import ensemble_size
+from gle_bench.dynamics.structure import Layer, Network
+
+PHIS = ("identity", "tanh", "softplus", "relu", "hard-sigmoid")  # in the order of native/activations.hpp
+NOTHING = BlockParameters(None, None, None, None)
+
+
+class LearnedCall(ctypes.Structure):
+    """A parameter and its moments."""
+
+    _fields_ = [(name, c_void_p) for name in ("value", "mean", "square")]
+
+
+class LayerCall(ctypes.Structure):
+    """One layer of all networks, by the addresses of the first."""
+
+    _fields_ = [
+        *((name, LearnedCall) for name in ("weight", "bias", "tau_m", "tau_r")),
+        *((name, c_void_p) for name in ("u", "v", "r", "e", "slope", "feedback")),
+        *((name, c_int64) for name in ("inputs", "neurons", "phi")),
+        ("gamma", c_double),
+        *((name, c_int64) for name in ("has_errors", "feeds_back", "plastic", "prospective_errors")),
+    ]
+
+
+class SignalCall(ctypes.Structure):
+    """A tensor (S|1, B, T|1, C) with its strides."""
+
+    _fields_ = [("data", c_void_p), ("network", c_int64), ("sample", c_int64), ("step", c_int64)]
+
+
+class RunCall(ctypes.Structure):
+    """A batch."""
+
+    _fields_ = [
+        ("layer", c_void_p),
+        *((name, SignalCall) for name in ("inputs", "target", "mask", "outputs")),
+        ("rates", c_void_p),
+        *((name, c_int64) for name in ("layers", "networks", "batch", "steps", "threads")),
+        *((name, c_double) for name in ("dt", "beta", "decay", "tau_lowest", "tau_highest", "beta1", "beta2", "eps")),
+        *((name, c_int64) for name in ("updates", "cross_entropy", "adam", "learns", "errors")),
+        *((name, c_int64) for name in ("learn_tau_m", "learn_tau_r", "buffer_bytes")),
+    ]
+
+
+def layer_calls(
+    network: Network, parameters: Parameters, moments: tuple[Parameters, Parameters], state: State
+) -> "ctypes.Array[LayerCall]":
+    """Every layer, from the input to the output; `moments`: means and squares, None where nothing learns."""
+    calls = [
+        _layer_call(layer, block.has_errors, block.feeds_back, [p[index] for p in (parameters, *moments)], state[index], k)
+        for index, block in enumerate(network.blocks)
+        for k, layer in enumerate(block.layers)
+    ]
+    return (LayerCall * len(calls))(*calls)
+
+
+def _layer_call(
+    layer: Layer, has_errors: bool, feeds_back: bool, parts: list[BlockParameters], state: BlockState, k: int
+) -> LayerCall:
+    learned = {name: LearnedCall(*(_address(getattr(part, name), k) for part in parts)) for name in NOTHING._fields}
+    return LayerCall(
+        **learned,
+        **{name: _address(tensor, k) for name, tensor in state._asdict().items()},
+        inputs=layer.inputs,
+        neurons=layer.neurons,
+        phi=PHIS.index(layer.phi),
+        gamma=layer.gamma,
+        has_errors=has_errors,
+        feeds_back=feeds_back,
+        plastic=layer.connection.plastic,
+        prospective_errors=layer.prospective_errors,
+    )
+
+
+def _address(tensor: Tensor | None, k: int) -> int | None:
+    if tensor is None:
+        return None
+    assert tensor.is_contiguous(), "the engine steps through members by their size"
+    return tensor[k].data_ptr()
+
+
+def signal_call(signal: Tensor | None) -> SignalCall:
+    """(S|1, B, T|1, C), contiguous in C; a dimension of 1 is the same for all."""
+    if signal is None:
+        return SignalCall(None, 0, 0, 0)
+    network, sample, step = (0 if signal.shape[dim] == 1 else signal.stride(dim) for dim in range(3))
+    return SignalCall(signal.data_ptr(), network, sample, step)
+
+
+def aligned(batch: Window, dtype: torch.dtype) -> Window:
+    """The window in the network's precision, each signal contiguous in its last dimension."""
+
+    def ready(signal: Tensor | None) -> Tensor | None:
+        if signal is None:
+            return None
+        converted = signal.to(dtype)
+        return converted if converted.stride(-1) == 1 or converted.shape[-1] == 1 else converted.contiguous()
+
+    inputs = ready(batch.inputs)
+    assert inputs is not None
+    return Window(batch.steps, inputs, ready(batch.target), ready(batch.mask))
+
+
+def run_call(network: Network, parameters: Parameters, window: Window, outputs: Tensor) -> RunCall:
+    """A batch without learning; the window as `aligned` returns it."""
+    mask = None if window.mask is None else window.mask[..., None]
+    return RunCall(
+        inputs=signal_call(window.inputs),
+        target=signal_call(window.target),
+        mask=signal_call(mask),
+        outputs=signal_call(outputs),
+        layers=len(network.layers),
+        networks=ensemble_size(parameters),
+        batch=window.inputs.shape[1],
+        steps=window.steps,
+        threads=torch.get_num_threads(),
+        dt=network.dt,
+        beta=network.beta,
+        cross_entropy=network.loss == "ce",
+        learn_tau_m=network.learn_tau_m,
+        learn_tau_r=network.learn_tau_r,
+        tau_lowest=network.tau_range[0],
+        tau_highest=network.tau_range[1],
+    )
+
+
+def set_learning(run: RunCall, optimizer: Optimizer, updates: int, rates: Tensor, decay: float) -> None:
+    """Makes the batch one that teaches; `rates`: (S,), float64."""
+    run.learns, run.errors, run.decay = 1, 1, decay
+    run.rates = rates.data_ptr()
+    run.adam, run.updates = optimizer.kind == "adam", updates
+    run.beta1, run.beta2, run.eps = optimizer.beta1, optimizer.beta2, optimizer.eps

@@ -1,0 +1,100 @@
+// Activation functions and their slopes, as gle_bench/dynamics/activations.py has them, and softmax.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+
+#include "vectors.hpp"
+
+namespace glebench {
+
+enum class Phi : int32_t { identity, tanh, softplus, relu, hard_sigmoid };
+
+template <class T, class F> inline Vector<T> by_lane(Vector<T> x, F f) {
+    for (int lane = 0; lane < LANES<T>; ++lane) x[lane] = f(x[lane]);
+    return x;
+}
+
+// 2^x for |x| <= 126, larger magnitudes count as 126; NaN stays NaN. Relative error about 2e-7 at |x| < 3 and 1e-6 at
+// 20, where the sums it goes into (tanh, softmax) no longer feel it. Taylor series of 2^f on |f| <= 1/2.
+inline Vector<float> exp2(Vector<float> x) {
+    typedef int32_t Integers __attribute__((vector_size(VECTOR_BYTES), may_alias));
+    const Vector<float> top = all(126.0f), magic = all(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer
+    x = x > top ? top : x;
+    x = x < -top ? -top : x;
+    const Vector<float> shifted = x + magic;
+    const Vector<float> f = x - (shifted - magic);
+    Vector<float> p = all(1.5403530e-4f);
+    p = p * f + 1.3333558e-3f;
+    p = p * f + 9.6181291e-3f;
+    p = p * f + 5.5504109e-2f;
+    p = p * f + 2.4022651e-1f;
+    p = p * f + 6.9314718e-1f;
+    p = p * f + 1.0f;
+    const Integers exponent = reinterpret_cast<const Integers &>(shifted) - 0x4B400000 + 127;
+    typedef uint32_t Bits __attribute__((vector_size(VECTOR_BYTES), may_alias));
+    const Bits scale = reinterpret_cast<const Bits &>(exponent) << 23;
+    return p * reinterpret_cast<const Vector<float> &>(scale);
+}
+
+inline Vector<float> exp(Vector<float> x) { return exp2(x * 1.44269504f); }
+inline Vector<double> exp(Vector<double> x) {
+    return by_lane<double>(x, [](double y) { return std::exp(y); });
+}
+
+// 1 - 2 / (1 + exp(2x)): the absolute error stays at the rounding of 1.
+template <class T> inline Vector<T> tanh(Vector<T> x) { return 1 - 2 / (1 + exp(2 * x)); }
+
+template <class T> struct RateAndSlope {
+    Vector<T> rate, slope;
+};
+
+// phi(x) and phi'(x).
+template <Phi PHI, class T> inline RateAndSlope<T> activate(Vector<T> x) {
+    const Vector<T> zero = {}, one = all(T(1));
+    if constexpr (PHI == Phi::identity) {
+        return {x, one};
+    } else if constexpr (PHI == Phi::tanh) {
+        const Vector<T> r = tanh<T>(x);
+        return {r, 1 - r * r};
+    } else if constexpr (PHI == Phi::relu) {
+        return {x < zero ? zero : x, x > zero ? one : zero};
+    } else if constexpr (PHI == Phi::hard_sigmoid) {
+        const Vector<T> below = x < zero ? zero : x;
+        return {below > one ? one : below, (x >= zero) & (x <= one) ? one : zero};
+    } else {
+        // As torch: linear above 20, where both are the same number.
+        return {by_lane<T>(x, [](T y) { return y > 20 ? y : std::log1p(std::exp(y)); }),
+                by_lane<T>(x, [](T y) { return 1 / (1 + std::exp(-y)); })};
+    }
+}
+
+// Calls f with the activation as a compile-time constant.
+template <class F> inline void with_phi(Phi phi, F f) {
+    switch (phi) {
+    case Phi::identity: return f(std::integral_constant<Phi, Phi::identity>{});
+    case Phi::tanh: return f(std::integral_constant<Phi, Phi::tanh>{});
+    case Phi::softplus: return f(std::integral_constant<Phi, Phi::softplus>{});
+    case Phi::relu: return f(std::integral_constant<Phi, Phi::relu>{});
+    case Phi::hard_sigmoid: return f(std::integral_constant<Phi, Phi::hard_sigmoid>{});
+    }
+}
+
+// Softmax over `neurons` rows of `lanes` batch members, (neurons, lanes), into `to`.
+template <class T> inline void softmax(const T *rates, T *to, int neurons, int lanes) {
+    for (int lane = 0; lane < lanes; lane += LANES<T>) {
+        Vector<T> top = load(rates + lane), sum = {};
+        for (int n = 1; n < neurons; ++n) {
+            const Vector<T> x = load(rates + n * lanes + lane);
+            top = x > top ? x : top;
+        }
+        for (int n = 0; n < neurons; ++n) {
+            const Vector<T> y = exp(load(rates + n * lanes + lane) - top);
+            store(to + n * lanes + lane, y);
+            sum += y;
+        }
+        for (int n = 0; n < neurons; ++n) store(to + n * lanes + lane, load(to + n * lanes + lane) / sum);
+    }
+}
+
+} // namespace glebench

@@ -1,0 +1,102 @@
+// The native engine's doors. Built several times with different flags; the loader picks what this CPU runs.
+#include <memory>
+#include <system_error>
+
+#include "transfer.hpp"
+
+namespace glebench {
+
+#ifndef GLEBENCH_STAMP
+#define GLEBENCH_STAMP "none"
+#endif
+
+// Networks one after the other, each by this thread alone, until none is left.
+template <class T> void work_alone(const Run<T> &run, Workspace<T> &space, std::atomic<int64_t> &next) {
+    const DenormalsFlushed flushed;
+    Barrier nobody(1);
+    for (int64_t member = next++; member < run.networks; member = next++)
+        Network<T>(run, space, nobody, member, 0, 1).run();
+}
+
+// At least as many networks as threads: each thread takes whole networks. A thread that cannot be had is done without.
+template <class T> void by_networks(Run<T> &run, int threads) {
+    std::vector<std::unique_ptr<Workspace<T>>> spaces;
+    for (int n = 0; n < threads; ++n) spaces.push_back(std::make_unique<Workspace<T>>(run, 1));
+    for (const auto &space : spaces) run.buffer_bytes += int64_t(space->arena.used());
+    std::atomic<int64_t> next{0};
+    std::vector<std::thread> helpers;
+    try {
+        for (int n = 1; n < threads; ++n)
+            helpers.emplace_back([&, n] { work_alone(run, *spaces[size_t(n)], next); });
+    } catch (const std::system_error &) {
+    }
+    work_alone(run, *spaces[0], next);
+    for (std::thread &helper : helpers) helper.join();
+}
+
+// Fewer networks than threads: `size` threads share the batch of each. Nobody starts before all of them are there.
+template <class T> void by_teams(Run<T> &run, int size) {
+    for (int64_t member = 0; member < run.networks; ++member) {
+        Workspace<T> space(run, size);
+        run.buffer_bytes = std::max(run.buffer_bytes, int64_t(space.arena.used()));
+        Barrier barrier(size);
+        enum { WAIT, GO, LEAVE };
+        std::atomic<int> gate{WAIT};
+        const auto work = [&](int thread) {
+            while (gate == WAIT) std::this_thread::yield();
+            const DenormalsFlushed flushed;
+            if (gate == GO) Network<T>(run, space, barrier, member, thread, size).run();
+        };
+        std::vector<std::thread> helpers;
+        bool complete = true;
+        try {
+            for (int thread = 1; thread < size; ++thread) helpers.emplace_back(work, thread);
+        } catch (const std::system_error &) {
+            complete = false;
+        }
+        gate = complete ? GO : LEAVE;
+        if (complete) work(0);
+        for (std::thread &helper : helpers) helper.join();
+        if (!complete) {
+            std::atomic<int64_t> next{member};
+            Workspace<T> own(run, 1);
+            return work_alone(run, own, next);
+        }
+    }
+}
+
+template <class T> int run(Run<T> *run) {
+    run->buffer_bytes = 0;
+    try {
+        const int64_t vectors = (run->batch + LANES<T> - 1) / LANES<T>;
+        const int threads = int(std::max<int64_t>(1, run->threads));
+        if (run->networks >= threads || vectors < 2) by_networks(*run, int(std::min<int64_t>(threads, run->networks)));
+        else by_teams(*run, int(std::min<int64_t>(threads, vectors)));
+    } catch (const std::bad_alloc &) {
+        return 1;
+    }
+    return 0;
+}
+
+} // namespace glebench
+
+extern "C" {
+
+const char *glebench_stamp() { return GLEBENCH_STAMP; }
+
+// Whether this CPU has what this build was compiled for.
+int glebench_runs_here() {
+#if defined(__AVX512VL__)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
+#elif defined(__AVX2__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 1;
+#endif
+}
+
+// Runs a batch; 0, or 1 where memory is not enough (what was passed in may then be half updated: throw it away).
+int glebench_run_float(glebench::Run<float> *run) { return glebench::run(run); }
+int glebench_run_double(glebench::Run<double> *run) { return glebench::run(run); }
+}

@@ -1,0 +1,180 @@
+// A network through a whole batch with all its time steps, by one thread or by a few that share its batch.
+#pragma once
+
+#include "neurons.hpp"
+#include "optimizers.hpp"
+#include "threads.hpp"
+
+namespace glebench {
+
+// A step goes from the top layer down, and finishes a layer before the next: W, r below and e are at hand for all three
+// products, rates can switch in place, because the layer above has used them, and each array is fetched once a step.
+template <class T> class Network {
+  public:
+    Network(const Run<T> &run, Workspace<T> &space, Barrier &barrier, int64_t member, int thread, int threads)
+        : run_(run), space_(space), own_(space.scratch[thread]), barrier_(barrier), member_(member), thread_(thread),
+          threads_(threads), first_(space.panels.count * thread / threads),
+          last_(space.panels.count * (thread + 1) / threads) {}
+
+    void run() {
+        if (thread_ == 0) enter();
+        barrier_.wait();
+        for (int step = 0; step < run_.steps; ++step) {
+            take_in(step);
+            if (run_.errors) nudge();
+            for (int k = int(space_.layers.size()) - 1; k >= 0; --k) switch_layer(k, step);
+        }
+        barrier_.wait();
+        if (thread_ == 0) leave();
+    }
+
+  private:
+    const Run<T> &run_;
+    Workspace<T> &space_;
+    Scratch<T> &own_;
+    Barrier &barrier_;
+    const int64_t member_;
+    const int thread_, threads_, first_, last_; // the thread's panels
+
+    Place place(int panel, int neurons, int row, int rows) const {
+        const int lanes = space_.lanes(panel);
+        const size_t at = space_.offset(panel, neurons) + size_t(row) * lanes;
+        return {row, rows, lanes, at, at + space_.offset(panel, 1)};
+    }
+    const T *below(int k) const { return k == 0 ? space_.inputs : space_.layers[k - 1].r; }
+
+    // Layer k from step n to n + 1: first what needs e and W of step n, then e of step n + 1.
+    void switch_layer(int k, int step) {
+        Space<T> &layer = space_.layers[k];
+        const bool last = step == run_.steps - 1, heard = k > 0 && space_.layers[k - 1].layer->has_errors;
+        if (run_.errors && (heard || (last && layer.layer->feeds_back))) feed_back(layer, k);
+        forward(layer, below(k));
+        if (run_.learns) { // where nothing is learned panels never meet, and nobody needs to wait
+            barrier_.wait();
+            if (layer.layer->plastic && layer.layer->has_errors) learn(layer, below(k), step);
+            barrier_.wait();
+        }
+        if (last && run_.errors && layer.layer->feeds_back) keep_feedback(layer, k);
+        if (last || !run_.errors || !layer.layer->has_errors || &layer == &space_.layers.back()) return;
+        for (int p = first_; p < last_; ++p) {
+            const Place all = place(p, layer.neurons, 0, layer.neurons);
+            error_rows(layer, all, space_.feedback[(k + 1) & 1] + all.at);
+        }
+    }
+
+    // The step's input, target and mask into panels, and its output out.
+    void take_in(int step) {
+        const Space<T> &top = space_.layers.back();
+        for (int p = first_; p < last_; ++p) {
+            if (step == 0 || run_.inputs.step) gather(run_.inputs, p, space_.layers.front().inputs, 1, step, space_.inputs);
+            if (run_.target.data && (step == 0 || run_.target.step)) gather(run_.target, p, top.neurons, 0, step, space_.target);
+            if (run_.mask.data && (step == 0 || run_.mask.step)) gather(run_.mask, p, 1, 0, step, space_.mask);
+            each_sample(space_, p, top.neurons + 1, [&](int b, size_t at) {
+                T *to = run_.outputs.at(member_, b, step);
+                for (int n = 0; n < top.neurons; ++n) to[n] = top.r[at + size_t(n) * space_.lanes(p)];
+            });
+        }
+    }
+
+    void gather(const Signal<T> &signal, int panel, int channels, int more, int step, T *to) {
+        each_sample(space_, panel, channels + more, [&](int b, size_t at) {
+            const T *from = signal.at(member_, b, step);
+            for (int n = 0; n < channels; ++n) to[at + size_t(n) * space_.lanes(panel)] = from[n];
+        });
+    }
+
+    // Errors of the output.
+    void nudge() {
+        Space<T> &top = space_.layers.back();
+        for (int p = first_; p < last_ && top.layer->has_errors; ++p) {
+            const Place all = place(p, top.neurons, 0, top.neurons);
+            if (run_.target.data)
+                nudging(top.r + all.rates_at, space_.target + all.at, space_.mask + space_.offset(p, 1), T(run_.beta),
+                        run_.cross_entropy, top.neurons, all.lanes, own_.above);
+            else std::fill(own_.above, own_.above + size_t(top.neurons) * all.lanes, T(0));
+            error_rows(top, all, own_.above);
+        }
+    }
+
+    // W r + b, and the neurons' step while the sums are at hand.
+    void forward(Space<T> &layer, const T *below) {
+        for (int tile = 0; tile < layer.rows.count; ++tile)
+            for (int p = first_; p < last_; ++p) {
+                const int rows = layer.rows.length(tile);
+                with_tile(rows, space_.panels.length(p), [&](auto r, auto c) {
+                    forward_tile<T, r, c>(layer.slab(layer.weight.value, tile), below + space_.offset(p, layer.inputs + 1),
+                                          layer.inputs + 1, own_.tile);
+                });
+                with_phi(Phi(layer.layer->phi), [&](auto phi) {
+                    membrane_rows<phi, T>(layer, place(p, layer.neurons, layer.rows.begin(tile), rows), own_.tile);
+                });
+            }
+    }
+
+    // W^T e.
+    void feed_back(Space<T> &layer, int k) {
+        for (int tile = 0; tile < layer.input_rows.count; ++tile)
+            for (int p = first_; p < last_; ++p) {
+                const int row = layer.input_rows.begin(tile), rows = layer.input_rows.length(tile);
+                with_tile(rows, space_.panels.length(p), [&](auto r, auto c) {
+                    error_tile<T, r, c>(layer.weight.value, layer.slab_size, layer.rows, row,
+                                        layer.e + space_.offset(p, layer.neurons),
+                                        space_.feedback[k & 1] + place(p, layer.inputs, row, rows).at);
+                });
+            }
+    }
+
+    // Eqs. 21-24: this thread's share of slabs and time constants.
+    void learn(Space<T> &layer, const T *below, int step) {
+        const Update<T> update(run_, run_.rates[member_], step);
+        for (int tile = thread_; tile < layer.rows.count; tile += threads_) learn_slab(layer, below, tile, update);
+        if (thread_ == 0 && (run_.learn_tau_m || run_.learn_tau_r)) learn_taus(layer, update);
+    }
+
+    void learn_slab(Space<T> &layer, const T *below, int tile, const Update<T> &update) {
+        const int row = layer.rows.begin(tile), rows = layer.rows.length(tile);
+        with_rows(rows, [&](auto r) {
+            gradient_rows<T, r>(layer.e, layer.neurons, row, below, layer.inputs + 1, space_.panels,
+                                T(-1) / T(space_.batch), own_.gradient);
+        });
+        if (!layer.layer->bias.value) std::fill_n(own_.gradient + layer.inputs * ROWS, ROWS, T(0));
+        const Learned<T> slab = {layer.slab(layer.weight.value, tile),
+                                 layer.weight.mean ? layer.slab(layer.weight.mean, tile) : nullptr,
+                                 layer.weight.square ? layer.slab(layer.weight.square, tile) : nullptr};
+        update.apply(slab, own_.gradient, size_t(layer.inputs + 1) * ROWS);
+    }
+
+    // The sum of a neuron's x y over the batch.
+    T over_batch(int neurons, int neuron, const T *x, const T *y) {
+        Vector<T> sum = {};
+        for (int p = 0; p < space_.panels.count; ++p) {
+            const Place row = place(p, neurons, neuron, 1);
+            for (int lane = 0; lane < row.lanes; lane += LANES<T>)
+                sum += load(x + row.at + lane) * load(y + row.at + lane);
+        }
+        T total = 0;
+        for (int lane = 0; lane < LANES<T>; ++lane) total += sum[lane];
+        return total;
+    }
+
+    void learn_taus(Space<T> &layer, const Update<T> &update) {
+        const T mean = T(1) / T(space_.batch);
+        const auto learn_one = [&](const Learned<T> &tau, int n, T gradient) {
+            update.apply({tau.value + n, tau.mean + n, tau.square + n}, &gradient, 1);
+            tau.value[n] = std::min(std::max(tau.value[n], T(run_.tau_lowest)), T(run_.tau_highest));
+        };
+        for (int n = 0; n < layer.neurons; ++n) {
+            if (run_.learn_tau_m) learn_one(layer.tau_m, n, mean * over_batch(layer.neurons, n, layer.e, layer.u_dot));
+            if (run_.learn_tau_r)
+                learn_one(layer.tau_r, n, -mean * over_batch(layer.neurons, n, layer.instant, layer.u_dot));
+        }
+        set_leaks(layer, T(run_.dt));
+    }
+
+    void enter();
+    void first_errors();
+    void leave();
+    void keep_feedback(const Space<T> &layer, int k);
+};
+
+} // namespace glebench

@@ -1,0 +1,80 @@
+// One leaky step for a few rows of neurons of one panel: gle_bench/dynamics/neurons.py, Eqs. 44-49, on vectors.
+#pragma once
+
+#include "activations.hpp"
+#include "workspace.hpp"
+
+namespace glebench {
+
+// Rows `first` to first + rows of a layer in a panel of `lanes` samples. They begin at `at`, and in an array of rates,
+// which has one row more in every panel before, at `rates_at`.
+struct Place {
+    int first, rows, lanes;
+    size_t at, rates_at;
+};
+
+// The point at `w` on the line from x to its drive: exactly the drive at w = 1, as torch.lerp.
+template <class T> inline Vector<T> towards(Vector<T> x, Vector<T> drive, T w) { return x * (1 - w) + drive * w; }
+
+// u after dt, and r and phi' from the prospective potential. The current comes in `current` (rows, lanes).
+template <Phi PHI, class T>
+void membrane_rows(const Space<T> &space, const Place &place, const T *current) {
+    const T gamma = T(space.layer->gamma);
+    T *u = space.u + place.at, *r = space.r + place.rates_at, *slope = space.slope + place.at;
+    const T *e = space.e + place.at;
+    for (int row = 0, k = 0; row < place.rows; ++row) {
+        const T next = space.membrane.step[place.first + row], ahead = space.membrane.ahead[place.first + row];
+        for (int end = k + place.lanes; k < end; k += LANES<T>) {
+            Vector<T> drive = load(current + k);
+            if (gamma != 0) drive += load(e + k) * gamma;
+            const Vector<T> before = load(u + k);
+            if (space.u_dot) store(space.u_dot + place.at + k, (drive - before) / space.tau_m.value[place.first + row]);
+            const RateAndSlope<T> out = activate<PHI, T>(towards<T>(before, drive, ahead));
+            store(u + k, towards<T>(before, drive, next));
+            store(r + k, out.rate);
+            store(slope + k, out.slope);
+        }
+    }
+}
+
+// v after dt, and e, from what comes from above in `above` (rows, lanes): W^T e, or the nudging.
+template <class T> void error_rows(const Space<T> &space, const Place &place, const T *above) {
+    T *v = space.v + place.at, *e = space.e + place.at;
+    const T *slope = space.slope + place.at;
+    for (int row = 0, k = 0; row < place.rows; ++row) {
+        const T next = space.error.step[place.first + row], ahead = space.error.ahead[place.first + row];
+        for (int end = k + place.lanes; k < end; k += LANES<T>) {
+            const Vector<T> instant = load(slope + k) * load(above + k), before = load(v + k);
+            if (space.instant) store(space.instant + place.at + k, instant);
+            const bool prospective = space.layer->prospective_errors;
+            store(e + k, prospective ? towards<T>(before, instant, ahead) : instant);
+            store(v + k, prospective ? towards<T>(before, instant, next) : instant);
+        }
+    }
+}
+
+// beta (r_trg - prediction), where the mask is 1: the nudging of a panel, (C, lanes), into `above`.
+template <class T>
+void nudging(const T *rates, const T *target, const T *mask, T beta, bool cross_entropy, int neurons, int lanes,
+             T *above) {
+    if (cross_entropy) softmax(rates, above, neurons, lanes);
+    else std::copy(rates, rates + size_t(neurons) * lanes, above);
+    for (int n = 0; n < neurons; ++n)
+        for (int lane = 0; lane < lanes; lane += LANES<T>) {
+            const int k = n * lanes + lane;
+            store(above + k, (load(target + k) - load(above + k)) * beta * load(mask + lane));
+        }
+}
+
+// dt/tau and ahead/tau of every neuron, again after each change of the time constants.
+template <class T> void set_leaks(const Space<T> &space, T dt) {
+    for (int n = 0; n < space.neurons; ++n) {
+        const T tau_m = space.tau_m.value[n], tau_r = space.tau_r.value[n];
+        space.membrane.step[n] = dt / tau_m;
+        space.membrane.ahead[n] = tau_r / tau_m;
+        space.error.step[n] = dt / tau_r;
+        space.error.ahead[n] = tau_m / tau_r;
+    }
+}
+
+} // namespace glebench

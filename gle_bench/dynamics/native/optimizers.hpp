@@ -1,0 +1,44 @@
+// Adam and plain gradient descent, as gle_bench/dynamics/optimizers.py states them, on contiguous parameters.
+#pragma once
+
+#include <cmath>
+
+#include "run.hpp"
+
+namespace glebench {
+
+// The update of one time step: what of the optimizer's formula is the same for all parameters.
+template <class T> struct Update {
+    bool adam;
+    T keep_mean, keep_square; // 1 - beta1, 1 - beta2: the weight of what is new
+    T root;                   // 1 / sqrt(1 - beta2^n)
+    T rate;                   // with Adam's 1 / (1 - beta1^n)
+    T eps;
+
+    Update(const Run<T> &run, double member_rate, int64_t step)
+        : adam(run.adam), keep_mean(T(1 - run.beta1)), keep_square(T(1 - run.beta2)), eps(T(run.eps)) {
+        const double n = double(run.updates + step + 1);
+        const double decayed = member_rate * std::pow(run.decay, double(step));
+        root = T(1 / std::sqrt(1 - std::pow(run.beta2, n)));
+        rate = T(adam ? decayed / (1 - std::pow(run.beta1, n)) : decayed);
+    }
+
+    void apply(Learned<T> p, const T *gradient, size_t count) const {
+        T *__restrict value = p.value, *__restrict mean = p.mean, *__restrict square = p.square;
+        const T *__restrict g = gradient;
+        if (!adam) {
+            for (size_t i = 0; i < count; ++i) value[i] -= rate * g[i];
+            return;
+        }
+        const T a = keep_mean, b = keep_square, c = root, d = eps, r = rate;
+        for (size_t i = 0; i < count; ++i) {
+            const T m = mean[i] + a * (g[i] - mean[i]);
+            const T s = square[i] * (1 - b) + b * (g[i] * g[i]);
+            mean[i] = m;
+            square[i] = s;
+            value[i] -= r * m / (std::sqrt(s) * c + d);
+        }
+    }
+};
+
+} // namespace glebench

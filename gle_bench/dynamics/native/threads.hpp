@@ -1,0 +1,50 @@
+// Threads: a barrier for those that share a network, and flushing denormals for as long as they compute.
+#pragma once
+
+#include <atomic>
+#include <thread>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace glebench {
+
+// All wait until all have come. Spins briefly, since a phase of a step takes microseconds, then yields: where there are
+// more threads than cores the one waited for must get to run.
+class Barrier {
+  public:
+    explicit Barrier(int threads) : threads_(threads) {}
+
+    void wait() {
+        if (threads_ == 1) return;
+        const unsigned round = round_.load(std::memory_order_acquire);
+        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
+            arrived_.store(0, std::memory_order_relaxed);
+            round_.fetch_add(1, std::memory_order_release);
+            return;
+        }
+        for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
+            if (spins > 2000) std::this_thread::yield();
+    }
+
+  private:
+    const int threads_;
+    std::atomic<int> arrived_{0};
+    std::atomic<unsigned> round_{0};
+};
+
+// Numbers too small to be normal count as zero, as under torch.set_flush_denormal: they would be slow.
+class DenormalsFlushed {
+  public:
+#if defined(__SSE2__)
+    DenormalsFlushed() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+    ~DenormalsFlushed() { _mm_setcsr(before_); }
+    DenormalsFlushed(const DenormalsFlushed &) = delete;
+
+  private:
+    const unsigned before_;
+#endif
+};
+
+} // namespace glebench

@@ -1,0 +1,163 @@
+"""Which engine runs, and the reason that the record gives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from networks import make_network
+from toy_runs import configured
+
+from gle_bench import registry
+from gle_bench.dynamics.engine import Job
+from gle_bench.dynamics.engines import choice
+from gle_bench.names import UsageError
+from gle_bench.protocols import LearningRule
+from gle_bench.rules.gle import GLE
+from gle_bench.training.module import Experiment
+from gle_bench.training.plan import choose_engine
+
+ALL = frozenset(choice.ENGINES)
+NO_GPU, NO_LIBRARY = "there is no GPU", "it is not built here"
+Refusal = Callable[[Job], str | None]
+
+
+class Fake:
+    """An engine that refuses what it is told to."""
+
+    threads_matter = False
+
+    def __init__(self, name: str, refusal: Refusal) -> None:
+        self.name, self.refusal = name, refusal
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> dict[str, Refusal]:
+    """What each engine answers to a job; at first they all accept it."""
+    answers: dict[str, Refusal] = dict.fromkeys(choice.ENGINES, lambda job: None)
+    monkeypatch.setattr(choice, "make", lambda name: Fake(name, answers[name]))
+    return answers
+
+
+def job(**options: Any) -> Job:
+    given = {"rule_engines": ALL, "device": "cpu", "dtype": torch.float32, "closed_loop": False}
+    return Job(**{"network": make_network((2, 3)), "learner": GLE(), **given, **options})
+
+
+def test_the_table_goes_from_the_fastest_to_the_one_that_runs_everything() -> None:
+    assert list(choice.ENGINES) == ["graph", "native", "torch"]  # as the fixture `engine` has them, too
+    assert choice.make("torch").name == "torch"
+    assert choice.make("torch").refusal(job()) is None
+    assert choice.make("torch").threads_matter
+    assert choice.absence("torch") is None
+
+
+def test_auto_takes_the_first_that_can_and_says_why_not_another(refusals: dict[str, Refusal]) -> None:
+    assert choice.choose("auto", job()) == ("graph", "auto: graph is the fastest that can run this")
+    refusals["graph"] = lambda job: NO_GPU if job.device == "cpu" else None
+    assert choice.choose("auto", job(device="cuda")).engine == "graph"
+    assert choice.choose("auto", job()) == (
+        "native",
+        "auto: native is the fastest that can run this; graph: there is no GPU",
+    )
+    refusals["native"] = lambda job: NO_LIBRARY
+    assert choice.choose("auto", job()) == (
+        "torch",
+        "auto: torch is the fastest that can run this; graph: there is no GPU; native: it is not built here",
+    )
+
+
+def test_a_rule_runs_on_the_engines_that_it_names(refusals: dict[str, Refusal]) -> None:
+    chosen = choice.choose("auto", job(rule_engines=frozenset({"torch"})))
+    unnamed = "graph: rule 'gle' does not name it; native: rule 'gle' does not name it"
+    assert chosen == ("torch", f"auto: torch is the fastest that can run this; {unnamed}")
+    assert choice.choose("auto", job(rule_engines=frozenset({"native", "torch"}))).engine == "native"
+    with pytest.raises(UsageError, match=r"^--engine native: rule 'gle' does not name it; use --engine auto\.$"):
+        choice.choose("native", job(rule_engines=frozenset({"torch"})))
+    with pytest.raises(
+        UsageError, match=r"^--engine auto: no engine can run this \(graph: rule 'gle' [^\n]+ --rule\.$"
+    ):
+        choice.choose("auto", job(rule_engines=frozenset()))
+
+
+def test_an_engine_that_is_asked_for_runs_or_is_refused(refusals: dict[str, Refusal]) -> None:
+    for name in choice.ENGINES:
+        assert choice.choose(name, job()) == (name, "chosen by --engine")
+        refusals[name] = lambda job: NO_GPU
+        with pytest.raises(UsageError, match=f"^--engine {name}: there is no GPU; use --engine auto\\.$"):
+            choice.choose(name, job())
+
+
+def test_a_closed_loop_may_be_refused(refusals: dict[str, Refusal]) -> None:
+    refusals["graph"] = refusals["native"] = lambda job: "it closes no loop" if job.closed_loop else None
+    assert choice.choose("auto", job()).engine == "graph"
+    chosen = choice.choose("auto", job(closed_loop=True))
+    assert chosen.engine == "torch"
+    assert chosen.reason.endswith("graph: it closes no loop; native: it closes no loop")
+
+
+@pytest.mark.parametrize("choose", [lambda name: choice.choose(name, job()), choice.choose_offline])
+def test_unknown_names_bring_a_suggestion(choose: Callable[[str], Any]) -> None:
+    with pytest.raises(UsageError, match=r"^Unknown engine 'nativ'\. Did you mean 'native'\? Engines: auto, graph, "):
+        choose("nativ")
+
+
+def test_what_learns_offline_learns_by_torch(refusals: dict[str, Refusal]) -> None:
+    assert choice.choose_offline("auto") == choice.choose_offline("torch") == ("torch", choice.OFFLINE)
+    with pytest.raises(UsageError, match=r"^--engine graph: the model learns offline[^\n]+ use --engine auto\.$"):
+        choice.choose_offline("graph")
+
+
+# What is asked of them ----------------------------------------------------------------------------------------------
+
+
+def experiment(task: str, model: str, rule: str, *assignments: str) -> Experiment:
+    config = configured(task, model, *assignments, rule=rule)
+    return Experiment(config, registry.task(config.task), registry.rule(config.rule))
+
+
+def asked(refusals: dict[str, Refusal], *words: str, device: str = "cpu") -> list[Job]:
+    """The jobs that the fastest engine is asked to run, with the experiment that these words configure."""
+    jobs: list[Job] = []
+    refusals["graph"] = jobs.append
+    assert choose_engine("auto", experiment(*words), device).engine == "graph"
+    return jobs
+
+
+def test_an_experiment_makes_the_job(refusals: dict[str, Refusal]) -> None:
+    (found,) = asked(refusals, "toy-classes", "toy-gle", "gle", "precision=float64", device="cuda")
+    assert (found.device, found.dtype, found.closed_loop) == ("cuda", torch.float64, False)
+    assert (found.network.inputs, found.network.outputs, found.network.loss) == (2, 3, "ce")
+    assert isinstance(found.learner, GLE)
+    assert found.rule_engines == ALL
+    (found,) = asked(refusals, "toy-loop", "toy-gle", "gle")
+    assert (found.dtype, found.closed_loop, found.network.loss) == (torch.float32, True, "mse")
+
+
+def test_a_strangers_rule_runs_on_torch(refusals: dict[str, Refusal]) -> None:
+    assert choose_engine("auto", experiment("toy-signal", "toy-gle", "toy-bptt"), "cpu").engine == "torch"
+    assert choose_engine("auto", experiment("toy-classes", "toy-mlp", "backprop"), "cuda") == ("torch", choice.OFFLINE)
+
+
+def test_what_is_derived_from_a_known_rule_is_not_known() -> None:
+    """An engine would run the rule that it knows in its place."""
+
+    class Renamed(GLE):
+        name = "test-renamed"
+
+    class Changed(GLE):
+        def learn(self, *arguments: Any) -> Any:
+            return super().learn(*arguments)
+
+    class Windowed(GLE):
+        window = 2
+
+    class Vouched(Changed):
+        engines = frozenset({"torch", "graph"})
+
+        def start(self, *arguments: Any) -> Any:
+            return ()
+
+    assert LearningRule.engines == Changed.engines == Windowed.engines == {"torch"}
+    assert GLE.engines == Renamed.engines == ALL
+    assert Vouched.engines == {"torch", "graph"}
