@@ -1,14 +1,15 @@
 """Multi-layer perceptrons that see a sequence as one vector."""
 
+import math
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from gle_bench.config import Count
+from gle_bench.models import gsc, mnist1d
 from gle_bench.models.initial import seeded
-from gle_bench.models.mnist1d import offline_pair
 from gle_bench.protocols import OfflineModel, Shape
 
 
@@ -18,10 +19,12 @@ class MLP(OfflineModel):
     Attributes:
         hidden: widths of the hidden layers.
         residual: from the second hidden layer on, add a layer's input to its output: h + relu(W h + b).
+        initial: PyTorch's first weights, or Hello Edge's.
     """
 
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (100, 100)
     residual: bool = False
+    initial: Literal["torch", "hello-edge"] = "torch"
 
     @model_validator(mode="after")
     def _equal_widths(self) -> "MLP":
@@ -33,7 +36,19 @@ class MLP(OfflineModel):
         """A module (B, T, C_in) -> (B, C_out)."""
         widths = [shape.steps * shape.inputs, *self.hidden, shape.outputs]
         with seeded(seed):
-            return _Perceptron([nn.Linear(below, above) for below, above in pairwise(widths)], self.residual)
+            layers = [nn.Linear(below, above) for below, above in pairwise(widths)]
+            if self.initial == "hello-edge":
+                _draw_as_hello_edge(layers)
+            return _Perceptron(layers, self.residual)
+
+
+def _draw_as_hello_edge(layers: list[nn.Linear]) -> None:
+    """Weights by Glorot; so too the hidden biases, as vectors of n in and n out: uniform on +-sqrt(3/n). Readout: 0."""
+    for layer in layers:
+        nn.init.xavier_uniform_(layer.weight)
+        bound = math.sqrt(3 / layer.out_features)
+        nn.init.uniform_(layer.bias, -bound, bound)
+    nn.init.zeros_(layers[-1].bias)
 
 
 class _Perceptron(nn.Module):
@@ -52,7 +67,7 @@ class _Perceptron(nn.Module):
 
 
 PAIRS = (
-    offline_pair(
+    mnist1d.offline_pair(
         "mlp",
         MLP(),
         steps=360,
@@ -60,7 +75,7 @@ PAIRS = (
         summary="360-100-100-10, as the paper describes it: 47,210 parameters",
         notes=("The paper's 65.5 % is not of this network but of mlp-published; the rate is that of both.",),
     ),
-    offline_pair(
+    mnist1d.offline_pair(
         "mlp-published",
         MLP(residual=True),
         steps=120,
@@ -71,11 +86,17 @@ PAIRS = (
             "the paper says 360 steps and mentions no residual.",
         ),
     ),
-    offline_pair(
+    mnist1d.offline_pair(
         "mlp-0",
         MLP(residual=True),
         steps=40,
         rate=0.01,
         summary="40-100-100-10 with a residual, on MNIST-1D's original length: 15,210 parameters",
+    ),
+    gsc.offline_pair(
+        "mlp",
+        MLP(hidden=(436, 436, 436), initial="hello-edge"),
+        front_end="mfcc-25",
+        summary="Hello Edge's DNN-L, 250-436-436-436-12, on 25 frames of 10 MFCC at once: 495,744 parameters",
     ),
 )

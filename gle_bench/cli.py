@@ -118,7 +118,7 @@ def show(
 
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="2, or a task.")],
+    name: Annotated[str, typer.Argument(help="2, 3, or a task.")],
     format: Annotated[Format, typer.Option(help="How to print it.")] = "md",
     runs: Runs = RUNS,
     as_json: Json = False,

@@ -43,11 +43,15 @@ class ModelConfig(Frozen):
 
 
 class Plateau(Frozen):
-    """Multiply the rate by `factor` when the evaluation loss has not improved for more than `patience` evaluations."""
+    """Multiply the rate by `factor` when the evaluation loss has not improved for more than `patience` evaluations.
+
+    A rate that would fall by no more than `eps` stays; PyTorch's default.
+    """
 
     kind: Literal["plateau"] = "plateau"
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     patience: Annotated[int, Field(ge=0)] = 2
+    eps: Annotated[float, Field(ge=0)] = 1e-8
 
 
 class Exponential(Frozen):
@@ -57,13 +61,20 @@ class Exponential(Frozen):
     final: Positive
 
 
+class Phases(Frozen):
+    """Cut training into phases of equal length: the first has the rate itself, the others have those of `later`."""
+
+    kind: Literal["phases"] = "phases"
+    later: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
 class Constant(Frozen):
     """Leave the rate as it is."""
 
     kind: Literal["constant"] = "constant"
 
 
-Schedule = Annotated[Plateau | Exponential | Constant, Field(discriminator="kind")]
+Schedule = Annotated[Plateau | Exponential | Phases | Constant, Field(discriminator="kind")]
 
 
 class TrainingConfig(Frozen):
@@ -75,6 +86,8 @@ class TrainingConfig(Frozen):
     Attributes:
         rate: learning rate; of Adam with torch's defaults, or of the plain gradient.
         shuffle: False takes the samples in order, batch after batch, from the first again at the end.
+        sampling: an epoch has each sample once, or draws as many (rounded up to whole batches) with 'replacement', or
+            so 'balanced' that every class has the same chance, with replacement as well.
     """
 
     epochs: Count | None = None
@@ -86,11 +99,18 @@ class TrainingConfig(Frozen):
     rate: Positive = 1e-3
     schedule: Schedule = Constant()
     shuffle: bool = True
+    sampling: Literal["once", "replacement", "balanced"] = "once"
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainingConfig":
         if (self.epochs is None) == (self.batches is None):
             raise ValueError(f"give one of epochs = {self.epochs} and batches = {self.batches}, not both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _drawn_or_in_order(self) -> "TrainingConfig":
+        if self.sampling != "once" and not self.shuffle:
+            raise ValueError(f"sampling = {self.sampling} draws at random; set shuffle = true, or sampling = once")
         return self
 
 

@@ -43,14 +43,19 @@ class Batch(NamedTuple):
 
 
 class Split(Protocol):
-    """One part of a data set, in samples; a sample of an unbroken stream is a chunk of it."""
+    """One part of a data set, in samples; a sample of an unbroken stream is a chunk of it.
+
+    A split of classes has them as `targets`, (M,), which balanced sampling needs. One whose `fetch` takes long says
+    `slow = True`: it is then called ahead of time, in threads.
+    """
 
     def __len__(self) -> int: ...
 
-    def fetch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+    def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
         """The samples `indices` (B,), as a batch with S = 1.
 
-        `seed` and `epoch` decide any augmentation, so that nothing else does.
+        `seed`, `epoch` and a sample's place in that epoch, `place` for the first of these, decide any augmentation, so
+        that nothing else does. (Where samples are drawn with replacement, one may come twice in an epoch.)
         """
         ...
 
@@ -67,7 +72,7 @@ class TensorSplit:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def fetch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+    def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
         mask = None if self.mask is None else self.mask[indices][None]
         return Batch(self.steps, self.inputs[indices][None], self.targets[indices][None], mask)
 
@@ -76,13 +81,14 @@ class Data(NamedTuple):
     """What a task loads: its splits ('train', 'validation' and/or 'test') and what identifies them.
 
     `fingerprint` is a SHA-256 over the content; `official` is False for anything but the data set itself; `digests` has
-    one SHA-256 a split.
+    one SHA-256 a split; `notes` say how these data differ from what the task's rules ask for.
     """
 
     splits: Mapping[str, Split]
     fingerprint: str
     official: bool
     digests: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,21 @@ class Published:
     caveat: str = ""
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A line of the literature's table that says how its models were trained.
+
+    Attributes:
+        name: as `Task.describe` calls ours; 'parameters' is counted from the network.
+        printed: {model: as printed}.
+        notes: {model: what a reader must know}, where the literature disagrees with itself, or ours with it.
+    """
+
+    name: str
+    printed: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
 class Task:
     """A data set with its protocol. Subclass it in one file and name it in the registry or as an entry point.
 
@@ -130,14 +151,21 @@ class Task:
     loss: ClassVar[Loss] = "ce"
     options: ClassVar[type[TaskOptions]] = TaskOptions
     published: ClassVar[tuple[Published, ...]] = ()
+    setup: ClassVar[tuple[Setting, ...]] = ()  # the paper's, which its table sets beside ours
     stream: ClassVar[bool] = False  # True: samples are chunks of one unbroken signal, seen in order, state carried on
     reset: ClassVar[Literal["never", "batch", "epoch"]] = "never"  # when the state of an online model starts at zero
     data_per_seed: ClassVar[bool] = False  # True: `load` is called with each seed, else once with None
+    downloads: ClassVar[bool] = False  # True: `prepare` goes to the network, which a preview does not
+    alike: ClassVar[tuple[int, ...]] = ()  # classes of which all samples may be one and the same, such as silence
     notes: ClassVar[tuple[str, ...]] = ()  # what `glebench show` and the tables' footnotes say
 
     def shape(self, options: TaskOptions) -> Shape:
         """What models must fit."""
         raise NotImplementedError
+
+    def describe(self, config: RunConfig) -> Mapping[str, str]:
+        """What `setup` lists, but the parameters, as a configuration has it: {name of the setting: as printed}."""
+        return {}
 
     def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
         """Gets or makes the data under `folder` (the task's own), if it is not there yet.
@@ -145,6 +173,10 @@ class Task:
         Raises:
             GleBenchError: if it cannot be had; the text says where to put it by hand.
         """
+
+    def by_hand(self, folder: Path) -> str:
+        """How to put the data under `folder` without `prepare`, as the end of a sentence; empty: there is no way."""
+        return ""
 
     def is_prepared(self, folder: Path, options: TaskOptions) -> bool:
         """Whether `load` would find its data."""
@@ -312,6 +344,7 @@ __all__ = [
     "OnlineModel",
     "Pair",
     "Published",
+    "Setting",
     "Shape",
     "Split",
     "Task",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gle_bench.protocols import LearningRule, Pair, Task
 
 TASKS = {
+    "gsc": "gle_bench.tasks.gsc:GSC",
     "mnist1d": "gle_bench.tasks.mnist1d:MNIST1D",
 }
 RULES = {

@@ -14,9 +14,16 @@ hypothesis.settings.load_profile("busy machine")
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all data: one for all workers, which write to it without disturbing each other."""
+    """The folder of all data: one for all workers, which write to it without disturbing each other.
+
+    What would be downloaded is in it, in small.
+    """
+    from gsc_examples import TREE, write_tree
+
     own = tmp_path_factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "data"
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "data"
+    write_tree(folder / "gsc" / TREE)
+    return folder
 
 
 @pytest.fixture(params=["graph", "native", "torch"])

@@ -34,12 +34,17 @@ def test_every_committed_record_is_read() -> None:
 def test_a_committed_record_stands_where_it_belongs(folder, record) -> None:
     assert folder.path.name == f"seed-{record.seed}"
     assert folder.path.parent.name == record.config_hash
-    assert record.data.official
+    assert record.data.official is ("other data than the official" not in record.marks)
     rows = folder.read_history()
     assert rows[0]["update"] == 0
     if record.status == "done":
-        assert record.metrics["last"]["test"]["accuracy"].value == rows[-1]["accuracy"]
-        assert set(folder.read_predictions()) == {"test_decisions", "test_targets"}
+        watched = rows[-1]["split"]
+        assert record.metrics["last"][watched]["accuracy"].value == rows[-1]["accuracy"]
+        splits = {watched, *record.metrics["last"]}
+        assert "test" in splits
+        assert set(folder.read_predictions()) == {
+            f"{split}_{of}" for split in splits for of in ("decisions", "targets")
+        }
 
 
 @pytest.mark.parametrize("epoch", [10, 20, 50])
@@ -56,6 +61,7 @@ def test_gle_15k_learns_as_fast_as_the_reference(epoch: int) -> None:
     assert abs(mean(ours) - mean(reference)) <= 2 * error
 
 
-def test_the_committed_table_is_the_one_that_the_records_give(tmp_path: Path) -> None:
-    built, _ = tables.from_stores("2", tmp_path / "none")
-    assert (LEADERBOARDS / "mnist1d.md").read_text() == tables.render(built, "md") + "\n"
+@pytest.mark.parametrize("task", sorted({record.task for _, record in FOUND}))
+def test_a_committed_table_is_the_one_that_the_records_give(tmp_path: Path, task: str) -> None:
+    built, _ = tables.from_stores(task, tmp_path / "none")
+    assert (LEADERBOARDS / f"{task}.md").read_text() == tables.render(built, "md") + "\n"

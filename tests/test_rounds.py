@@ -7,9 +7,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gle_bench.config import Constant, Exponential, Plateau, TrainingConfig
+from gle_bench.config import Constant, Exponential, Phases, Plateau, TrainingConfig
+from gle_bench.names import UsageError
+from gle_bench.protocols import TensorSplit
 from gle_bench.training.rates import SeedRate
-from gle_bench.training.rounds import Pick, batches_per_epoch, order, round_batches, round_ends, seed_of
+from gle_bench.training.rounds import (
+    Pick,
+    batches_per_epoch,
+    order,
+    round_batches,
+    round_ends,
+    sampling_weights,
+    seed_of,
+)
 
 SEEDS = st.integers(0, 10**6)
 TRAININGS = st.one_of(
@@ -47,6 +57,54 @@ def test_rounds_follow_each_other_without_a_gap(training: TrainingConfig, sample
     assert ends[0] == 0
     assert all(a < b for a, b in pairwise(ends))
     assert len(all_batches(training, samples, 0)) == ends[-1]
+
+
+def drawn(sampling: str, classes: torch.Tensor, seed: int = 1, **training: int) -> list[Pick]:
+    """All batches of samples of these classes, drawn with replacement."""
+    config = TrainingConfig(sampling=sampling, batch_size=6, **training)
+    weights = sampling_weights(config, TensorSplit(torch.zeros(len(classes), 1, 1), classes, 1))
+    rounds = len(round_ends(config, len(classes))) - 1
+    return [p for n in range(1, rounds + 1) for p in round_batches(config, len(classes), True, seed, n, weights)]
+
+
+CLASSES = torch.tensor([0] * 15 + [1] * 4 + [2])
+
+
+@pytest.mark.parametrize("sampling", ["replacement", "balanced"])
+def test_samples_may_be_drawn_with_replacement(sampling: str) -> None:
+    batches = drawn(sampling, CLASSES, epochs=3)
+    assert [pick.epoch for pick in batches] == [0] * 4 + [1] * 4 + [2] * 4
+    assert [pick.place for pick in batches] == [0, 6, 12, 18] * 3
+    assert [len(pick.indices) for pick in batches] == [6, 6, 6, 6 if sampling == "replacement" else 2] * 3
+    epochs = [torch.cat([p.indices for p in batches[n : n + 4]]) for n in (0, 4, 8)]
+    assert all(len(epoch.unique()) < len(epoch) for epoch in epochs)
+    assert not torch.equal(epochs[0], epochs[1])
+    again, other = drawn(sampling, CLASSES, epochs=3), drawn(sampling, CLASSES, seed=2, epochs=3)
+    assert all(torch.equal(a.indices, b.indices) for a, b in zip(batches, again, strict=True))
+    assert not torch.equal(torch.cat([p.indices for p in other[:4]]), epochs[0])
+
+
+@pytest.mark.parametrize("sampling", ["replacement", "balanced"])
+def test_rounds_of_batches_cut_the_same_draws(sampling: str) -> None:
+    by_epoch = drawn(sampling, CLASSES, epochs=5)
+    by_batches = drawn(sampling, CLASSES, batches=20, evaluate_every=3)
+    assert all(torch.equal(a.indices, b.indices) for a, b in zip(by_epoch, by_batches, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "shares"), [("replacement", [0.75, 0.2, 0.05]), ("balanced", [1 / 3, 1 / 3, 1 / 3])]
+)
+def test_how_often_each_class_is_drawn(sampling: str, shares: list[float]) -> None:
+    indices = torch.cat([pick.indices for pick in drawn(sampling, CLASSES, epochs=300)])
+    assert (CLASSES[indices].bincount() / len(indices)).tolist() == pytest.approx(shares, abs=0.03)
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    signals = TensorSplit(torch.zeros(4, 3, 1), torch.zeros(4, 3, 1), 3)
+    with pytest.raises(UsageError, match="needs a task with classes"):
+        sampling_weights(TrainingConfig(epochs=1, sampling="balanced"), signals)
+    with pytest.raises(ValueError, match="sampling = balanced draws at random"):
+        TrainingConfig(epochs=1, sampling="balanced", shuffle=False)
 
 
 def test_seeds_and_epochs_share_no_order() -> None:
@@ -111,6 +169,35 @@ def test_exponential_decay_is_torchs_and_ends_at_final(rate: float, final: float
             expected.step()
     assert now == pytest.approx(final, rel=1e-9)
     assert ours.at(batches) == pytest.approx(final, rel=1e-9)
+
+
+@given(st.integers(1, 400), st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=4))
+def test_phases_are_of_equal_length_and_the_last_rate_stays(batches: int, later: list[float]) -> None:
+    rates = [0.3, *later]
+    ours = SeedRate(TrainingConfig(batches=batches, rate=0.3, schedule=Phases(later=tuple(later))), batches)
+    for batch in range(batches):
+        assert ours.at(batch) == rates[batch * len(rates) // batches]
+    assert ours.at(batches) == rates[-1]
+    assert ours.decay(7) == 1.0
+
+
+def test_hello_edges_phases_have_ten_thousand_updates_each() -> None:
+    ours = SeedRate(TrainingConfig(batches=30_000, rate=5e-4, schedule=Phases(later=(1e-4, 2e-5))), 30_000)
+    changes = [batch for batch in range(1, 30_000) if ours.at(batch) != ours.at(batch - 1)]
+    assert changes == [10_000, 20_000]
+    assert [ours.at(batch) for batch in (0, 10_000, 20_000, 29_999)] == [5e-4, 1e-4, 2e-5, 2e-5]
+
+
+def test_a_plateau_stops_where_the_rate_would_hardly_fall() -> None:
+    rates = {}
+    for eps in (1e-8, 1e-20):
+        training = TrainingConfig(epochs=30, rate=5e-8, schedule=Plateau(factor=0.9, patience=0, eps=eps))
+        ours = SeedRate(training, batches=30)
+        for _ in range(20):
+            ours.evaluated(1.0)
+        rates[eps] = ours.at(20)
+    assert rates[1e-8] == 5e-8
+    assert rates[1e-20] == pytest.approx(5e-8 * 0.9**19)
 
 
 def test_a_constant_rate_stays() -> None:

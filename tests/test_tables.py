@@ -36,10 +36,11 @@ def record(
     marks: Sequence[str] = (),
     digest: str | None = None,
     best: float | None = None,
+    task: str = "mnist1d",
     **changes: Any,
 ) -> Record:
     """A record as `execute` writes it: with today's hash unless `digest` says otherwise."""
-    config = registry.pair("mnist1d", model).configure(budget).model_copy(update={"protocol": protocol})
+    config = registry.pair(task, model).configure(budget).model_copy(update={"protocol": protocol})
     digest = digest or registry.run_hash(config, FINGERPRINT)
     splits = ("test",) if protocol == "paper" else ("validation", "test")
 
@@ -48,7 +49,8 @@ def record(
 
     metrics = {} if value is None else {"last": measured(value), "best": measured(value + 1 if best is None else best)}
     fields = {
-        "run_id": run_id("mnist1d", model, None, digest, seed),
+        "run_id": run_id(task, model, None, digest, seed),
+        "task": task,
         "model": model,
         "rule": config.rule,
         "protocol": protocol,
@@ -280,6 +282,63 @@ def test_numbers_are_printed_as_published() -> None:
     assert "94.0±1.1 (10)" in text
     assert "90.89±0.63 (10)" in text
     assert "93.52±0.53 (10) | 0.38" in text
+
+
+GSC = registry.task("gsc")
+
+
+def heard(seed: int, validation: float, test: float, model: str = "gru", budget: Budget = "paper") -> Record:
+    """A record of Google Speech Commands, which under both protocols is watched on a split of its own."""
+    values = {"validation": validation, "test": test}
+    scores = {split: {"accuracy": {"value": value, "n": 4000}} for split, value in values.items()}
+    return record(seed, 0.0, model, budget, task="gsc", metrics={"last": scores, "best": scores})
+
+
+def test_table_3_sets_the_papers_lines_beside_ours() -> None:
+    built = tables.build(GSC, [heard(seed, 93.0 + seed / 10, 94.8 + seed / 10) for seed in range(3)], PAIRS)
+    lines = {(line.model, line.of): line.cells for line in built.setup}
+    assert list(lines) == [(m, of) for m in ("gle", "mlp", "tcn", "gru", "lstm") for of in ("paper", "ours")]
+    same = {(m, name) for m, of in lines for name, text in lines[m, "paper"].items() if text == lines[m, "ours"][name]}
+    settings = [name for name in lines["gle", "paper"] if "%" not in name]
+    assert settings == ["samples", "features", "window", "stride", "batch", "epochs", "parameters"]
+    differing = {(m, name) for m, _ in lines for name in settings} - same
+    assert differing == {("mlp", "features"), ("gru", "features"), ("lstm", "features"), ("lstm", "window")}
+    noted = {(line.model, name) for line in built.setup for name in line.notes if line.of == "paper"}
+    assert differing <= noted  # no disagreement without its footnote
+    assert lines["gru", "ours"]["validation %"] == "93.10±0.10"
+    assert lines["gru", "ours"]["test %"] == "94.90±0.10"
+    assert lines["gle", "paper"]["test %"] == "91.44±0.23"
+    assert lines["gle", "ours"]["test %"] == "not run"
+
+
+def test_a_full_run_has_its_test_accuracy_beside_a_published_validation_accuracy() -> None:
+    found = tables.build(GSC, [heard(seed, 91.0 + seed / 10, 90.0, "gle") for seed in range(3)], PAIRS).rows
+    mine = [r for r in found if r.model == "gle" and r.section == ("paper", "best")]
+    assert [(r.split, r.published is not None, r.ours and r.ours.mean) for r in mine] == [
+        ("validation", True, pytest.approx(91.1)),
+        ("test", False, 90.0),
+    ]
+
+
+def test_validation_and_test_stand_in_columns_of_their_own() -> None:
+    short = [heard(seed, 80.0, 85.0, "lstm", "short") for seed in range(2)]
+    built = tables.build(GSC, [*(heard(seed, 93.0, 94.0 + seed) for seed in range(3)), *short], PAIRS)
+    row = next(r for r in built.rows if r.model == "gru" and r.section == ("paper", "last"))
+    assert row.ours is not None
+    assert row.watched is not None
+    assert (row.split, row.ours.mean, row.watched.split, row.watched.ours.mean) == ("test", 95.0, "validation", 93.0)
+    text = tables.render(built)
+    columns = [line.split() for line in text.splitlines() if line.startswith("| model") and "verdict" in line]
+    assert ["validation" in line and "published" in line for line in columns] == [True, False, False]
+    headings = [line for line in text.splitlines() if line.startswith("### Protocol")]
+    assert headings[:2] == [
+        "### Protocol paper, last evaluation, test split",
+        "### Protocol paper, last evaluation, validation split",
+    ]
+    plain = next(r for r in tables.as_json(built)["rows"] if r["model"] == "gru")
+    assert (plain["watched_split"], plain["watched"], plain["watched_n"]) == ("validation", 93.0, 3)
+    assert max(map(len, text.splitlines())) <= 150  # the further column takes it beyond Table 2's 140
+    assert text.startswith("## Table 3 - Google Speech Commands: accuracy (%)")
 
 
 class OtherTask(type(TASK)):  # type: ignore[misc]

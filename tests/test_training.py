@@ -38,8 +38,8 @@ def spy_on_fetches(monkeypatch: pytest.MonkeyPatch, change: Callable[[Batch, int
     """Passes every batch through `change(batch, seed, epoch)`."""
     original = toys.ToySplit.fetch
 
-    def fetch(self: Any, indices: Tensor, seed: int, epoch: int) -> Batch:
-        return change(original(self, indices, seed, epoch), seed, epoch)
+    def fetch(self: Any, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
+        return change(original(self, indices, seed, epoch, place), seed, epoch)
 
     monkeypatch.setattr(toys.ToySplit, "fetch", fetch)
 

@@ -54,9 +54,9 @@ class ToyOptions(TaskOptions):
 class ToySplit(TensorSplit):
     """A split at which a test can end the process."""
 
-    def fetch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+    def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
         _end_here(epoch)
-        return super().fetch(indices, seed, epoch)
+        return super().fetch(indices, seed, epoch, place)
 
 
 def _end_here(epoch: int, fetches: dict[int, int] = {}) -> None:  # noqa: B006

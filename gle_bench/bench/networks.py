@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gle_bench.dynamics.structure import Network
-from gle_bench.models.gle import GLENetwork, Population, mnist1d_gle_15k, mnist1d_gle_42k
+from gle_bench.models.gle import gsc_gle, mnist1d_gle_15k, mnist1d_gle_42k
 from gle_bench.protocols import OnlineModel, Shape
 
 
@@ -41,14 +41,7 @@ def _mnist1d_42k() -> Standard:
 
 def _gsc() -> Standard:
     """32-750-750-750-12, five populations (1,160,262 parameters); a batch of one-second clips has 820 steps."""
-    times = ((2.4, 2.4), (0.6, 0.1), (1.2, 0.1), (1.8, 0.1), (2.4, 0.1))
-    model = GLENetwork(
-        populations=tuple(Population(neurons=150, tau_m=tau_m, tau_r=tau_r) for tau_m, tau_r in times),
-        hidden_layers=3,
-        dt=0.05,
-        tau_output=2.4,
-    )
-    return Standard(model, Shape(820, 32, 12), batch=256, rate=1.953e-5, ensemble=2)
+    return Standard(_online(gsc_gle().network), Shape(820, 32, 12), batch=256, rate=1.953e-5, ensemble=2)
 
 
 def _online(model: object) -> OnlineModel:

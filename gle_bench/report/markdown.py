@@ -6,26 +6,28 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
-from gle_bench.report.rows import SECTIONS, Row, Section
+from gle_bench.report.numbers import MOST_DECIMALS, places, published_text, sample_text
+from gle_bench.report.rows import SECTIONS, Row
 from gle_bench.report.verdicts import MOST_SEEDS, Interval
 
 if TYPE_CHECKING:
     from gle_bench.report.tables import Table
 
 WIDTH: Final = 120  # columns of running text
-MOST_DECIMALS: Final = 8
 SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-LEFT: Final = ("model", "verdict")  # columns of words
+LEFT: Final = ("model", "of", "verdict")  # columns of words
 
 
 def markdown(built: "Table") -> str:
-    """Title, caption, one table a section, footnotes, and the commands for what was not run."""
+    """Title, caption, the paper's own table, one a section and split, footnotes, and commands for what was not run."""
     parts = [f"## {built.title}", _wrapped(built.caption)]
+    parts += ["### As the paper's table has it, and as it is here", _table(_setup(built))] if built.setup else []
     decimals = _decimals(built)
     for section in SECTIONS:
-        mine = [row for row in built.rows if row.section == section]
-        if mine:
-            parts += [f"### {_heading(section, mine)}", _table(_cells(built, mine, decimals))]
+        for split in dict.fromkeys(row.split for row in built.rows if row.section == section):
+            mine = [row for row in built.rows if (row.section, row.split) == (section, split)]
+            heading = f"### Protocol {section.protocol}, {section.selection} evaluation, {split} split"
+            parts += [heading, _table(_cells(built, mine, decimals))]
     if not built.rows:
         parts.append("Nothing was published, and nothing has been run.")
     commands = dict.fromkeys(row.command for row in built.rows if row.command)
@@ -38,14 +40,20 @@ def _wrapped(text: str) -> str:
     return "\n".join(fill(line, WIDTH) for line in text.splitlines())
 
 
-def _heading(section: Section, mine: Sequence[Row]) -> str:
-    splits = " or ".join(dict.fromkeys(row.split for row in mine))
-    return f"Protocol {section.protocol}, {section.selection} evaluation, {splits} split"
+def _setup(built: "Table") -> list[dict[str, str]]:
+    """One dictionary a line of the paper's table or of ours."""
+    found = []
+    for line in built.setup:
+        notes = {column: f" {_superscript(built.footnotes.index(note) + 1)}" for column, note in line.notes.items()}
+        cells = {column: f"{text}{notes.get(column, '')}" for column, text in line.cells.items()}
+        found.append({"model": line.model, "of": line.of, **cells})
+    return found
 
 
 def _cells(built: "Table", mine: Sequence[Row], decimals: int) -> list[dict[str, str]]:
     """One dictionary a row; without the columns of a comparison where the section has none."""
     compared = any(row.published for row in mine)
+    watched = dict.fromkeys(row.watched.split for row in mine if row.watched)
     twice = {label for label, count in Counter(row.label for row in mine).items() if count > 1}
     found = []
     for row in mine:
@@ -58,6 +66,7 @@ def _cells(built: "Table", mine: Sequence[Row], decimals: int) -> list[dict[str,
         if compared:
             cells["published"] = _published(row)
         cells |= {"ours": _ours(row, decimals), "CI ±": _half_width(row.interval, decimals)}
+        cells |= {split: _watched(row, split, decimals) for split in watched}
         if compared:
             cells |= {"difference": _difference(row, decimals), "verdict": _verdict(row)}
         found.append(cells)
@@ -93,18 +102,21 @@ def _published(row: Row) -> str:
     cell = row.published
     if cell is None:
         return ""
-    digits = max(places(value) for value in (cell.value, cell.spread or 0.0))
-    spread = "" if cell.spread is None else f"±{cell.spread:.{digits}f}"
-    return f"{cell.value:.{digits}f}{spread}{'' if cell.n is None else f' ({cell.n})'}"
+    return f"{published_text(cell)}{'' if cell.n is None else f' ({cell.n})'}"
 
 
 def _ours(row: Row, decimals: int) -> str:
     total = sum(count for _, count in row.seeds)
     if row.ours is None:
         return f"(0/{total})" if total else ""
-    spread = "" if row.ours.sd is None else f"±{row.ours.sd:.{decimals}f}"
     seeds = f"{row.ours.n}" if row.ours.n == total else f"{row.ours.n}/{total}"
-    return f"{row.ours.mean:.{decimals}f}{spread} ({seeds})"
+    return f"{sample_text(row.ours, decimals)} ({seeds})"
+
+
+def _watched(row: Row, split: str, decimals: int) -> str:
+    """Ours on a split that was evaluated while training, over the same seeds."""
+    found = row.watched
+    return sample_text(found.ours, decimals) if found and found.split == split else ""
 
 
 def _half_width(interval: Interval | None, decimals: int) -> str:
@@ -128,12 +140,6 @@ def _verdict(row: Row) -> str:
     assert row.comparison is not None
     enough = row.comparison.decisive_n
     return f"inconclusive ({enough or f'> {MOST_SEEDS}'})"
-
-
-def places(value: float) -> int:
-    """Digits after the point of the shortest decimal that is this number; 1 for 94.0, as the paper prints it."""
-    _, _, fraction = f"{value:.{MOST_DECIMALS}f}".rstrip("0").partition(".")
-    return max(1, len(fraction))
 
 
 def _decimals(built: "Table") -> int:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from gle_bench.report.markdown import places
+from gle_bench.report.numbers import places
 
 WIDTH: Final = 120  # columns
 RIGHT: Final = ("parameters", "steps", "samples", "n", "update", "epoch")  # whole numbers
@@ -91,6 +91,10 @@ def _model(model: Mapping[str, Any]) -> Iterable[RenderableType]:
         yield from _notes(on["notes"])
 
 
+def _official(data: Mapping[str, Any]) -> str:
+    return "official" if data["official"] else "NOT official"
+
+
 def _run(run: Mapping[str, Any]) -> Iterable[RenderableType]:
     record, data = run["record"], run["record"]["data"]
     error = f" ({escape(record['error'])})" if record["error"] else ""
@@ -100,7 +104,7 @@ def _run(run: Mapping[str, Any]) -> Iterable[RenderableType]:
             "run": f"{record['task']}, {record['model']}, rule {record['rule']}, seed {record['seed']}",
             "protocol": f"{record['protocol']}, budget {record['budget']}",
             "marks": "; ".join(record["marks"]) or "none",
-            "data": f"{'official' if data['official'] else 'NOT official'}, {data['fingerprint'][:12]}",
+            "data": "; ".join([f"{_official(data)}, {data['fingerprint'][:12]}", *data.get("notes", ())]),
             "parameters": f"{record['parameters']:,}",
             "cost": _cost(record["cost"]),
             "environment": _environment(record["environment"]),

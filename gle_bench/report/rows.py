@@ -35,6 +35,13 @@ SECTIONS = (
 )
 
 
+class Watched(NamedTuple):
+    """Our values on the split that was evaluated while training."""
+
+    split: str
+    ours: Sample
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of a table.
@@ -46,6 +53,7 @@ class Row:
         online, streamed: what the method is granted; None: not known.
         ours: over the seeds that are done; None if none is.
         interval: 95 %, of our mean.
+        watched: ours on the split evaluated while training; None where that is `split`.
         seeds: how many runs have each status.
         command: what would run it, where nothing was.
         notes: footnotes.
@@ -63,6 +71,7 @@ class Row:
     published: Published | None = None
     ours: Sample | None = None
     interval: Interval | None = None
+    watched: Watched | None = None
     comparison: Comparison | None = None
     seeds: tuple[tuple[str, int], ...] = ()
     command: str = ""
@@ -157,9 +166,10 @@ class _Builder:
             if not full:
                 yield self._not_run(section, cell)
         for group in mine:
-            if group not in full or not cells:
+            told = {cell.split for cell in cells} if group in full else set()
+            if self._split(section, group) not in told:
                 row = self._measured(section, group, None)
-                if row.ours is not None or section.selection == "last":
+                if row.ours is not None or (section.selection == "last" and not told):
                     yield row
 
     def _not_run(self, section: Section, cell: Published) -> Row:
@@ -202,10 +212,16 @@ class _Builder:
             cell,
             ours,
             mean_interval(ours) if ours else None,
+            self._watched(section, group, split),
             compare(cell, values) if cell and values else None,
             tuple(sorted(Counter(record.status for record in group.records).items())),
             notes=(*([cell.caveat] if cell and cell.caveat else []), *_notes(group, len(values))),
         )
+
+    def _watched(self, section: Section, group: _Group, split: str) -> Watched | None:
+        evaluated = self._task.evaluation_split(section.protocol)
+        values = group.values(section, evaluated, self._task.metric.name) if evaluated != split else []
+        return Watched(evaluated, sample(values)) if values else None
 
     def _split(self, section: Section, group: _Group) -> str:
         """Without a published cell: the test split where it was looked at, else the one evaluated while training."""
@@ -218,6 +234,7 @@ def _notes(group: _Group, used: int) -> Iterator[str]:
     changed = [mark for mark in group.marks if "=" in mark]
     if changed:
         yield f"Changed settings: {', '.join(changed)}."
+    yield from group.first.data.notes
     if OTHER_VERSION in group.marks:
         yield "Run with another version or configuration of the model or the task than this glebench has."
     without = [f"{counts[status]} {status}" for status in UNFINISHED if counts[status]]

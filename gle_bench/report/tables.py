@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,18 +13,22 @@ from gle_bench.names import look_up
 from gle_bench.protocols import Metric, Pair, Task
 from gle_bench.report.markdown import markdown
 from gle_bench.report.rows import SECTIONS, Row, rows
+from gle_bench.report.setup import Line, setup_lines
 from gle_bench.report.sources import gather
 from gle_bench.report.verdicts import ALPHA
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
 
-TABLES: Final = {"2": "mnist1d"}  # the paper's tables -> tasks
+TABLES: Final = {"2": "mnist1d", "3": "gsc"}  # the paper's tables -> tasks
 Format = Literal["md", "csv"]
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is printed: rows in the order of `SECTIONS`; footnotes, numbered from 1, are the rows' notes."""
+    """What is printed: rows in the order of `SECTIONS`, and the paper's own table with ours beside, if there is one.
+
+    Footnotes, numbered from 1, are the notes of both.
+    """
 
     title: str
     caption: str
@@ -32,6 +36,7 @@ class Table:
     metric: Metric
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
+    setup: tuple[Line, ...] = ()
 
 
 def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
@@ -49,8 +54,10 @@ def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
 def build(task: Task, records: Sequence[Record], pairs: Sequence[Pair]) -> Table:
     """The table of a task."""
     found = rows(task, records, pairs)
-    notes = dict.fromkeys(note for row in found for note in row.notes)
-    return Table(_title(task), _caption(task), task.name, task.metric, tuple(found), tuple(notes))
+    beside = setup_lines(task, pairs, found)
+    notes = [note for line in beside for note in line.notes.values()] + [note for row in found for note in row.notes]
+    footnotes = tuple(dict.fromkeys(notes))
+    return Table(_title(task), _caption(task), task.name, task.metric, tuple(found), footnotes, tuple(beside))
 
 
 def render(built: Table, format: Format = "md") -> str:
@@ -65,6 +72,10 @@ def as_json(built: Table) -> dict[str, Any]:
         "caption": built.caption,
         "task": built.task,
         "metric": vars(built.metric),
+        "setup": [
+            {"model": line.model, "of": line.of, **line.cells, "footnotes": _numbers(built, line.notes.values())}
+            for line in built.setup
+        ],
         "rows": [_flat(built, row) for row in built.rows],
         "footnotes": list(built.footnotes),
     }
@@ -105,7 +116,7 @@ def _caption(task: Task) -> str:
 
 
 def _flat(built: Table, row: Row) -> dict[str, Any]:
-    cell, ours, compared = row.published, row.ours, row.comparison
+    cell, ours, compared, watched = row.published, row.ours, row.comparison, row.watched
     between = compared.interval if compared else None
     return {
         "protocol": row.section.protocol,
@@ -128,6 +139,10 @@ def _flat(built: Table, row: Row) -> dict[str, Any]:
         "ours_n": ours and ours.n,
         "ours_low": row.interval and row.interval[0],
         "ours_high": row.interval and row.interval[1],
+        "watched_split": watched and watched.split,
+        "watched": watched and watched.ours.mean,
+        "watched_sd": watched and watched.ours.sd,
+        "watched_n": watched and watched.ours.n,
         "seeds": dict(row.seeds),
         "difference": compared and compared.difference,
         "difference_low": between and between[0],
@@ -137,8 +152,12 @@ def _flat(built: Table, row: Row) -> dict[str, Any]:
         "without_verdict": (compared and compared.without) or None,
         "decisive_n": compared and compared.decisive_n,
         "command": row.command or None,
-        "footnotes": [built.footnotes.index(note) + 1 for note in row.notes],
+        "footnotes": _numbers(built, row.notes),
     }
+
+
+def _numbers(built: Table, notes: Iterable[str]) -> list[int]:
+    return [built.footnotes.index(note) + 1 for note in notes]
 
 
 def _csv(built: Table) -> str:

@@ -35,11 +35,16 @@ class Measured(Entry):
 
 
 class DataUsed(Entry):
-    """What was learned from: the content's SHA-256, whether it is the official data set, one SHA-256 a split."""
+    """What was learned from: the content's SHA-256, whether it is the official data set, one SHA-256 a split.
+
+    `notes` say how the data differ from what the task's rules ask for; `sizes` are the samples of each split.
+    """
 
     fingerprint: str
     official: bool
     digests: dict[str, str]
+    notes: tuple[str, ...] = ()
+    sizes: dict[str, int] = Field(default_factory=dict)
 
 
 class Cost(Entry):

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from gle_bench.names import GleBenchError
-from gle_bench.protocols import footing
+from gle_bench.protocols import Data, footing
 from gle_bench.tracking.environment import environment
 from gle_bench.tracking.record import Cost, DataUsed, Measured, Part, Record, Status, run_id
 from gle_bench.training.marks import marks
@@ -48,7 +48,7 @@ class Bookkeeping:
             seed=seed,
             config=config.model_dump(mode="json"),
             config_hash=todo.hash,
-            data=DataUsed(fingerprint=used.fingerprint, official=used.official, digests=dict(used.digests)),
+            data=_described(used),
             parameters=self._parameters,
             cost=Cost(wall_s=0.0, steps=0),
             footing=vars(footing(experiment.rule, config.network)),
@@ -120,6 +120,16 @@ class Bookkeeping:
     def _write(self, seed: int, record: Record) -> None:
         self._runs[seed].folder.write(record)
         self.records[seed] = record
+
+
+def _described(data: Data) -> DataUsed:
+    return DataUsed(
+        fingerprint=data.fingerprint,
+        official=data.official,
+        digests=dict(data.digests),
+        notes=data.notes,
+        sizes={name: len(split) for name, split in data.splits.items()},
+    )
 
 
 def measured(splits: Splits) -> dict[str, dict[str, Measured]]:

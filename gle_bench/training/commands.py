@@ -9,15 +9,24 @@ from gle_bench.config import RunConfig
 from gle_bench.protocols import Pair
 from gle_bench.report.summary import duration
 from gle_bench.tracking.record import Record
-from gle_bench.training.estimate import seconds
+from gle_bench.training.estimate import Pace, measure
 from gle_bench.training.execute import feed_for
-from gle_bench.training.plan import Settings, plan
+from gle_bench.training.plan import Plan, Settings, missing, plan
+from gle_bench.training.rounds import round_ends
 
 
 def preview(config: RunConfig, seeds: Sequence[int], settings: Settings) -> dict[str, Any]:
-    """What `run` would do, and for how long; runs a few steps to find out."""
+    """What `run` would do, and for how long; runs a few steps to find out.
+
+    Raises:
+        GleBenchError: like `plan`, and where data would have to be downloaded.
+    """
+    task, folder = registry.task(config.task), settings.data / config.task
+    if task.downloads and not task.is_prepared(folder, config.options):
+        raise missing(task, folder, "--dry-run, which downloads nothing")
     todo = plan(config, seeds, settings)
     pending = list(todo.pending)
+    pace = measure(todo, pending, feed_for(todo, pending, min(1, len(todo.ends) - 2))) if pending else None
     return {
         "task": config.task,
         "model": config.model,
@@ -31,9 +40,26 @@ def preview(config: RunConfig, seeds: Sequence[int], settings: Settings) -> dict
         "cached": {str(seed): record.status for seed, record in todo.finished.items()},
         "to_run": {str(seed): str(folder.path) for seed, folder in todo.pending.items()},
         "rounds": len(todo.ends) - 1,
-        "seconds": round(seconds(todo, pending, feed_for(todo, pending, 0)), 1) if pending else 0.0,
+        "seconds": round(pace.seconds(todo.ends, len(pending)), 1) if pace else 0.0,
+        "full_seconds": _full(todo, pace) if pace else None,
         "config": config.model_dump(mode="json"),
     }
+
+
+def _full(todo: Plan, pace: Pace) -> float | None:
+    """Estimated seconds of all of the paper's seeds at full length; None where another pace would be needed."""
+    config = todo.experiment.config
+    pair = registry.pair(config.task, config.model)
+    whole = pair.configure("paper")
+    if not _alike(config, whole):
+        return None
+    return round(pace.seconds(round_ends(whole.training, todo.samples), len(pair.seeds)), 1)
+
+
+def _alike(config: RunConfig, other: RunConfig) -> bool:
+    """Whether a batch of both is the same work."""
+    sizes = [(c.training.batch_size, c.training.evaluation_batch_size) for c in (config, other)]
+    return (config.options, config.network, sizes[0]) == (other.options, other.network, sizes[1])
 
 
 def preview_text(preview: dict[str, Any]) -> str:
@@ -49,25 +75,21 @@ def preview_text(preview: dict[str, Any]) -> str:
             f"  {preview['rounds']} rounds, about {duration(preview['seconds'])}: "
             "estimated from a few steps on this machine, for a start from the beginning"
         )
+    if preview["full_seconds"] is not None and preview["budget"] != "paper":
+        lines.append(
+            f"  the full run, --budget paper --seeds paper: about {duration(preview['full_seconds'])}, likewise"
+        )
     return "\n".join(lines)
 
 
 def full_seconds(config: RunConfig, pair: Pair, records: Sequence[Record]) -> float | None:
     """What all of the paper's seeds would take at full length, by the rate of these runs; None if it is not known."""
     record = next((r for r in records if r.status == "done" and r.cost.wall_s > 0), None)
-    if record is None:
+    whole = pair.configure("paper")
+    if record is None or not _alike(config, whole) or "train" not in record.data.sizes:
         return None
-    whole, task = pair.configure("paper"), registry.task(config.task)
-    here, full = config.training, whole.training
-    if here.batch_size != full.batch_size or task.shape(config.options) != task.shape(whole.options):
-        return None
-    if here.epochs and full.epochs:
-        ratio = full.epochs / here.epochs
-    elif here.batches and full.batches:
-        ratio = full.batches / here.batches
-    else:
-        return None
-    return record.cost.wall_s / record.cost.networks * ratio * len(pair.seeds)
+    here, full = (round_ends(c.training, record.data.sizes["train"])[-1] for c in (config, whole))
+    return record.cost.wall_s / record.cost.networks * full / here * len(pair.seeds)
 
 
 def prepare(name: str, folder: Path, report: Callable[[str], None]) -> None:

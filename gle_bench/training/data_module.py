@@ -1,13 +1,21 @@
 """The Lightning side of data: a round's batches for an ensemble, and the batches of an evaluation."""
 
+import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
 import torch
 from pytorch_lightning import LightningDataModule
+from torch import Tensor
 
 from gle_bench.config import TrainingConfig
 from gle_bench.protocols import Batch, Data, Split
-from gle_bench.training.rounds import Pick, round_batches
+from gle_bench.training.rounds import Pick, round_batches, sampling_weights
+
+MOST_THREADS: Final = 8
+LEAST_AHEAD: Final = 2  # batches
 
 
 def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
@@ -20,7 +28,11 @@ def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
 
 
 class Loader:
-    """Ensemble batches: a split, a seed and a list of picks for each member, or for all members together."""
+    """Ensemble batches: a split, a seed and a list of picks for each member, or for all members together.
+
+    Splits that are slow to fetch from are asked ahead of time, a batch of a member in a thread. What they give does not
+    depend on the threads: each computes with one, and a batch is a function of its pick.
+    """
 
     def __init__(self, members: Sequence[tuple[Split, int, Sequence[Pick]]], dtype: torch.dtype) -> None:
         self._members, self._dtype = members, dtype
@@ -29,11 +41,37 @@ class Loader:
         return len(self._members[0][2])
 
     def __iter__(self) -> Iterator[Batch]:
-        for number in range(len(self)):
-            fetched = [
-                split.fetch(picks[number].indices, seed, picks[number].epoch) for split, seed, picks in self._members
-            ]
-            yield side_by_side(fetched, self._dtype)
+        if any(getattr(split, "slow", False) for split, _, _ in self._members):
+            return self._ahead()
+        numbers = range(len(self))
+        return (side_by_side([_fetch(*member, number) for member in self._members], self._dtype) for number in numbers)
+
+    def _ahead(self) -> Iterator[Batch]:
+        count = torch.get_num_threads()
+        pool, workers = _pool()
+        ahead = max(LEAST_AHEAD, -(-workers // len(self._members)))
+        try:
+            asked: deque[list[Future[Batch]]] = deque()
+            for number in range(len(self) + ahead):
+                if number < len(self):
+                    asked.append([pool.submit(_fetch, *member, number) for member in self._members])
+                if number >= ahead:
+                    yield side_by_side([future.result() for future in asked.popleft()], self._dtype)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(count)  # ours never changed, but that of threads yet to come
+
+
+def _fetch(split: Split, seed: int, picks: Sequence[Pick], number: int) -> Batch:
+    pick = picks[number]
+    return split.fetch(pick.indices, seed, pick.epoch, pick.place)
+
+
+def _pool() -> tuple[ThreadPoolExecutor, int]:
+    """Threads that compute with one core each, and how many."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(cores, MOST_THREADS)
+    return ThreadPoolExecutor(workers, "fetch", initializer=torch.set_num_threads, initargs=(1,)), workers
 
 
 class Feed(LightningDataModule):
@@ -60,6 +98,7 @@ class Feed(LightningDataModule):
         self._training, self._shuffle, self._evaluation = training, shuffle, evaluation
         self._first_round, self._dtype = first_round, dtype
         self.samples = len(self._split("train", self.seeds[0]))
+        self._weights: dict[int | None, Tensor | None] = {}
 
     def _split(self, name: str, seed: int) -> Split:
         return (self._data.get(seed) or self._data[None]).splits[name]
@@ -72,7 +111,10 @@ class Feed(LightningDataModule):
         )
 
     def _picks(self, seed: int, number: int) -> list[Pick]:
-        return round_batches(self._training, self.samples, self._shuffle, seed, number)
+        key = seed if seed in self._data else None
+        if key not in self._weights:
+            self._weights[key] = sampling_weights(self._training, self._split("train", seed))
+        return round_batches(self._training, self.samples, self._shuffle, seed, number, self._weights[key])
 
     def val_dataloader(self) -> Loader:
         return self._in_order(self._evaluation)
@@ -86,5 +128,5 @@ class Feed(LightningDataModule):
         for seed in seeds:
             split = self._split(name, seed)
             parts = torch.split(torch.arange(len(split)), self._training.evaluation_batch_size)
-            members.append((split, seed, [Pick(0, indices) for indices in parts]))
+            members.append((split, seed, [Pick(0, indices, int(indices[0])) for indices in parts]))
         return Loader(members, self._dtype)

@@ -1,7 +1,9 @@
 """How long a plan would take on this machine, from a rate measured here and now."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final, NamedTuple
 
 import torch
 
@@ -12,26 +14,62 @@ from gle_bench.training.offline import OfflineModule
 from gle_bench.training.online import OnlineModule
 from gle_bench.training.plan import Plan
 
-PROBED_STEPS = 30
+PROBED_STEPS: Final = 30
+PROBED_BATCHES: Final = 8
 
 
-def seconds(todo: Plan, seeds: list[int], feed: Feed) -> float:
-    """Estimated seconds for all of `seeds` from the start, evaluations included.
+class Pace(NamedTuple):
+    """Measured seconds of a batch, fetched and learned, and of an evaluation, of `networks` side by side.
 
-    Online: some steps of the whole ensemble, learning and evaluating. Offline: an update and an evaluation of one seed.
+    `final` is how many evaluations' worth of samples are looked at when training is over.
     """
-    online = isinstance(todo.experiment.config.network, OnlineModel)
-    batch, held_out = next(iter(feed.train_dataloader())), next(iter(feed.val_dataloader()))
-    evaluations = len(feed.val_dataloader()) * len(todo.ends)
-    if not online:
-        module = OfflineModule(todo.experiment, seeds[:1])
-        update, evaluation = _time(lambda: _update(module, batch)), _time(lambda: _evaluate(module, held_out))
-        return len(seeds) * (todo.ends[-1] * update + evaluations * evaluation)
-    ensemble = OnlineModule(todo.experiment, seeds)
+
+    batch: float
+    evaluation: float
+    networks: int
+    final: float
+
+    def seconds(self, ends: list[int], seeds: int) -> float:
+        """From the start, for rounds that end after these numbers of batches."""
+        return seeds / self.networks * (ends[-1] * self.batch + (len(ends) + self.final) * self.evaluation)
+
+
+def measure(todo: Plan, seeds: list[int], feed: Feed) -> Pace:
+    """The pace of `seeds`; `feed` is that of a round of several batches, where there is one.
+
+    Online: some steps of the whole ensemble, learning and evaluating. Offline: updates and an evaluation of one seed.
+    """
+    splits, task = todo.any_data.splits, todo.experiment.task
+    watched = task.evaluation_split(todo.experiment.config.protocol)
+    held_out = watched != "test" and "test" in splits
+    final = 2 * len(splits["test"]) / len(splits[watched]) if held_out else 0.0  # by last and by best weights
+    kind = _online if isinstance(todo.experiment.config.network, OnlineModel) else _offline
+    batch, evaluation, networks = kind(todo, seeds, feed)
+    return Pace(batch, evaluation, networks, final)
+
+
+def _offline(todo: Plan, seeds: list[int], feed: Feed) -> tuple[float, float, int]:
+    module, held_out = OfflineModule(todo.experiment, seeds[:1]), feed.val_dataloader()
+    batch, first = _interval(_updates(module, feed.train_dataloader())), next(iter(held_out))
+    return batch, len(held_out) * _time(lambda: _evaluate(module, first)), 1
+
+
+def _online(todo: Plan, seeds: list[int], feed: Feed) -> tuple[float, float, int]:
+    ensemble, held_out, batches = OnlineModule(todo.experiment, seeds), feed.val_dataloader(), feed.train_dataloader()
+    fetching = _interval(batches)  # ahead of time, while the batch before is learned
+    batch, first = next(iter(batches)), next(iter(held_out))
     steps = min(PROBED_STEPS, batch.steps)
-    learning = _time(lambda: _learn(ensemble, batch, steps)) / steps
-    inferring = _time(lambda: _infer(ensemble, held_out, steps)) / steps
-    return batch.steps * (todo.ends[-1] * learning + evaluations * inferring)
+    learning = _time(lambda: _learn(ensemble, batch, steps)) / steps * batch.steps
+    inferring = _time(lambda: _infer(ensemble, first, steps)) / steps * batch.steps
+    return max(fetching, learning), len(held_out) * inferring, len(seeds)
+
+
+def _interval(things: Iterable[object]) -> float:
+    """Seconds between things that come one after the other; the first ones, which warm up, do not count."""
+    start = time.perf_counter()
+    came = [start, *(time.perf_counter() for _ in islice(things, PROBED_BATCHES))]
+    counted = came[len(came) // 3 :]
+    return (counted[-1] - counted[0]) / (len(counted) - 1)
 
 
 def _time(call: Callable[[], object]) -> float:
@@ -55,13 +93,17 @@ def _infer(module: OnlineModule, batch: Batch, steps: int) -> None:
     module.engine.infer(module.net, module.carry.parameters, module.carry.state, window)
 
 
-def _update(module: OfflineModule, batch: Batch) -> None:
+def _updates(module: OfflineModule, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Learns from each batch, and passes it on."""
     optimizer = module.configure_optimizers()
-    optimizer.zero_grad()
-    torch.autograd.backward(module.experiment.task.losses(module.evaluate(batch), batch).mean())
-    optimizer.step()
+    for batch in batches:
+        optimizer.zero_grad()
+        torch.autograd.backward(module.experiment.task.losses(module.evaluate(batch), batch).mean())
+        optimizer.step()
+        yield batch
 
 
 def _evaluate(module: OfflineModule, batch: Batch) -> None:
     with torch.no_grad():
         module.evaluate(batch)
+        module.evaluate_otherwise(batch)

@@ -151,11 +151,14 @@ def _present(member: dict[str, Any] | None) -> dict[str, Any]:
 def _test_scores(
     todo: Plan, module: BenchModule, runs: Mapping[int, SeedRun]
 ) -> dict[int, dict[str, dict[str, Score]]]:
-    """Under `clean` the test split's scores: it is looked at here for the first time."""
+    """The test split's scores where another was evaluated while training: it is looked at here for the first time."""
+    experiment = todo.experiment
+    watched = experiment.task.evaluation_split(experiment.config.protocol)
+    held_out = watched != "test" and "test" in todo.any_data.splits
     seeds = [seed for seed in runs if seed not in module.diverged]
     scores: dict[int, dict[str, dict[str, Score]]] = {seed: {"last": {}, "best": {}} for seed in seeds}
     for seed in seeds:
-        if todo.experiment.clean:
+        if held_out:
             for selection in ("last", "best"):
                 scores[seed][selection]["test"] = _test(todo, type(module), runs[seed], selection)
     return scores

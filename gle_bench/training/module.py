@@ -87,6 +87,10 @@ class BenchModule(LightningModule):
         """Outputs (S, B, T, C) with frozen weights."""
         raise NotImplementedError
 
+    def evaluate_otherwise(self, batch: Batch) -> dict[str, Tensor]:
+        """Outputs of other ways to evaluate, whose metrics bear their names: {'by_batch': (S, B, T, C)}."""
+        return {}
+
     # Lightning's side ----------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
@@ -94,7 +98,7 @@ class BenchModule(LightningModule):
         self.begin_evaluation()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._scores.add(self.evaluate(batch), batch)
+        self._scores.add(self.evaluate(batch), batch, self.evaluate_otherwise(batch))
 
     def on_validation_epoch_end(self) -> None:
         self.scores = dict(zip(self.seeds, self._scores.members(len(self.seeds)), strict=True))

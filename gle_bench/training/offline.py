@@ -1,10 +1,13 @@
 """Offline learning under Lightning: the whole sequence at once, gradients by autograd. One seed at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from gle_bench.protocols import Batch, OfflineModel
@@ -34,10 +37,12 @@ class OfflineModule(BenchModule):
 
     @property
     def macs(self) -> int:
-        shape, first = self.experiment.shape, next(self.model.parameters())
+        # Of a copy, since counting may move running averages; in float64, as fused float32 kernels escape the counter.
+        shape, model = self.experiment.shape, deepcopy(self.model).eval().double()
+        samples = torch.zeros(2, shape.steps, shape.inputs, dtype=torch.float64)  # a batch norm refuses a single one
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            self.model(first.new_zeros(1, shape.steps, shape.inputs))
-        return int(counter.get_total_flops()) // 2
+            model(samples.to(next(model.parameters()).device))
+        return int(counter.get_total_flops()) // 4
 
     @property
     def updates_per_batch(self) -> int:
@@ -64,6 +69,14 @@ class OfflineModule(BenchModule):
     def evaluate(self, batch: Batch) -> Tensor:
         return self._outputs(batch)
 
+    def evaluate_otherwise(self, batch: Batch) -> dict[str, Tensor]:
+        """Batch norms by each batch's own statistics, instead of by running averages; a single sample has none."""
+        norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
+        if not norms:
+            return {}
+        with _own_statistics(norms if batch.targets.shape[1] > 1 else []):
+            return {"by_batch": self._outputs(batch)}
+
     def _outputs(self, batch: Batch) -> Tensor:
         """The module's (B, C) or (B, T, C), as (1, B, T|1, C)."""
         outputs: Tensor = self.model(batch.inputs[0].expand(-1, batch.steps, -1))
@@ -82,3 +95,16 @@ class OfflineModule(BenchModule):
 
     def keep(self, seeds: list[int]) -> None:
         self.seeds = list(seeds)
+
+
+@contextmanager
+def _own_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+    """Lets batch norms take each batch's own mean and variance, and leave their running averages alone."""
+    before = [(norm.training, norm.track_running_stats) for norm in norms]
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for norm, was in zip(norms, before, strict=True):
+            norm.training, norm.track_running_stats = was

@@ -13,11 +13,11 @@ from gle_bench.dynamics.engine import Job
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.names import GleBenchError, UsageError, look_up
-from gle_bench.protocols import Data, OfflineModel, OnlineModel
+from gle_bench.protocols import Data, OfflineModel, OnlineModel, Task
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
 from gle_bench.training.module import Experiment
-from gle_bench.training.rounds import round_ends
+from gle_bench.training.rounds import round_ends, sampling_weights
 
 Rerun = Literal["missing", "failed", "always"]
 
@@ -99,6 +99,7 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
     device = choose_device(settings.device)
     experiment.engine, reason = choose_engine(settings.engine, experiment, device)
     data = load_data(experiment, seeds, settings)
+    sampling_weights(config.training, next(iter(data.values())).splits["train"])  # refuses what cannot be drawn
     digest = registry.run_hash(config, next(iter(data.values())).fingerprint)
     store, own = Store(settings.runs), default_rule(config)
     named = None if config.rule == own else config.rule
@@ -171,11 +172,19 @@ def check_pair(experiment: Experiment) -> None:
     task, training = experiment.task, config.training
     if not rule.online and task.feedback(config.options) is not None:
         raise UsageError(f"{task.name} is evaluated in closed loop, which {config.model} cannot be: it learns offline.")
+    if task.stream and training.sampling != "once":
+        raise UsageError(f"sampling = {training.sampling} would tear {task.name} apart, which is one unbroken stream.")
     if task.stream and (training.batch_size, training.evaluation_batch_size) != (1, 1):
         raise UsageError(
             f"batch_size = {training.batch_size} and evaluation_batch_size = {training.evaluation_batch_size} "
             f"would tear {task.name} apart, which is one unbroken stream; set both to 1."
         )
+
+
+def missing(task: Task, folder: Path, option: str) -> GleBenchError:
+    """That the task's data are not in its folder, which `option` leaves so, and the ways to get them there."""
+    ways = [f"run 'glebench prepare {task.name}'", f"drop {option}", *filter(None, [task.by_hand(folder)])]
+    return GleBenchError(f"The data of {task.name} are not in {folder}; {', or '.join(ways)}.")
 
 
 def load_data(experiment: Experiment, seeds: Sequence[int], settings: Settings) -> dict[int | None, Data]:
@@ -188,9 +197,7 @@ def load_data(experiment: Experiment, seeds: Sequence[int], settings: Settings) 
     folder = settings.data / task.name
     if not task.is_prepared(folder, options):
         if settings.offline:
-            raise GleBenchError(
-                f"The data of {task.name} are not in {folder}; run 'glebench prepare {task.name}' or drop --offline."
-            )
+            raise missing(task, folder, "--offline")
         task.prepare(folder, options, settings.report)
     keys: list[int | None] = [*seeds] if task.data_per_seed else [None]
     data = {key: task.load(folder, options, experiment.config.protocol, key) for key in keys}

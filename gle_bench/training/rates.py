@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from gle_bench.config import Exponential, Plateau, TrainingConfig
+from gle_bench.config import Exponential, Phases, Plateau, TrainingConfig
 
 
 class SeedRate:
@@ -17,7 +17,7 @@ class SeedRate:
         self._holder = torch.optim.SGD([torch.zeros(1)], lr=training.rate)
         schedule = training.schedule
         self._plateau = (
-            ReduceLROnPlateau(self._holder, factor=schedule.factor, patience=schedule.patience)
+            ReduceLROnPlateau(self._holder, factor=schedule.factor, patience=schedule.patience, eps=schedule.eps)
             if isinstance(schedule, Plateau)
             else None
         )
@@ -27,6 +27,9 @@ class SeedRate:
         schedule = self._training.schedule
         if isinstance(schedule, Exponential):
             return float(self._training.rate * (schedule.final / self._training.rate) ** (batch / self._batches))
+        if isinstance(schedule, Phases):
+            rates = (self._training.rate, *schedule.later)
+            return rates[min(batch * len(rates) // self._batches, len(rates) - 1)]
         return float(self._holder.param_groups[0]["lr"])
 
     def decay(self, updates: int) -> float:

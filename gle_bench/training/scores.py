@@ -1,5 +1,6 @@
 """What an evaluation adds up to, for each member of an ensemble by itself."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -31,10 +32,13 @@ class Scores:
         self._decisions: list[Tensor] = []
         self._targets: list[Tensor] = []
 
-    def add(self, outputs: Tensor, batch: Batch) -> None:
-        """Outputs (S, B, T, C) of a batch."""
+    def add(self, outputs: Tensor, batch: Batch, others: Mapping[str, Tensor] | None = None) -> None:
+        """Outputs (S, B, T, C) of a batch; and those of other ways to evaluate, whose names end their metrics'."""
         decisions = self._task.decide(outputs, batch)
         found = {"loss": self._task.losses(outputs, batch), **self._task.measure(decisions, batch)}
+        for way, output in (others or {}).items():
+            measured = self._task.measure(self._task.decide(output, batch), batch)
+            found |= {f"{name}_{way}": values for name, values in measured.items()}
         for name, values in found.items():
             self._metrics.setdefault(name, []).append(values.to(torch.float64).cpu())
         self._decisions.append(decisions.cpu())

@@ -1,0 +1,85 @@
+"""Sound: torchaudio's transforms beside any build of PyTorch, and WAV files as waveforms of one rate."""
+
+import importlib
+import sys
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gle_bench.names import GleBenchError
+
+FULL_SCALE: Final = 32768  # of 16 bits
+
+
+_importing = Lock()
+
+
+def torchaudio() -> Any:
+    """torchaudio, imported once, whichever thread asks first."""
+    with _importing:
+        return _imported()
+
+
+@cache
+def _imported() -> Any:
+    """torchaudio, whose transforms are plain PyTorch.
+
+    Its Linux wheels link CUDA, so that beside a CPU-only PyTorch the import fails over an extension which no transform
+    needs; a stub then stands in for it.
+
+    Raises:
+        GleBenchError: if it cannot be imported even so.
+    """
+    try:
+        return importlib.import_module("torchaudio")
+    except OSError:
+        for name in [name for name in list(sys.modules) if name.partition(".")[0] == "torchaudio"]:
+            del sys.modules[name]  # half imported
+    except ImportError as error:
+        raise GleBenchError(f"torchaudio is missing ({error}): pip install torchaudio.") from error
+    stub: Any = ModuleType("torchaudio._extension")
+    stub._IS_TORCHAUDIO_EXT_AVAILABLE = stub._IS_ALIGN_AVAILABLE = False
+    stub.fail_if_no_align = lambda function: function
+    sys.modules[stub.__name__] = stub
+    try:
+        return importlib.import_module("torchaudio")
+    except (ImportError, OSError, AttributeError) as error:
+        raise GleBenchError(f"torchaudio cannot be imported beside torch {torch.__version__}: {error}.") from error
+
+
+def read_wav(path: Path, rate: int) -> NDArray[np.int16]:
+    """A file's samples (N,), in 16 bits at `rate` Hz: channels are averaged, another rate is resampled.
+
+    Raises:
+        GleBenchError: missing, no WAV, cut off, empty, or with values that are not finite; names the file.
+    """
+    import soundfile
+
+    try:
+        samples, own_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError, ValueError) as error:  # soundfile's own errors are RuntimeErrors
+        raise GleBenchError(
+            f"{path} cannot be read as sound ({_reason(path, error)}); put a sound copy there."
+        ) from error
+    wave = samples.mean(1)
+    if not len(wave):
+        raise GleBenchError(f"{path} holds no samples; put a sound copy there, or take it out of the data.")
+    if not np.isfinite(wave).all():
+        raise GleBenchError(f"{path} holds values that are not finite; put a sound copy there.")
+    if own_rate != rate:
+        wave = torchaudio().functional.resample(torch.from_numpy(wave), own_rate, rate).numpy()
+    samples_16: NDArray[np.int16] = np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    return samples_16
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why, in a few words and without the path, which soundfile would repeat."""
+    if not path.is_file():
+        return "there is no such file"
+    return str(error).rpartition(": ")[2].strip(" .") or type(error).__name__

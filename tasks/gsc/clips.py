@@ -1,0 +1,125 @@
+"""A split of clips: read as they are needed, shifted and mixed with noise anew each time, heard through a front end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gle_bench.data.sound import FULL_SCALE, read_wav
+from gle_bench.models.gsc import Augmentation, FrontEnd
+from gle_bench.names import GleBenchError
+from gle_bench.protocols import Batch
+
+from .augmentation import AUGMENTATIONS, Wave
+from .front_ends import FRONT_ENDS, RATE, features, stretched
+from .partition import Clip
+
+FAINT = np.float32(1e-9)  # of which the GLE code's silence is made; Hello Edge's is made of zeros
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """How a split's clips are heard; `noises` are what `augmentation` mixes in."""
+
+    front_end: FrontEnd
+    augmentation: Augmentation
+    noises: Sequence[Wave]
+
+
+class ClipSplit:
+    """Clips under `root`. What never changes is kept: features without augmentation, else waves, in 16 bits.
+
+    Threads may fetch at once: whatever two of them compute is the same.
+    """
+
+    slow: ClassVar[bool] = True
+
+    def __init__(self, root: Path, clips: Sequence[Clip], hearing: Hearing) -> None:
+        self._root, self._names, self._hearing = root, [clip.name for clip in clips], hearing
+        self.targets = torch.tensor([clip.label for clip in clips], dtype=torch.int64)
+        self._augment = AUGMENTATIONS[hearing.augmentation]
+        self._kept = np.zeros(len(clips), bool)
+        spec = FRONT_ENDS[hearing.front_end]
+        self._features = torch.empty(len(clips) if self._augment is None else 0, spec.frames, spec.channels)
+        self._waves = np.empty((0 if self._augment is None else len(clips), RATE), np.int16)
+        self._lengths = np.zeros(len(clips), np.int64)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
+        """Samples as a batch, inputs (1, B, steps, channels).
+
+        Raises:
+            GleBenchError: a file that cannot be read; names it.
+        """
+        chosen, front_end = indices.numpy(), self._hearing.front_end
+        heard = self._known(chosen) if self._augment is None else self._augmented(chosen, (seed, epoch, place))
+        return Batch(FRONT_ENDS[front_end].steps, stretched(heard, front_end)[None], self.targets[indices][None])
+
+    def _known(self, chosen: NDArray[np.int64]) -> Tensor:
+        """Features (B, frames, channels) that are computed once."""
+        new = np.unique(chosen[~self._kept[chosen]])
+        if len(new):
+            waves, lengths = np.zeros((len(new), RATE), np.float32), np.zeros(len(new), np.int64)
+            for row, index in enumerate(new):
+                wave = self._read(index)
+                waves[row, : len(wave)], lengths[row] = _floats(wave, self._silence(index)), len(wave)
+            self._features[torch.from_numpy(new)] = self._heard(waves, lengths)
+            self._kept[new] = True
+        return self._features[torch.from_numpy(chosen)]
+
+    def _augmented(self, chosen: NDArray[np.int64], draw: tuple[int, int, int]) -> Tensor:
+        """Features (B, frames, channels) of clips that are changed by random numbers of (seed, epoch, place)."""
+        assert self._augment is not None
+        seed, epoch, place = draw
+        waves = np.zeros((len(chosen), RATE), np.float32)
+        for row, index in enumerate(chosen):
+            if not self._kept[index]:
+                wave = self._read(index)
+                self._waves[index, : len(wave)], self._waves[index, len(wave) :] = wave, 0
+                self._lengths[index], self._kept[index] = len(wave), True
+            length = self._lengths[index]
+            clip = _floats(self._waves[index, :length], self._silence(index))
+            random = np.random.default_rng((seed, epoch, place + row))
+            waves[row, :length] = self._augment(clip, self._hearing.noises, random)
+        return self._heard(waves, self._lengths[chosen])
+
+    def _heard(self, waves: Wave, lengths: NDArray[np.int64]) -> Tensor:
+        return features(self._hearing.front_end, torch.from_numpy(waves), torch.from_numpy(lengths))
+
+    def _silence(self, index: int) -> bool:
+        return self._names[index] is None and FRONT_ENDS[self._hearing.front_end].kind == "MFS"
+
+    def _read(self, index: int) -> NDArray[np.int16]:
+        """A clip of a second at most; TensorFlow, unlike the GLE code, fills a shorter one up at once."""
+        name = self._names[index]
+        wave = np.zeros(RATE, np.int16) if name is None else read_wav(self._root / name, RATE)[:RATE]
+        if FRONT_ENDS[self._hearing.front_end].kind == "MFCC":
+            wave = np.pad(wave, (0, RATE - len(wave)))
+        return wave
+
+
+def _floats(wave: NDArray[np.int16], silence: bool) -> Wave:
+    return np.full(len(wave), FAINT) if silence else (wave / np.float32(FULL_SCALE)).astype(np.float32, copy=False)
+
+
+def read_noises(folder: Path) -> list[Wave]:
+    """Every recording of background noise, in the order of their names.
+
+    Raises:
+        GleBenchError: there is none, or one is shorter than a clip.
+    """
+    noises = []
+    for path in sorted(folder.glob("*.wav")):
+        noises.append(_floats(read_wav(path, RATE), False))
+        if len(noises[-1]) < RATE:
+            raise GleBenchError(f"{path} is shorter than a second; put a longer recording there, or take it out.")
+    if not noises:
+        raise GleBenchError(f"There is no noise in {folder}; put recordings there, or --set augmentation=none.")
+    return noises
