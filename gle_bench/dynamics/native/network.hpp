@@ -59,7 +59,7 @@ template <class T> class Network {
         if (last || !run_.errors || !layer.layer->has_errors || &layer == &space_.layers.back()) return;
         for (int p = first_; p < last_; ++p) {
             const Place all = place(p, layer.neurons, 0, layer.neurons);
-            error_rows(layer, all, space_.feedback[(k + 1) & 1] + all.at);
+            error_rows(layer, all, space_.feedback_of(k + 1, p));
         }
     }
 
@@ -121,7 +121,7 @@ template <class T> class Network {
         for (int p = first_; p < last_; ++p)
             for (int tile = 0; tile < layer.input_rows.count; ++tile) {
                 const int row = layer.input_rows.begin(tile), rows = layer.input_rows.length(tile);
-                T *to = space_.feedback[k & 1] + place(p, layer.inputs, row, rows).at;
+                T *to = space_.feedback_of(k, p) + size_t(row) * space_.lanes(p);
                 with_tile(rows, space_.panels.length(p), [&](auto r, auto c) {
                     error_tile<T, r, c>(layer.weight.value + row, layer.stride,
                                         layer.e + space_.offset(p, layer.neurons), layer.neurons, to);

@@ -60,12 +60,11 @@ template <class T> void Network<T>::first_errors() {
         const Space<T> &space = space_.layers[k];
         if (!space.layer->has_errors) continue;
         const T *above = space_.layers[k + 1].layer->feedback;
-        T *ours = space_.feedback[0];
-        to_panels(space_, member_of(above, member_, space_.batch * size_t(space.neurons)), space.neurons, ours,
-                  space.neurons);
+        to_panels(space_, member_of(above, member_, space_.batch * size_t(space.neurons)), space.neurons,
+                  space_.feedback[0], space_.widest);
         for (int p = 0; p < space_.panels.count; ++p) {
             const Place all = place(p, space.neurons, 0, space.neurons);
-            error_rows(space, all, ours + all.at);
+            error_rows(space, all, space_.feedback_of(0, p));
         }
     }
 }
@@ -73,7 +72,7 @@ template <class T> void Network<T>::first_errors() {
 // W^T e of the last step, this thread's panels.
 template <class T> void Network<T>::keep_feedback(const Space<T> &layer, int k) {
     const size_t rows = layer.inputs;
-    from_panels(space_, first_, last_, space_.feedback[k & 1], layer.inputs, layer.inputs,
+    from_panels(space_, first_, last_, space_.feedback[k & 1], space_.widest, layer.inputs,
                 member_of(layer.layer->feedback, member_, space_.batch * rows));
 }
 

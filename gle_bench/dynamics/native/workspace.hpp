@@ -85,7 +85,8 @@ template <class T> struct Workspace {
     std::vector<Space<T>> layers;
     std::vector<Scratch<T>> scratch; // a thread each
     T *inputs, *target, *mask;       // of the step, in panels; inputs have padded rows
-    T *feedback[2];                  // W^T e of layers of even and of odd number, of the step
+    T *feedback[2];                  // W^T e of layers of even and of odd number, of the step, at `feedback_of`
+    int widest = 0;                  // layer's inputs, padded
     T *turned; // rates below the layer at hand: strips of (width, up to COLUMNS vectors of inputs)
 
     // Panels are divided among `threads`, so there should be a multiple of that many; results do not depend on it.
@@ -100,17 +101,18 @@ template <class T> struct Workspace {
     size_t width() const { return size_t(panels.total) * LANES<T>; }
     size_t offset(int panel, int rows) const { return size_t(panels.begin(panel)) * LANES<T> * rows; }
     int lanes(int panel) const { return panels.length(panel) * LANES<T>; }
+    // In the same place whatever the layer's width, since threads that are at different layers must not meet.
+    T *feedback_of(int k, int panel) const { return feedback[k & 1] + offset(panel, widest); }
 
   private:
     void lay_out(const Run<T> &run) {
-        size_t widest = 0;
         for (Space<T> &space : layers) {
             space.lay_out(arena, width(), run.learns, run.learn_tau_m || run.learn_tau_r);
-            widest = std::max(widest, size_t(space.stride));
+            widest = std::max(widest, space.stride);
         }
         for (Scratch<T> &own : scratch) {
             own.tile = arena.take<T>(ROWS * COLUMNS * LANES<T>);
-            own.gradient = arena.take<T>(ROWS * widest);
+            own.gradient = arena.take<T>(size_t(ROWS) * widest);
             own.above = arena.take<T>(layers.back().neurons * COLUMNS * LANES<T>);
         }
         inputs = arena.take<T>(padded<T>(layers.front().inputs) * width());
