@@ -44,7 +44,7 @@ def run(
     ] = "short",
     protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = "paper",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
-    engine: Annotated[str, typer.Option(help="auto or torch.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, graph, native or torch.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     wandb: Annotated[Wandb, typer.Option(help="The mirror in W&B: auto is online when logged in.")] = "auto",
     accept_data: Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")] = False,

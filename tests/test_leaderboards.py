@@ -54,8 +54,6 @@ def test_gle_15k_learns_as_fast_as_the_reference(epoch: int) -> None:
     ours = []
     for path in sorted((LEADERBOARDS / "records/mnist1d/gle-15k").glob("*/seed-*/history.csv")):
         ours += curves(path, "gle_15k", "epoch")[epoch]
-    if not ours:
-        pytest.skip(f"no committed run has reached epoch {epoch}")
     assert len(ours) == len(reference) == 10
     error = math.sqrt(variance(ours) / 10 + variance(reference) / 10)
     assert abs(mean(ours) - mean(reference)) <= 2 * error

@@ -130,6 +130,8 @@ def _signals(network: Network, parameters: Parameters, batch: Window) -> tuple[W
     weight = parameters[0].weight
     assert weight is not None
     shape = (ensemble_size(parameters), batch.inputs.shape[1], batch.steps, network.outputs)
+    if 0 in shape:
+        raise ValueError(f"a batch of {shape[1]} samples and {shape[2]} steps is empty; leave it out")
     return aligned(batch, weight.dtype), weight.new_empty(shape)
 
 

@@ -13,7 +13,7 @@ from gle_bench.dynamics.engine import Window
 from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import ensemble_size
-from gle_bench.dynamics.structure import Layer, Network
+from gle_bench.dynamics.structure import Block, Network
 
 PHIS = ("identity", "tanh", "softplus", "relu", "hard-sigmoid")  # in the order of native/activations.hpp
 NOTHING = BlockParameters(None, None, None, None)
@@ -62,16 +62,15 @@ def layer_calls(
 ) -> "ctypes.Array[LayerCall]":
     """Every layer, from the input to the output; `moments`: means and squares, None where nothing learns."""
     calls = [
-        _layer_call(layer, block.has_errors, block.feeds_back, [p[index] for p in (parameters, *moments)], state[index], k)
+        _layer_call(block, k, [p[index] for p in (parameters, *moments)], state[index])
         for index, block in enumerate(network.blocks)
-        for k, layer in enumerate(block.layers)
+        for k in range(len(block.layers))
     ]
     return (LayerCall * len(calls))(*calls)
 
 
-def _layer_call(
-    layer: Layer, has_errors: bool, feeds_back: bool, parts: list[BlockParameters], state: BlockState, k: int
-) -> LayerCall:
+def _layer_call(block: Block, k: int, parts: list[BlockParameters], state: BlockState) -> LayerCall:
+    layer = block.layers[k]
     learned = {name: LearnedCall(*(_address(getattr(part, name), k) for part in parts)) for name in NOTHING._fields}
     return LayerCall(
         **learned,
@@ -80,8 +79,8 @@ def _layer_call(
         neurons=layer.neurons,
         phi=PHIS.index(layer.phi),
         gamma=layer.gamma,
-        has_errors=has_errors,
-        feeds_back=feeds_back,
+        has_errors=block.has_errors,
+        feeds_back=block.feeds_back,
         plastic=layer.connection.plastic,
         prospective_errors=layer.prospective_errors,
     )

@@ -39,7 +39,7 @@ template <class T> class Network {
     Place place(int panel, int neurons, int row, int rows) const {
         const int lanes = space_.lanes(panel);
         const size_t at = space_.offset(panel, neurons) + size_t(row) * lanes;
-        return {row, rows, lanes, at, at + space_.offset(panel, 1)};
+        return {row, rows, lanes, at, space_.offset(panel, padded<T>(neurons)) + size_t(row) * lanes};
     }
     const T *below(int k) const { return k == 0 ? space_.inputs : space_.layers[k - 1].r; }
 
@@ -49,35 +49,39 @@ template <class T> class Network {
         const bool last = step == run_.steps - 1, heard = k > 0 && space_.layers[k - 1].layer->has_errors;
         if (run_.errors && (heard || (last && layer.layer->feeds_back))) feed_back(layer, k);
         forward(layer, below(k));
-        if (run_.learns) { // where nothing is learned panels never meet, and nobody needs to wait
-            barrier_.wait();
-            if (layer.layer->plastic && layer.layer->has_errors) learn(layer, below(k), step);
+        if (run_.learns && layer.layer->plastic && layer.layer->has_errors) {
+            turn(layer, below(k));
+            barrier_.wait(); // each thread has its panels, and now needs those of all
+            learn(layer, step);
             barrier_.wait();
         }
         if (last && run_.errors && layer.layer->feeds_back) keep_feedback(layer, k);
         if (last || !run_.errors || !layer.layer->has_errors || &layer == &space_.layers.back()) return;
         for (int p = first_; p < last_; ++p) {
             const Place all = place(p, layer.neurons, 0, layer.neurons);
-            error_rows(layer, all, space_.feedback[(k + 1) & 1] + all.at);
+            error_rows(layer, all, space_.feedback_of(k + 1, p));
         }
     }
 
     // The step's input, target and mask into panels, and its output out.
     void take_in(int step) {
         const Space<T> &top = space_.layers.back();
+        const int inputs = space_.layers.front().inputs;
+        const auto is_new = [&](const Signal<T> &signal) { return signal.data && (step == 0 || signal.step); };
         for (int p = first_; p < last_; ++p) {
-            if (step == 0 || run_.inputs.step) gather(run_.inputs, p, space_.layers.front().inputs, 1, step, space_.inputs);
-            if (run_.target.data && (step == 0 || run_.target.step)) gather(run_.target, p, top.neurons, 0, step, space_.target);
-            if (run_.mask.data && (step == 0 || run_.mask.step)) gather(run_.mask, p, 1, 0, step, space_.mask);
-            each_sample(space_, p, top.neurons + 1, [&](int b, size_t at) {
+            if (is_new(run_.inputs)) gather(run_.inputs, p, inputs, padded<T>(inputs), step, space_.inputs);
+            if (is_new(run_.target)) gather(run_.target, p, top.neurons, top.neurons, step, space_.target);
+            if (is_new(run_.mask)) gather(run_.mask, p, 1, 1, step, space_.mask);
+            each_sample(space_, p, padded<T>(top.neurons), [&](int b, size_t at) {
                 T *to = run_.outputs.at(member_, b, step);
                 for (int n = 0; n < top.neurons; ++n) to[n] = top.r[at + size_t(n) * space_.lanes(p)];
             });
         }
     }
 
-    void gather(const Signal<T> &signal, int panel, int channels, int more, int step, T *to) {
-        each_sample(space_, panel, channels + more, [&](int b, size_t at) {
+    // One step of a signal into the first `channels` of `rows` rows.
+    void gather(const Signal<T> &signal, int panel, int channels, int rows, int step, T *to) {
+        each_sample(space_, panel, rows, [&](int b, size_t at) {
             const T *from = signal.at(member_, b, step);
             for (int n = 0; n < channels; ++n) to[at + size_t(n) * space_.lanes(panel)] = from[n];
         });
@@ -98,50 +102,72 @@ template <class T> class Network {
 
     // W r + b, and the neurons' step while the sums are at hand.
     void forward(Space<T> &layer, const T *below) {
-        for (int tile = 0; tile < layer.rows.count; ++tile)
-            for (int p = first_; p < last_; ++p) {
-                const int rows = layer.rows.length(tile);
+        for (int p = first_; p < last_; ++p)
+            for (int tile = 0; tile < layer.rows.count; ++tile) {
+                const int row = layer.rows.begin(tile), rows = layer.rows.length(tile);
+                const T *weights = layer.weight.value + size_t(row) * layer.stride;
                 with_tile(rows, space_.panels.length(p), [&](auto r, auto c) {
-                    forward_tile<T, r, c>(layer.slab(layer.weight.value, tile), below + space_.offset(p, layer.inputs + 1),
+                    forward_tile<T, r, c>(weights, layer.stride, below + space_.offset(p, layer.stride),
                                           layer.inputs + 1, own_.tile);
                 });
                 with_phi(Phi(layer.layer->phi), [&](auto phi) {
-                    membrane_rows<phi, T>(layer, place(p, layer.neurons, layer.rows.begin(tile), rows), own_.tile);
+                    membrane_rows<phi, T>(layer, place(p, layer.neurons, row, rows), own_.tile);
                 });
             }
     }
 
     // W^T e.
     void feed_back(Space<T> &layer, int k) {
-        for (int tile = 0; tile < layer.input_rows.count; ++tile)
-            for (int p = first_; p < last_; ++p) {
+        for (int p = first_; p < last_; ++p)
+            for (int tile = 0; tile < layer.input_rows.count; ++tile) {
                 const int row = layer.input_rows.begin(tile), rows = layer.input_rows.length(tile);
+                T *to = space_.feedback_of(k, p) + size_t(row) * space_.lanes(p);
                 with_tile(rows, space_.panels.length(p), [&](auto r, auto c) {
-                    error_tile<T, r, c>(layer.weight.value, layer.slab_size, layer.rows, row,
-                                        layer.e + space_.offset(p, layer.neurons),
-                                        space_.feedback[k & 1] + place(p, layer.inputs, row, rows).at);
+                    error_tile<T, r, c>(layer.weight.value + row, layer.stride,
+                                        layer.e + space_.offset(p, layer.neurons), layer.neurons, to);
                 });
             }
     }
 
-    // Eqs. 21-24: this thread's share of slabs and time constants.
-    void learn(Space<T> &layer, const T *below, int step) {
+    // The rates below from (inputs, lanes) to (lanes, inputs), in strips as wide as a tile of the gradient.
+    void turn(const Space<T> &layer, const T *below) {
+        constexpr int V = LANES<T>;
+        const Partition strips(layer.stride / V, COLUMNS);
+        for (int p = first_; p < last_; ++p)
+            for (int strip = 0; strip < strips.count; ++strip) {
+                const size_t size = strips.length(strip) * V, begin = size_t(strips.begin(strip)) * V;
+                const size_t lanes = space_.lanes(p), sample = space_.offset(p, 1);
+                const T *from = below + space_.offset(p, layer.stride) + begin * lanes;
+                T *to = space_.turned + begin * space_.width() + sample * size;
+                for (size_t i = 0; i < size; i += V)
+                    for (size_t lane = 0; lane < lanes; lane += V)
+                        turn_block(from + i * lanes + lane, lanes, to + lane * size + i, size);
+            }
+    }
+
+    // Eqs. 21-24: this thread's share of rows and time constants.
+    void learn(Space<T> &layer, int step) {
         const Update<T> update(run_, run_.rates[member_], step);
-        for (int tile = thread_; tile < layer.rows.count; tile += threads_) learn_slab(layer, below, tile, update);
+        for (int tile = thread_; tile < layer.rows.count; tile += threads_)
+            learn_rows(layer, layer.rows.begin(tile), layer.rows.length(tile), update);
         if (thread_ == 0 && (run_.learn_tau_m || run_.learn_tau_r)) learn_taus(layer, update);
     }
 
-    void learn_slab(Space<T> &layer, const T *below, int tile, const Update<T> &update) {
-        const int row = layer.rows.begin(tile), rows = layer.rows.length(tile);
-        with_rows(rows, [&](auto r) {
-            gradient_rows<T, r>(layer.e, layer.neurons, row, below, layer.inputs + 1, space_.panels,
-                                T(-1) / T(space_.batch), own_.gradient);
-        });
-        if (!layer.layer->bias.value) std::fill_n(own_.gradient + layer.inputs * ROWS, ROWS, T(0));
-        const Learned<T> slab = {layer.slab(layer.weight.value, tile),
-                                 layer.weight.mean ? layer.slab(layer.weight.mean, tile) : nullptr,
-                                 layer.weight.square ? layer.slab(layer.weight.square, tile) : nullptr};
-        update.apply(slab, own_.gradient, size_t(layer.inputs + 1) * ROWS);
+    void learn_rows(Space<T> &layer, int row, int rows, const Update<T> &update) {
+        constexpr int V = LANES<T>;
+        const Partition strips(layer.stride / V, COLUMNS);
+        const int stride = layer.stride;
+        for (int strip = 0; strip < strips.count; ++strip)
+            with_tile(rows, strips.length(strip), [&](auto r, auto c) {
+                const size_t begin = size_t(strips.begin(strip)) * V;
+                gradient_tile<T, r, c>(layer.e, layer.neurons, row, space_.panels, space_.batch,
+                                       space_.turned + begin * space_.width(), own_.gradient + begin, stride);
+            });
+        for (int r = 0; r < rows && !layer.layer->bias.value; ++r) own_.gradient[r * stride + layer.inputs] = 0;
+        const size_t at = size_t(row) * stride;
+        const auto rows_of = [&](T *all) { return all ? all + at : nullptr; };
+        update.apply({rows_of(layer.weight.value), rows_of(layer.weight.mean), rows_of(layer.weight.square)},
+                     own_.gradient, T(-1) / T(space_.batch), size_t(rows) * stride);
     }
 
     // The sum of a neuron's x y over the batch.
@@ -160,7 +186,7 @@ template <class T> class Network {
     void learn_taus(Space<T> &layer, const Update<T> &update) {
         const T mean = T(1) / T(space_.batch);
         const auto learn_one = [&](const Learned<T> &tau, int n, T gradient) {
-            update.apply({tau.value + n, tau.mean + n, tau.square + n}, &gradient, 1);
+            update.apply({tau.value + n, tau.mean + n, tau.square + n}, &gradient, T(1), 1);
             tau.value[n] = std::min(std::max(tau.value[n], T(run_.tau_lowest)), T(run_.tau_highest));
         };
         for (int n = 0; n < layer.neurons; ++n) {

@@ -23,17 +23,18 @@ template <class T> struct Update {
         rate = T(adam ? decayed / (1 - std::pow(run.beta1, n)) : decayed);
     }
 
-    void apply(Learned<T> p, const T *gradient, size_t count) const {
+    // One update of `count` parameters, whose gradient is `factor` times what is given.
+    void apply(const Learned<T> &p, const T *gradient, T factor, size_t count) const {
         T *__restrict value = p.value, *__restrict mean = p.mean, *__restrict square = p.square;
         const T *__restrict g = gradient;
         if (!adam) {
-            for (size_t i = 0; i < count; ++i) value[i] -= rate * g[i];
+            for (size_t i = 0; i < count; ++i) value[i] -= rate * (factor * g[i]);
             return;
         }
         const T a = keep_mean, b = keep_square, c = root, d = eps, r = rate;
         for (size_t i = 0; i < count; ++i) {
-            const T m = mean[i] + a * (g[i] - mean[i]);
-            const T s = square[i] * (1 - b) + b * (g[i] * g[i]);
+            const T x = factor * g[i], m = mean[i] + a * (x - mean[i]);
+            const T s = square[i] * (1 - b) + b * (x * x);
             mean[i] = m;
             square[i] = s;
             value[i] -= r * m / (std::sqrt(s) * c + d);

@@ -35,6 +35,7 @@ class Barrier {
 };
 
 // Numbers too small to be normal count as zero, as under torch.set_flush_denormal: they would be slow.
+// Elsewhere than on x86 they are computed.
 class DenormalsFlushed {
   public:
 #if defined(__SSE2__)
@@ -44,6 +45,8 @@ class DenormalsFlushed {
 
   private:
     const unsigned before_;
+#else
+    DenormalsFlushed() {}
 #endif
 };
 

@@ -5,19 +5,21 @@
 
 namespace glebench {
 
-template <class T> T *member_of(T *first, int64_t member, size_t size) { return first ? first + member * size : nullptr; }
+template <class T> T *member_of(T *first, int64_t member, size_t size) {
+    return first ? first + member * size : nullptr;
+}
 
 // f(torch's, ours, rows in ours): each variable of the state but W^T e, which is not kept from step to step.
 template <class T, class F> void each_variable(const Space<T> &space, F f) {
     const Layer<T> &layer = *space.layer;
     f(layer.u, space.u, space.neurons);
     f(layer.v, space.v, space.neurons);
-    f(layer.r, space.r, space.neurons + 1);
+    f(layer.r, space.r, padded<T>(space.neurons));
     f(layer.e, space.e, space.neurons);
     f(layer.slope, space.slope, space.neurons);
 }
 
-// f(torch's weight, torch's bias, slabs): the values, then each moment.
+// f(torch's weight, torch's bias, rows): the values, then each moment.
 template <class T, class F> void each_weight_part(const Space<T> &space, F f) {
     const Layer<T> &layer = *space.layer;
     for (T *Learned<T>::*part : {&Learned<T>::value, &Learned<T>::mean, &Learned<T>::square})
@@ -35,17 +37,17 @@ template <class T, class F> void each_tau_part(const Space<T> &space, F f) {
 template <class T> void Network<T>::enter() {
     for (Space<T> &space : space_.layers) {
         const size_t n = space.neurons, i = space.inputs;
-        each_weight_part(space, [&](T *weight, T *bias, T *slabs) {
-            to_slabs(space, member_of(weight, member_, n * i), member_of(bias, member_, n), slabs);
+        each_weight_part(space, [&](T *weight, T *bias, T *rows) {
+            to_rows(space, member_of(weight, member_, n * i), member_of(bias, member_, n), rows);
         });
         each_tau_part(space, [&](T *torch, T *ours) { std::copy_n(member_of(torch, member_, n), n, ours); });
         set_leaks(space, T(run_.dt));
         each_variable(space, [&](T *torch, T *ours, int stride) {
             to_panels(space_, member_of(torch, member_, space_.batch * n), space.neurons, ours, stride);
         });
-        set_ones(space_, space.r, space.neurons + 1);
+        set_ones(space_, space.r, space.neurons);
     }
-    set_ones(space_, space_.inputs, space_.layers.front().inputs + 1);
+    set_ones(space_, space_.inputs, space_.layers.front().inputs);
     if (run_.mask.data == nullptr) // samples that are not there stay at zero
         for (int p = 0; p < space_.panels.count; ++p)
             each_sample(space_, p, 1, [&](int, size_t at) { space_.mask[at] = T(1); });
@@ -58,11 +60,11 @@ template <class T> void Network<T>::first_errors() {
         const Space<T> &space = space_.layers[k];
         if (!space.layer->has_errors) continue;
         const T *above = space_.layers[k + 1].layer->feedback;
-        T *ours = space_.feedback[0];
-        to_panels(space_, member_of(above, member_, space_.batch * size_t(space.neurons)), space.neurons, ours, space.neurons);
+        to_panels(space_, member_of(above, member_, space_.batch * size_t(space.neurons)), space.neurons,
+                  space_.feedback[0], space_.widest);
         for (int p = 0; p < space_.panels.count; ++p) {
             const Place all = place(p, space.neurons, 0, space.neurons);
-            error_rows(space, all, ours + all.at);
+            error_rows(space, all, space_.feedback_of(0, p));
         }
     }
 }
@@ -70,7 +72,7 @@ template <class T> void Network<T>::first_errors() {
 // W^T e of the last step, this thread's panels.
 template <class T> void Network<T>::keep_feedback(const Space<T> &layer, int k) {
     const size_t rows = layer.inputs;
-    from_panels(space_, first_, last_, space_.feedback[k & 1], layer.inputs, layer.inputs,
+    from_panels(space_, first_, last_, space_.feedback[k & 1], space_.widest, layer.inputs,
                 member_of(layer.layer->feedback, member_, space_.batch * rows));
 }
 
@@ -82,8 +84,8 @@ template <class T> void Network<T>::leave() {
                         member_of(torch, member_, space_.batch * n));
         });
         if (!run_.learns) continue;
-        each_weight_part(space, [&](T *weight, T *bias, T *slabs) {
-            from_slabs(space, slabs, member_of(weight, member_, n * i), member_of(bias, member_, n));
+        each_weight_part(space, [&](T *weight, T *bias, T *rows) {
+            from_rows(space, rows, member_of(weight, member_, n * i), member_of(bias, member_, n));
         });
         each_tau_part(space, [&](T *torch, T *ours) { std::copy_n(ours, n, member_of(torch, member_, n)); });
     }

@@ -1,4 +1,4 @@
-// Vectors of 32 bytes, written with the compiler's vector extension: one source for every instruction set.
+// Vectors as wide as the instruction set has them, written with the compiler's vector extension: one source for all.
 #pragma once
 
 #include <cstddef>
@@ -6,13 +6,15 @@
 
 namespace glebench {
 
-#if defined(__AVX512VL__)
-constexpr int ROWS = 8; // 32 registers: tiles of 8 rows by 3 vectors
+// A tile of a matrix product is ROWS by COLUMNS vectors, as many as stay in registers.
+#if defined(__AVX512VL__) // 32 registers; vectors of 64 bytes would be no faster and waste more of a batch of 100
+constexpr int ROWS = 8, VECTOR_BYTES = 32;
+#elif defined(__AVX__) // 16 registers
+constexpr int ROWS = 4, VECTOR_BYTES = 32;
 #else
-constexpr int ROWS = 4; // 16 registers: tiles of 4 rows by 3 vectors
+constexpr int ROWS = 4, VECTOR_BYTES = 16;
 #endif
 constexpr int COLUMNS = 3;
-constexpr int VECTOR_BYTES = 32;
 constexpr size_t ALIGNMENT = 64;
 
 template <class T> constexpr int LANES = VECTOR_BYTES / sizeof(T);
@@ -24,9 +26,7 @@ template <class T> using Vector = typename VectorOf<T>::type;
 
 template <class T> inline Vector<T> load(const T *from) { return *reinterpret_cast<const Vector<T> *>(from); }
 template <class T> inline void store(T *to, Vector<T> x) { *reinterpret_cast<Vector<T> *>(to) = x; }
-// Where only the alignment of T is sure.
-template <class T> inline void store_anywhere(T *to, Vector<T> x) { __builtin_memcpy(to, &x, VECTOR_BYTES); }
-template <class T> inline Vector<T> all(T x) { return x - Vector<T>{}; } // minus zero changes nothing: no instruction
+template <class T> inline Vector<T> all(T x) { return x - Vector<T>{}; } // minus zero: no instruction; plus: one
 
 // `total` things in parts as equal as can be, none larger than `largest`: 13 in parts of at most 3 are 3, 3, 3, 2, 2.
 // The number of parts is a multiple of `multiple`, where there are enough things.

@@ -40,39 +40,37 @@ template <class T> struct Leaks {
     T *step, *ahead;
 };
 
-// A layer at work. Neurons lie in panels, weights in slabs (see products.hpp). Rates have one row more, which is 1: the
-// bias's input.
+// Rates and inputs lie with more rows than neurons: one that is always 1, the bias's input, and zeros up to a whole
+// number of vectors, so that they can be turned by blocks.
+template <class T> inline int padded(int neurons) { return (neurons + LANES<T>) / LANES<T> * LANES<T>; }
+
+// A layer at work: neurons in panels, weights row after row (see products.hpp).
 template <class T> struct Space {
     const Layer<T> *layer;
-    int inputs, neurons;
+    int inputs, neurons, stride; // stride: of the weights' rows, in which the bias comes after the inputs, then zeros
     Partition rows, input_rows;
-    size_t slab_size;
-    Learned<T> weight;       // rows.count slabs, the bias in their last lines
+    Learned<T> weight;       // (N, stride)
     Learned<T> tau_m, tau_r; // (N)
     Leaks<T> membrane, error;
-    T *u, *v, *r, *e, *slope;
-    T *u_dot, *instant; // null unless time constants learn
+    T *u, *v, *e, *slope; // (N) of the batch
+    T *r;                 // (padded N) of the batch
+    T *u_dot, *instant;   // null unless time constants learn
 
     explicit Space(const Layer<T> &layer)
-        : layer(&layer), inputs(int(layer.inputs)), neurons(int(layer.neurons)), rows(neurons, ROWS),
-          input_rows(inputs, ROWS) {
-        constexpr size_t V = LANES<T>;
-        slab_size = (size_t(inputs + 1) * ROWS + V - 1) / V * V;
-    }
+        : layer(&layer), inputs(int(layer.inputs)), neurons(int(layer.neurons)), stride(padded<T>(inputs)),
+          rows(neurons, ROWS), input_rows(inputs, ROWS) {}
 
     void lay_out(Arena &arena, size_t width, bool learns, bool learn_taus) {
         for (T **piece : {&weight.value, &weight.mean, &weight.square})
-            *piece = piece == &weight.value || (learns && layer->weight.mean) ? arena.take<T>(rows.count * slab_size)
+            *piece = piece == &weight.value || (learns && layer->weight.mean) ? arena.take<T>(size_t(neurons) * stride)
                                                                               : nullptr;
         for (Learned<T> *tau : {&tau_m, &tau_r})
             for (T **piece : {&tau->value, &tau->mean, &tau->square}) *piece = arena.take<T>(neurons);
         for (T **piece : {&membrane.step, &membrane.ahead, &error.step, &error.ahead}) *piece = arena.take<T>(neurons);
         for (T **piece : {&u, &v, &e, &slope}) *piece = arena.take<T>(neurons * width);
-        r = arena.take<T>((neurons + 1) * width);
+        r = arena.take<T>(padded<T>(neurons) * width);
         for (T **piece : {&u_dot, &instant}) *piece = learn_taus ? arena.take<T>(neurons * width) : nullptr;
     }
-
-    T *slab(T *of, int tile) const { return of + tile * slab_size; }
 };
 
 // What a thread scribbles on.
@@ -86,8 +84,10 @@ template <class T> struct Workspace {
     Panels panels;
     std::vector<Space<T>> layers;
     std::vector<Scratch<T>> scratch; // a thread each
-    T *inputs, *target, *mask;       // of the step, in panels
-    T *feedback[2];                  // W^T e of layers of even and of odd number, of the step
+    T *inputs, *target, *mask;       // of the step, in panels; inputs have padded rows
+    T *feedback[2];                  // W^T e of layers of even and of odd number, of the step, at `feedback_of`
+    int widest = 0;                  // layer's inputs, padded
+    T *turned; // rates below the layer at hand: strips of (width, up to COLUMNS vectors of inputs)
 
     // Panels are divided among `threads`, so there should be a multiple of that many; results do not depend on it.
     Workspace(const Run<T> &run, int threads)
@@ -101,25 +101,25 @@ template <class T> struct Workspace {
     size_t width() const { return size_t(panels.total) * LANES<T>; }
     size_t offset(int panel, int rows) const { return size_t(panels.begin(panel)) * LANES<T> * rows; }
     int lanes(int panel) const { return panels.length(panel) * LANES<T>; }
+    // In the same place whatever the layer's width, since threads that are at different layers must not meet.
+    T *feedback_of(int k, int panel) const { return feedback[k & 1] + offset(panel, widest); }
 
   private:
     void lay_out(const Run<T> &run) {
-        size_t largest_slab = 0, widest = 0;
         for (Space<T> &space : layers) {
             space.lay_out(arena, width(), run.learns, run.learn_tau_m || run.learn_tau_r);
-            largest_slab = std::max(largest_slab, space.slab_size);
-            widest = std::max(widest, size_t(space.inputs));
+            widest = std::max(widest, space.stride);
         }
-        constexpr size_t V = LANES<T>;
         for (Scratch<T> &own : scratch) {
-            own.tile = arena.take<T>(ROWS * COLUMNS * V);
-            own.gradient = arena.take<T>(largest_slab + V);
-            own.above = arena.take<T>(layers.back().neurons * COLUMNS * V);
+            own.tile = arena.take<T>(ROWS * COLUMNS * LANES<T>);
+            own.gradient = arena.take<T>(size_t(ROWS) * widest);
+            own.above = arena.take<T>(layers.back().neurons * COLUMNS * LANES<T>);
         }
-        inputs = arena.take<T>((layers.front().inputs + 1) * width());
+        inputs = arena.take<T>(padded<T>(layers.front().inputs) * width());
         target = arena.take<T>(layers.back().neurons * width());
         mask = arena.take<T>(width());
         for (T *&buffer : feedback) buffer = arena.take<T>(widest * width());
+        turned = run.learns ? arena.take<T>(widest * width()) : nullptr;
     }
 };
 
@@ -130,8 +130,9 @@ template <class T, class F> void each_sample(const Workspace<T> &space, int pane
         f(first + lane, space.offset(panel, rows) + lane);
 }
 
-// (B, rows) of torch into panels of `stride` rows, and panels `first` to `last` (exclusive) back.
+// (B, rows) of torch into panels of `stride` rows, zero where nothing is. Back: panels `first` to `last` (exclusive).
 template <class T> void to_panels(const Workspace<T> &space, const T *from, int rows, T *to, int stride) {
+    std::fill_n(to, stride * space.width(), T(0));
     for (int p = 0; p < space.panels.count; ++p)
         each_sample(space, p, stride, [&](int b, size_t at) {
             for (int n = 0; n < rows; ++n) to[at + size_t(n) * space.lanes(p)] = from[size_t(b) * rows + n];
@@ -146,35 +147,27 @@ void from_panels(const Workspace<T> &space, int first, int last, const T *from, 
         });
 }
 
-// Sets the last of `stride` rows to 1, for samples that are not there too.
-template <class T> void set_ones(const Workspace<T> &space, T *rates, int stride) {
+// Sets the bias's input of an array of rates to 1, for samples that are not there too.
+template <class T> void set_ones(const Workspace<T> &space, T *rates, int neurons) {
     for (int p = 0; p < space.panels.count; ++p) {
-        T *row = rates + space.offset(p, stride) + size_t(stride - 1) * space.lanes(p);
+        T *row = rates + space.offset(p, padded<T>(neurons)) + size_t(neurons) * space.lanes(p);
         std::fill(row, row + space.lanes(p), T(1));
     }
 }
 
-// f(place in the slabs, row, input): each weight once.
-template <class T, class F> void each_weight(const Space<T> &space, F f) {
-    for (int tile = 0; tile < space.rows.count; ++tile)
-        for (int r = 0; r < space.rows.length(tile); ++r)
-            for (int i = 0; i <= space.inputs; ++i)
-                f(tile * space.slab_size + size_t(i) * ROWS + r, space.rows.begin(tile) + r, i);
+// Weights (N, N_in) and biases (N) of torch into rows of `stride`, or back.
+template <class T> void to_rows(const Space<T> &space, const T *weight, const T *bias, T *rows) {
+    for (int j = 0; j < space.neurons; ++j) {
+        std::copy_n(weight + size_t(j) * space.inputs, space.inputs, rows + size_t(j) * space.stride);
+        rows[size_t(j) * space.stride + space.inputs] = bias ? bias[j] : T(0);
+    }
 }
 
-// Weights (N, N_in) and biases (N) of torch into slabs, or back; the bias is the input that comes last.
-template <class T> void to_slabs(const Space<T> &space, const T *weight, const T *bias, T *slabs) {
-    each_weight(space, [&](size_t at, int j, int i) {
-        if (i < space.inputs) slabs[at] = weight[size_t(j) * space.inputs + i];
-        else slabs[at] = bias ? bias[j] : T(0);
-    });
-}
-
-template <class T> void from_slabs(const Space<T> &space, const T *slabs, T *weight, T *bias) {
-    each_weight(space, [&](size_t at, int j, int i) {
-        if (i < space.inputs) weight[size_t(j) * space.inputs + i] = slabs[at];
-        else if (bias) bias[j] = slabs[at];
-    });
+template <class T> void from_rows(const Space<T> &space, const T *rows, T *weight, T *bias) {
+    for (int j = 0; j < space.neurons; ++j) {
+        std::copy_n(rows + size_t(j) * space.stride, space.inputs, weight + size_t(j) * space.inputs);
+        if (bias) bias[j] = rows[size_t(j) * space.stride + space.inputs];
+    }
 }
 
 } // namespace glebench

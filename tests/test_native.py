@@ -1,0 +1,464 @@
+"""The native engine, in every build: it computes what `torch` does; threads, company and layout change no bit."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import toys
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from networks import DT, FIXED, PHIS, generator, make_batch, make_network, make_parameters, normal
+from torch import Tensor
+from toy_runs import assert_alike, configured, run
+
+from gle_bench.bench.networks import NETWORKS
+from gle_bench.dynamics.connections import Dense
+from gle_bench.dynamics.engine import Window, start
+from gle_bench.dynamics.engines.eager import TorchEngine
+from gle_bench.dynamics.engines.native import NativeEngine
+from gle_bench.dynamics.native import library, recipe
+from gle_bench.dynamics.network import State, initial_parameters, zero_state
+from gle_bench.dynamics.optimizers import Optimizer, OptimizerState
+from gle_bench.dynamics.packing import Carry, join, select
+from gle_bench.dynamics.structure import Layer, Network
+from gle_bench.names import GleBenchError
+from gle_bench.protocols import Batch
+from gle_bench.rules.gle import GLE
+
+TORCH = TorchEngine()
+FORCED = os.environ.get(library.VARIABLE, "")  # scripts/sanitize names the library to test
+BUILDS = [FORCED] if FORCED else list(recipe.VARIANTS)
+DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+TAUS: dict[str, Any] = {"learn_tau_m": True, "learn_tau_r": True, "tau_range": (0.2, 5.0)}
+ODD = (3, 17, 17, 9, 5)  # no width is a multiple of a vector's length or a tile's, and two layers are one block
+
+
+@pytest.fixture(params=BUILDS, ids=[Path(build).name for build in BUILDS])
+def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
+    """Each build in turn, or the one that the environment forces; skipped where it cannot be loaded."""
+    monkeypatch.setenv(library.VARIABLE, request.param)
+    try:
+        library.load()
+    except GleBenchError as error:
+        pytest.skip(str(error))
+    return NativeEngine()
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets their number, until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+# Work, and what comes of it -----------------------------------------------------------------------------------------
+
+
+class Work(NamedTuple):
+    """A batch to learn from, and all that learning takes."""
+
+    network: Network
+    carry: Carry
+    batch: Window
+    rates: Tensor
+    kind: Any = "adam"
+    decay: float = 1.0
+    errors: bool = True  # in the evaluation
+
+    def __repr__(self) -> str:
+        """What tells a falsifying example from others: no numbers of tensors."""
+        return f"Work({self.network}, {self.kind}, {[(tuple(x.shape), x.stride()) for x in tensors_of(self.batch)]})"
+
+
+class Result(NamedTuple):
+    """What learning leaves, and what evaluating the same batch before it leaves and shows."""
+
+    carry: Carry
+    outputs: Tensor
+    state: State
+    answers: Tensor
+
+
+def do(engine: Any, work: Work) -> Result:
+    network, carry, batch, rates, kind, decay, errors = work
+    state, answers = engine.infer(network, carry.parameters, carry.state, batch, errors=errors)
+    return Result(*engine.learn(network, GLE(), Optimizer(kind), carry, batch, rates, decay), state, answers)
+
+
+def tensors_of(nest: Any) -> list[Tensor]:
+    """Every tensor in nested tuples, in order."""
+    if isinstance(nest, Tensor):
+        return [nest]
+    return [tensor for part in nest for tensor in tensors_of(part)] if isinstance(nest, tuple) else []
+
+
+def converted(nest: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same nest of tuples with every tensor changed."""
+    if isinstance(nest, Tensor):
+        return change(nest)
+    if not isinstance(nest, tuple):
+        return nest
+    parts = [converted(part, change) for part in nest]
+    return type(nest)(*parts) if hasattr(nest, "_fields") else tuple(parts)
+
+
+def cast(work: Work, dtype: torch.dtype) -> Work:
+    """In another precision; rates stay float64."""
+    carry, batch = converted((work.carry, work.batch), lambda x: x.to(dtype))
+    return work._replace(carry=carry, batch=batch)
+
+
+def chosen(work: Work, members: Sequence[int]) -> Work:
+    """The work of these members alone."""
+    index = list(members)
+    batch = converted(work.batch, lambda x: x if len(x) == 1 else x[index])
+    return work._replace(carry=select(work.network, work.carry, index), batch=batch, rates=work.rates[index])
+
+
+def of_member(network: Network, result: Result, number: int) -> list[Tensor]:
+    """One member's part of a result."""
+    state = select(network, result.carry._replace(state=result.state), [number]).state
+    signals = [x[number : number + 1] for x in (result.outputs, result.answers)]
+    return [*tensors_of(select(network, result.carry, [number])), *tensors_of(state), *signals]
+
+
+def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def assert_close(ours: Result, theirs: Result) -> None:
+    assert ours.carry.optimizer.updates == theirs.carry.optimizer.updates
+    for a, b in zip(tensors_of(ours), tensors_of(theirs), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10, equal_nan=True)
+
+
+def midway(network: Network, size: int, members: int = 1, kind: Any = "adam", seed: int = 0) -> Carry:
+    """As if it had learned for a while: nothing is zero."""
+    draw = generator(seed)
+    carry = start(network, make_parameters(network, seed, members), Optimizer(kind), size)
+    state = converted(carry.state, lambda x: torch.randn(x.shape, generator=draw, dtype=x.dtype))
+    mean, square = (torch.rand(x.shape, generator=draw, dtype=x.dtype) for x in carry.optimizer[:2])
+    return carry._replace(state=state, optimizer=OptimizerState(mean - 0.5, square + 0.5, 5))
+
+
+def odd_work(size: int, steps: int, members: int = 1, **options: Any) -> Work:
+    """Widths as in ODD, a mask, a rate for each member."""
+    network = make_network(ODD, **options)
+    batch = make_batch(network, steps, size, members=members)
+    batch = batch._replace(mask=(normal(members, size, steps, seed=3) > -1).double())
+    rates = torch.linspace(0.01, 0.02, members, dtype=torch.float64)
+    return Work(network, midway(network, size, members), batch, rates, decay=0.99)
+
+
+# Equal to `torch` in float64 ----------------------------------------------------------------------------------------
+
+
+def reversed_dimensions(x: Tensor) -> Tensor:
+    return x.permute(*reversed(range(x.dim())))
+
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "contiguous": lambda x: x,
+    "dimensions reversed": lambda x: reversed_dimensions(reversed_dimensions(x).contiguous()),
+    "with gaps": lambda x: x.repeat_interleave(2, -1)[..., ::2],
+    "samples alike": lambda x: x[:, :1].expand_as(x),
+}
+
+
+def each_layer(depth: int, of: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Something for every layer: its own, or one for all."""
+    return st.lists(of, min_size=depth, max_size=depth) | of.map(lambda one: [one] * depth)
+
+
+@st.composite
+def some_networks(draw: st.DrawFn) -> Network:
+    """Anything that the engine supports, of one to four layers; layers that are alike come about, too."""
+    depth, widths = draw(st.integers(1, 4)), st.integers(1, 40)
+    layer = st.fixed_dictionaries(
+        {
+            "connection": st.sampled_from([Dense(), FIXED]),
+            "gamma": st.sampled_from([0.0, 0.3]),
+            **{name: st.booleans() for name in ("bias", "prospective_errors", "forgets")},
+        }
+    )
+    layers = draw(each_layer(depth, layer))
+    assume(any(one["connection"].plastic for one in layers))
+    learns = {name: draw(st.booleans()) for name in ("learn_tau_m", "learn_tau_r")}
+    return make_network(
+        [draw(widths), *draw(each_layer(depth, widths))],
+        draw(each_layer(depth, st.sampled_from(list(PHIS)))),
+        layers=layers,
+        loss=draw(st.sampled_from(["ce", "mse"])),
+        beta=draw(st.sampled_from([1.0, 0.3])),
+        tau_range=(0.3, 1.5),
+        **learns,
+    )
+
+
+@st.composite
+def some_work(draw: st.DrawFn) -> Work:
+    """A batch of any layout: every signal the members' own or shared, changing or constant."""
+    network, kind = draw(some_networks()), draw(st.sampled_from(["adam", "sgd"]))
+    members, size, steps, seed = (draw(st.integers(1, most)) for most in (3, 40, 8, 1000))
+
+    def signal(*channels: int) -> Tensor:
+        shape = (draw(st.sampled_from([1, members])), size, draw(st.sampled_from([1, steps])), *channels)
+        return LAYOUTS[draw(st.sampled_from(list(LAYOUTS)))](normal(*shape, seed=draw(st.integers(0, 1000))))
+
+    target = draw(st.none() | st.builds(signal, st.just(network.outputs)))
+    mask = draw(st.none() | st.builds(lambda: (signal() > 0).double()))
+    return Work(
+        network,
+        midway(network, draw(st.sampled_from([size, 5])), members, kind, seed),
+        Window(steps, signal(network.inputs), target, mask),
+        0.003 * torch.arange(1, members + 1, dtype=torch.float64),
+        kind,
+        draw(st.sampled_from([1.0, 0.9])),
+        draw(st.booleans()),
+    )
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(work=some_work())
+@example(work=odd_work(5, 3, **TAUS))
+def test_it_equals_torch_whatever_the_network_and_the_batch(native: NativeEngine, work: Work) -> None:
+    """And leaves alone what it is given."""
+    before = [tensor.clone() for tensor in tensors_of(work)]
+    assert_close(do(native, work), do(TORCH, work))
+    assert same(tensors_of(work), before)
+
+
+@cache
+def sized(size: int) -> tuple[Work, Result]:
+    """Two networks' work, and how `torch` does it."""
+    work = odd_work(size, 5, members=2, **TAUS)
+    return work, do(TORCH, work)
+
+
+@pytest.mark.parametrize("size", [1, 7, 97, 100, 256])
+def test_it_equals_torch_at_any_size_of_batch(native: NativeEngine, size: int) -> None:
+    work, expected = sized(size)
+    assert_close(do(native, work), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_was_learned_so_far_may_lie_in_memory_as_it_likes(native: NativeEngine, layout: str) -> None:
+    work = odd_work(7, 4, members=2, **TAUS)
+    if layout != "samples alike":  # another content
+        moved = work._replace(carry=converted(work.carry, LAYOUTS[layout]))
+        assert same(tensors_of(do(native, work)), tensors_of(do(native, moved)))
+
+
+# The networks of MNIST-1D over a whole sample -------------------------------------------------------------------------
+
+
+@cache
+def sample_long(name: str) -> Work:
+    """Eight seeds of a standard network, each with a small batch of its own: 360 steps, float64."""
+    standard, seeds = NETWORKS[name](), range(8)
+    network, size = standard.network(), 13
+    carries = [start(network, standard.model.initialise(network, seed), Optimizer(), size) for seed in seeds]
+    batch = make_batch(network, standard.shape.steps, size, members=len(seeds))
+    rates = torch.full((len(seeds),), standard.rate, dtype=torch.float64)
+    return cast(Work(network, join(network, carries), batch, rates), torch.float64)
+
+
+@cache
+def by_torch(name: str, dtype: torch.dtype) -> Result:
+    return do(TORCH, cast(sample_long(name), dtype))
+
+
+@pytest.mark.parametrize("name", ["gle-15k", "gle-42k"])
+def test_a_whole_sample_of_mnist1d_equals_torch(native: NativeEngine, name: str) -> None:
+    assert_close(do(native, sample_long(name)), by_torch(name, torch.float64))
+
+
+@pytest.mark.parametrize("name", ["gle-15k", "gle-42k"])
+def test_single_precision_costs_no_more_than_it_costs_torch(native: NativeEngine, name: str) -> None:
+    """After 360 steps of learning; and not so much that trajectories have parted, where all deviations are alike."""
+    exact, work = by_torch(name, torch.float64), cast(sample_long(name), torch.float32)
+    theirs = deviation(by_torch(name, torch.float32), exact)
+    assert (theirs < 1e-4).all()
+    assert (deviation(do(native, work), exact) <= 3 * theirs).all()
+
+
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+@pytest.mark.parametrize("phi", PHIS)
+def test_nor_does_it_with_any_activation(native: NativeEngine, phi: str, loss: str) -> None:
+    work = odd_work(13, 30, members=8, phis=[phi] * 4, loss=loss, **TAUS)
+    exact, single = do(TORCH, work), cast(work, torch.float32)
+    theirs = deviation(do(TORCH, single), exact)
+    assert (theirs < 1e-3).all()
+    assert (deviation(do(native, single), exact) <= 3 * theirs).all()
+
+
+def deviation(result: Result, exact: Result) -> Tensor:
+    """Of parameters, state, outputs and answers, (4,): RMS in each member, then the geometric mean over members.
+
+    One slope that jumps where a potential is nearly zero multiplies a member's deviation, so that a mean would tell of
+    the unluckiest member alone.
+    """
+    pairs = zip(by_member(result), by_member(exact), strict=True)
+    return torch.stack([(a - b).square().mean(1).sqrt().log().mean().exp() for a, b in pairs])
+
+
+def by_member(result: Result) -> list[Tensor]:
+    """What `deviation` compares, (S, any) each."""
+    blocks = [
+        torch.cat([x.double().transpose(0, 1).flatten(1) for x in tensors_of(nest)], 1)
+        for nest in (result.carry.parameters, result.carry.state)
+    ]
+    return [*blocks, *(x.double().flatten(1) for x in (result.outputs, result.answers))]
+
+
+POTENTIALS = [*torch.linspace(-25, 25, 2001).tolist(), 1.0, 88.0, 1e4, 1e30, -88.0, -1e4, -1e30, torch.nan]
+
+
+@DTYPES
+@pytest.mark.parametrize("phi", PHIS)
+def test_rates_and_slopes_are_right_everywhere(native: NativeEngine, phi: str, dtype: torch.dtype) -> None:
+    """One neuron whose prospective potential is its input, which each sample has another of."""
+    network = Network((Layer(1, 1, (1.0,), (1.0,), phi=phi),), DT)
+    inputs = torch.tensor(POTENTIALS, dtype=dtype)
+    parameters = initial_parameters(network, [torch.ones(1, 1, dtype=dtype)], [torch.zeros(1, dtype=dtype)])
+    window = Window(1, inputs[None, :, None, None], None, None)
+    rest = zero_state(network, parameters, len(inputs))
+    (ours,), (theirs,) = (engine.infer(network, parameters, rest, window)[0] for engine in (native, TORCH))
+    scale = torch.finfo(dtype).eps
+    torch.testing.assert_close(ours.r, theirs.r, rtol=4 * scale, atol=4 * scale, equal_nan=True)
+    torch.testing.assert_close(ours.slope, theirs.slope, rtol=4 * scale, atol=8 * scale, equal_nan=True)
+
+
+# Threads and company --------------------------------------------------------------------------------------------------
+
+MANY = 2 * (os.cpu_count() or 1) + 1  # more than there are cores
+
+
+@DTYPES
+@pytest.mark.parametrize("options", [{}, TAUS], ids=["fixed taus", "taus"])
+def test_threads_and_company_change_no_bit(
+    native: NativeEngine, threads: Callable[[int], None], dtype: torch.dtype, options: dict[str, Any]
+) -> None:
+    """Members by threads: one or many networks a thread, many threads a network, and both by turns."""
+    work = cast(odd_work(97, 6, members=5, **options), dtype)
+    threads(1)
+    alone = [of_member(work.network, do(native, chosen(work, [member])), 0) for member in range(5)]
+    for count in (1, 2, 3, 5):
+        for number in (1, 2, 3, MANY):
+            threads(number)
+            together = do(native, chosen(work, range(count)))
+            assert all(same(of_member(work.network, together, member), alone[member]) for member in range(count))
+
+
+@pytest.mark.parametrize("size", [1, 5, 9])
+def test_there_may_be_more_threads_than_parts_of_a_batch(
+    native: NativeEngine, threads: Callable[[int], None], size: int
+) -> None:
+    work, results = odd_work(size, 6, members=2), []
+    for number in (1, 100):
+        threads(number)
+        results.append(tensors_of(do(native, work)))
+    assert same(*results)
+
+
+def test_a_shared_batch_is_as_good_as_copies_of_it(native: NativeEngine) -> None:
+    work = odd_work(13, 4, members=1)
+    work = work._replace(carry=midway(work.network, 13, members=3), rates=torch.tensor([0.01, 0.02, 0.03]))
+    copies = work._replace(batch=converted(work.batch, lambda x: x.repeat(3, *[1] * (x.dim() - 1))))
+    assert same(tensors_of(do(native, work)), tensors_of(do(native, copies)))
+
+
+# Divergence -----------------------------------------------------------------------------------------------------------
+
+
+def infected(work: Work, value: float) -> Work:
+    """With this value in one input of one sample of the second member."""
+    inputs = work.batch.inputs.clone()
+    inputs[1, 2, 3, 0] = value
+    return work._replace(batch=work.batch._replace(inputs=inputs))
+
+
+@DTYPES
+@pytest.mark.parametrize("phi", PHIS)
+def test_not_a_number_goes_where_it_goes_in_torch(native: NativeEngine, phi: str, dtype: torch.dtype) -> None:
+    """Through the sample to its outputs, and through its errors to all weights."""
+    work = infected(cast(odd_work(13, 12, members=3, phis=[phi] * 4, **TAUS), dtype), torch.nan)
+    ours, theirs = do(native, work), do(TORCH, work)
+    assert same([x.isnan() for x in tensors_of(ours)], [x.isnan() for x in tensors_of(theirs)])
+    assert ours.answers[1, 2, -1].isnan().all()
+    assert all(x[:, 1].isnan().any() for x in tensors_of(ours.carry.parameters))
+
+
+@DTYPES
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_who_diverges_does_so_alone(
+    native: NativeEngine, threads: Callable[[int], None], value: float, dtype: torch.dtype
+) -> None:
+    """Before and after a member that does, the same thread computes what it would have without."""
+    threads(1)
+    work = infected(cast(odd_work(13, 12, members=3, **TAUS), dtype), value)
+    together = do(native, work)
+    for nest in (together.state, together.carry.state, together.carry.parameters):
+        assert not all(x[:, 1].isfinite().all() for x in tensors_of(nest))
+    for member in (0, 2):
+        alone = of_member(work.network, do(native, chosen(work, [member])), 0)
+        assert all(x.isfinite().all() for x in alone)
+        assert same(of_member(work.network, together, member), alone)
+
+
+def test_a_run_ends_as_diverged_and_not_its_company(
+    native: NativeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = toys.ToySplit.fetch
+
+    def fetch(self: Any, indices: Tensor, seed: int, epoch: int) -> Batch:
+        batch = original(self, indices, seed, epoch)
+        return batch._replace(inputs=batch.inputs * torch.nan) if (seed, epoch) == (2, 1) else batch
+
+    monkeypatch.setattr(toys.ToySplit, "fetch", fetch)
+    config = configured("toy-own-signal", "toy-gle", budget="short")
+    records = run(config, [1, 2, 3], tmp_path / "together", engine="native")
+    assert [record.status for record in records] == ["done", "diverged", "done"]
+    for seed in (1, 3):
+        run(config, [seed], tmp_path / "alone", engine="native")
+        assert_alike(tmp_path / "together", tmp_path / "alone", seed)
+
+
+# The machine ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("flushed", [False, True])
+def test_denormals_are_treated_afterwards_as_before(
+    native: NativeEngine, threads: Callable[[int], None], number: int, flushed: bool
+) -> None:
+    threads(number)
+    torch.set_flush_denormal(flushed)
+    try:
+        do(native, odd_work(9, 2))
+        assert bool((torch.tensor([1e-40]) * 1 == 0).all()) == flushed
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_its_buffers_stay_small(native: NativeEngine, threads: Callable[[int], None], name: str) -> None:
+    """Beside state and parameters, moments not counted; and steps need no more of them."""
+    threads(1)
+    standard = NETWORKS[name]()
+    network = standard.network()
+    carry = start(network, standard.model.initialise(network, 0), Optimizer(), standard.batch)
+    held = sum(x.numel() * x.element_size() for x in tensors_of((carry.parameters, carry.state)))
+    batch = converted(make_batch(network, 3, standard.batch), Tensor.float)
+    rates = torch.full((1,), standard.rate)
+    sizes = []
+    for steps in (1, 3):
+        native.learn(network, GLE(), Optimizer(), carry, batch.part(0, steps), rates)
+        sizes.append(native.buffer_bytes)
+    native.infer(network, carry.parameters, carry.state, batch.part(0, 1))
+    assert 0 < native.buffer_bytes <= sizes[0] == sizes[1] < 6 * held
