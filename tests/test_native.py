@@ -416,8 +416,8 @@ def test_a_run_ends_as_diverged_and_not_its_company(
 ) -> None:
     original = toys.ToySplit.fetch
 
-    def fetch(self: Any, indices: Tensor, seed: int, epoch: int) -> Batch:
-        batch = original(self, indices, seed, epoch)
+    def fetch(self: Any, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
+        batch = original(self, indices, seed, epoch, place)
         return batch._replace(inputs=batch.inputs * torch.nan) if (seed, epoch) == (2, 1) else batch
 
     monkeypatch.setattr(toys.ToySplit, "fetch", fetch)
