@@ -1,6 +1,5 @@
 """What there is to measure here: an engine, a network, how many of them on how many threads."""
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -34,11 +33,6 @@ class Missing(NamedTuple):
     reason: str
     threads: int | None = None
     networks: int | None = None
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cases(networks: Iterable[str], engines: Iterable[str], cores: int) -> tuple[list[Case], list[Missing]]:

@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from gle_bench.bench.cases import Case, Missing, cases, usable_cores
+from gle_bench.bench.cases import Case, Missing, cases
 from gle_bench.bench.measure import measure, ticks
+from gle_bench.machine import usable_cores
 from gle_bench.names import UsageError
 
 HEADER = ("network", "engine", "threads", "networks", "ms/step", "GFLOP/s", "sgemm", "ratio", "peak MiB")

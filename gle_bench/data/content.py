@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gle_bench.data.files import write_text
+from gle_bench.data.files import sha256, write_text
 from gle_bench.names import GleBenchError
 
 
@@ -59,14 +59,14 @@ def _noted(note: Path) -> Content | None:
 
 def _listing(folder: Path) -> str:
     entries = [(name, entry.stat().st_size, entry.stat().st_mtime_ns) for name, entry in _files(folder)]
-    return hashlib.sha256(repr(sorted(entries)).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256(repr(sorted(entries)).encode("utf-8", "surrogateescape"))
 
 
 def _digest(folder: Path) -> str:
     whole = hashlib.sha256()
     for name, entry in sorted(_files(folder), key=lambda found: found[0]):
         try:
-            inner = hashlib.sha256(Path(entry.path).read_bytes()).hexdigest()
+            inner = sha256(Path(entry.path).read_bytes())
         except OSError as error:
             raise GleBenchError(
                 f"Cannot read {entry.path}: {error.strerror}. Mend that, or choose another --data."

@@ -147,6 +147,19 @@ def from_plain(plain: dict[str, Any]) -> Carry:
 
 
 Blocks = TypeVar("Blocks", Parameters, State)
+Nested = TypeVar("Nested")
+
+
+def cloned(nested: Nested) -> Nested:
+    """Nested tuples with copies of their tensors."""
+    found: object = nested
+    if isinstance(nested, Tensor):
+        found = nested.clone(memory_format=torch.contiguous_format)
+    elif isinstance(nested, tuple):
+        parts = [cloned(part) for part in nested]
+        found = type(nested)(*parts) if hasattr(nested, "_fields") else tuple(parts)
+    copied: Nested = found  # type: ignore[assignment]
+    return copied
 
 
 def _take(blocks: Blocks, index: Tensor, dim: int = 1) -> Blocks:

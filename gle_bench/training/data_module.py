@@ -1,6 +1,5 @@
 """The Lightning side of data: a round's batches for an ensemble, and the batches of an evaluation."""
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from gle_bench.config import TrainingConfig
+from gle_bench.machine import usable_cores
 from gle_bench.protocols import Batch, Data, Split
 from gle_bench.training.rounds import Pick, round_batches, sampling_weights
 
@@ -69,8 +69,7 @@ def _fetch(split: Split, seed: int, picks: Sequence[Pick], number: int) -> Batch
 
 def _pool() -> tuple[ThreadPoolExecutor, int]:
     """Threads that compute with one core each, and how many."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(cores, MOST_THREADS)
+    workers = min(usable_cores(), MOST_THREADS)
     return ThreadPoolExecutor(workers, "fetch", initializer=torch.set_num_threads, initargs=(1,)), workers
 
 

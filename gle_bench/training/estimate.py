@@ -39,10 +39,8 @@ def measure(todo: Plan, seeds: list[int], feed: Feed) -> Pace:
 
     Online: some steps of the whole ensemble, learning and evaluating. Offline: updates and an evaluation of one seed.
     """
-    splits, task = todo.any_data.splits, todo.experiment.task
-    watched = task.evaluation_split(todo.experiment.config.protocol)
-    held_out = watched != "test" and "test" in splits
-    final = 2 * len(splits["test"]) / len(splits[watched]) if held_out else 0.0  # by last and by best weights
+    splits = todo.any_data.splits
+    final = 2 * len(splits["test"]) / len(splits[todo.watched]) if todo.keeps_test else 0.0  # by last and best weights
     kind = _online if isinstance(todo.experiment.config.network, OnlineModel) else _offline
     batch, evaluation, networks = kind(todo, seeds, feed)
     return Pace(batch, evaluation, networks, final)

@@ -152,13 +152,10 @@ def _test_scores(
     todo: Plan, module: BenchModule, runs: Mapping[int, SeedRun]
 ) -> dict[int, dict[str, dict[str, Score]]]:
     """The test split's scores where another was evaluated while training: it is looked at here for the first time."""
-    experiment = todo.experiment
-    watched = experiment.task.evaluation_split(experiment.config.protocol)
-    held_out = watched != "test" and "test" in todo.any_data.splits
     seeds = [seed for seed in runs if seed not in module.diverged]
     scores: dict[int, dict[str, dict[str, Score]]] = {seed: {"last": {}, "best": {}} for seed in seeds}
     for seed in seeds:
-        if held_out:
+        if todo.keeps_test:
             for selection in ("last", "best"):
                 scores[seed][selection]["test"] = _test(todo, type(module), runs[seed], selection)
     return scores
@@ -185,7 +182,7 @@ def feed_for(todo: Plan, seeds: Sequence[int], first_round: int) -> Feed:
         seeds,
         training,
         shuffle=training.shuffle and not task.stream,
-        evaluation=task.evaluation_split(experiment.config.protocol),
+        evaluation=todo.watched,
         first_round=first_round,
         dtype=experiment.dtype,
     )

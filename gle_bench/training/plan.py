@@ -75,6 +75,16 @@ class Plan:
         return len(self.any_data.splits["train"])
 
     @property
+    def watched(self) -> str:
+        """The split that is evaluated while training."""
+        return self.experiment.task.evaluation_split(self.experiment.config.protocol)
+
+    @property
+    def keeps_test(self) -> bool:
+        """Whether there is a test split that is looked at only when training is over."""
+        return self.watched != "test" and "test" in self.any_data.splits
+
+    @property
     def ends(self) -> list[int]:
         """Batches seen at the end of each round."""
         return round_ends(self.experiment.config.training, self.samples)

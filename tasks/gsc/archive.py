@@ -7,7 +7,7 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from gle_bench.data.content import Content, identify
-from gle_bench.data.download import Remote, check, fetch
+from gle_bench.data.download import Remote, fetch
 from gle_bench.data.unpack import unpack
 from gle_bench.names import GleBenchError
 
@@ -66,9 +66,7 @@ def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, c
         given = archive.exists()
         if given:
             report(f"Checking {archive}")
-            check(archive, remote)
-        else:
-            fetch(remote, archive, report)
+        fetch(remote, archive, report)
         unpack(archive, target, complaint, report)
         identify(target, note_of(folder), remote.sha256)
         if not given:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,8 +9,6 @@ from torch import Tensor
 from gle_bench.dynamics.engine import Window
 
 SHORTEST, LONGEST = 20, 60  # steps of a chunk: enough to make its copies cheap, few enough to capture soon
-
-Nested = TypeVar("Nested")
 
 
 class Loop:
@@ -106,18 +103,6 @@ def form(nested: object) -> Hashable:
     if isinstance(nested, Tensor):
         return nested.shape, nested.dtype, nested.device
     return tuple(form(part) for part in nested) if isinstance(nested, tuple) else None
-
-
-def cloned(nested: Nested) -> Nested:
-    """Nested tuples with copies of their tensors."""
-    found: object = nested
-    if isinstance(nested, Tensor):
-        found = nested.clone(memory_format=torch.contiguous_format)
-    elif isinstance(nested, tuple):
-        parts = [cloned(part) for part in nested]
-        found = type(nested)(*parts) if hasattr(nested, "_fields") else tuple(parts)
-    copied: Nested = found  # type: ignore[assignment]
-    return copied
 
 
 def copy(buffers: object, values: object) -> None:

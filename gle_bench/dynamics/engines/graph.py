@@ -13,10 +13,19 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
-from gle_bench.dynamics.engines.chunks import Loop, chunk_length, cloned, copy, form, switch
+from gle_bench.dynamics.engines.chunks import Loop, chunk_length, copy, form, switch
 from gle_bench.dynamics.network import Parameters, State, constrain, step
 from gle_bench.dynamics.optimizers import Corrections, Optimizer, OptimizerState, clone
-from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
+from gle_bench.dynamics.packing import (
+    Carry,
+    cloned,
+    ensemble_size,
+    learned,
+    pack,
+    pack_gradients,
+    per_parameter,
+    unpack,
+)
 from gle_bench.dynamics.structure import Network
 
 KEPT = 8  # programs: training and evaluation of a run, each with a smaller last batch, and as many again

@@ -17,9 +17,9 @@ from gle_bench.dynamics.engines.native_call import (
     set_learning,
 )
 from gle_bench.dynamics.native import library
-from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State
+from gle_bench.dynamics.network import BlockParameters, Parameters, State
 from gle_bench.dynamics.optimizers import Optimizer, clone
-from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, unpack
+from gle_bench.dynamics.packing import Carry, cloned, ensemble_size, learned, pack, unpack
 from gle_bench.dynamics.structure import Network
 from gle_bench.names import GleBenchError
 
@@ -64,12 +64,12 @@ class NativeEngine:
         """One update a step."""
         flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
         _refuse(_unlike_gle(learner) or _unsupported(network, flat.dtype))
-        state = _copied(prepare_state(network, carry.state, batch.inputs.shape[1]))
-        parameters = unpack(network, flat, _contiguous(carry.parameters))
+        state = cloned(prepare_state(network, carry.state, batch.inputs.shape[1]))
+        parameters = unpack(network, flat, cloned(carry.parameters))
         window, outputs = _signals(network, parameters, batch)
         run = run_call(network, parameters, window, outputs)
         rates = rates.to("cpu", torch.float64).contiguous()
-        set_learning(run, optimizer, moments.updates, rates, decay)
+        set_learning(run, network, optimizer, moments.updates, rates, decay)
         means, squares = (_moments(network, x, parameters) for x in (moments.mean, moments.square))
         self._call(run, layer_calls(network, parameters, (means, squares), state), flat.dtype)
         return Carry(parameters, moments._replace(updates=moments.updates + batch.steps), state), outputs
@@ -87,8 +87,8 @@ class NativeEngine:
         """With frozen weights and no target."""
         dtype = state[0].u.dtype
         _refuse("it cannot feed outputs back" if feedback is not None else _unsupported(network, dtype))
-        state = _copied(prepare_state(network, state, batch.inputs.shape[1]))
-        parameters = _contiguous(parameters)
+        state = cloned(prepare_state(network, state, batch.inputs.shape[1]))
+        parameters = cloned(parameters)
         window, outputs = _signals(network, parameters, batch._replace(target=None, mask=None))
         run = run_call(network, parameters, window, outputs)
         run.errors = errors or any(layer.gamma for layer in network.layers)
@@ -144,11 +144,3 @@ def _moments(network: Network, flat: Tensor, parameters: Parameters) -> Paramete
         BlockParameters(*(getattr(p, name) if (index, name) in names else None for name in NOTHING._fields))
         for index, p in enumerate(views)
     )
-
-
-def _copied(state: State) -> State:
-    return tuple(BlockState(*(x.clone(memory_format=torch.contiguous_format) for x in block)) for block in state)
-
-
-def _contiguous(parameters: Parameters) -> Parameters:
-    return tuple(BlockParameters(*(None if x is None else x.contiguous() for x in block)) for block in parameters)

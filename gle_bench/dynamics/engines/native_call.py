@@ -131,16 +131,16 @@ def run_call(network: Network, parameters: Parameters, window: Window, outputs: 
         dt=network.dt,
         beta=network.beta,
         cross_entropy=network.loss == "ce",
-        learn_tau_m=network.learn_tau_m,
-        learn_tau_r=network.learn_tau_r,
-        tau_lowest=network.tau_range[0],
-        tau_highest=network.tau_range[1],
     )
 
 
-def set_learning(run: RunCall, optimizer: Optimizer, updates: int, rates: Tensor, decay: float) -> None:
+def set_learning(
+    run: RunCall, network: Network, optimizer: Optimizer, updates: int, rates: Tensor, decay: float
+) -> None:
     """Makes the batch one that teaches; `rates`: (S,), float64."""
     run.learns, run.errors, run.decay = 1, 1, decay
+    run.learn_tau_m, run.learn_tau_r = network.learn_tau_m, network.learn_tau_r
+    run.tau_lowest, run.tau_highest = network.tau_range
     run.rates = rates.data_ptr()
     run.adam, run.updates = optimizer.kind == "adam", updates
     run.beta1, run.beta2, run.eps = optimizer.beta1, optimizer.beta2, optimizer.eps

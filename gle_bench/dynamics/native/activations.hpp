@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cmath>
-#include <cstring>
+#include <type_traits>
 
 #include "vectors.hpp"
 

@@ -129,13 +129,12 @@ template <class T> class Network {
             }
     }
 
-    // The rates below from (inputs, lanes) to (lanes, inputs), in strips as wide as a tile of the gradient.
+    // The rates below from (inputs, lanes) to (lanes, inputs), strip by strip.
     void turn(const Space<T> &layer, const T *below) {
         constexpr int V = LANES<T>;
-        const Partition strips(layer.stride / V, COLUMNS);
         for (int p = first_; p < last_; ++p)
-            for (int strip = 0; strip < strips.count; ++strip) {
-                const size_t size = strips.length(strip) * V, begin = size_t(strips.begin(strip)) * V;
+            for (int strip = 0; strip < layer.strips.count; ++strip) {
+                const size_t size = layer.strips.length(strip) * V, begin = size_t(layer.strips.begin(strip)) * V;
                 const size_t lanes = space_.lanes(p), sample = space_.offset(p, 1);
                 const T *from = below + space_.offset(p, layer.stride) + begin * lanes;
                 T *to = space_.turned + begin * space_.width() + sample * size;
@@ -154,12 +153,10 @@ template <class T> class Network {
     }
 
     void learn_rows(Space<T> &layer, int row, int rows, const Update<T> &update) {
-        constexpr int V = LANES<T>;
-        const Partition strips(layer.stride / V, COLUMNS);
         const int stride = layer.stride;
-        for (int strip = 0; strip < strips.count; ++strip)
-            with_tile(rows, strips.length(strip), [&](auto r, auto c) {
-                const size_t begin = size_t(strips.begin(strip)) * V;
+        for (int strip = 0; strip < layer.strips.count; ++strip)
+            with_tile(rows, layer.strips.length(strip), [&](auto r, auto c) {
+                const size_t begin = size_t(layer.strips.begin(strip)) * LANES<T>;
                 gradient_tile<T, r, c>(layer.e, layer.neurons, row, space_.panels, space_.batch,
                                        space_.turned + begin * space_.width(), own_.gradient + begin, stride);
             });

@@ -103,14 +103,12 @@ template <class T> inline void turn_block(const T *from, size_t from_stride, T *
 }
 
 // f(integral constants R, C) for run-time rows 1..ROWS and columns 1..COLUMNS.
-template <class F> inline void with_columns(int columns, F f) {
-    if (columns == 1) f(std::integral_constant<int, 1>{});
-    else if (columns == 2) f(std::integral_constant<int, 2>{});
-    else f(std::integral_constant<int, 3>{});
-}
-
 template <class F> inline void with_tile(int rows, int columns, F f) {
-    const auto with_rows = [&](auto r) { with_columns(columns, [&](auto c) { f(r, c); }); };
+    const auto with_rows = [&](auto r) {
+        if (columns == 1) f(r, std::integral_constant<int, 1>{});
+        else if (columns == 2) f(r, std::integral_constant<int, 2>{});
+        else f(r, std::integral_constant<int, 3>{});
+    };
     switch (rows) {
     case 1: return with_rows(std::integral_constant<int, 1>{});
     case 2: return with_rows(std::integral_constant<int, 2>{});

@@ -48,7 +48,7 @@ template <class T> inline int padded(int neurons) { return (neurons + LANES<T>) 
 template <class T> struct Space {
     const Layer<T> *layer;
     int inputs, neurons, stride; // stride: of the weights' rows, in which the bias comes after the inputs, then zeros
-    Partition rows, input_rows;
+    Partition rows, input_rows, strips; // strips: of `stride`, in vectors, as wide as a tile of the gradient
     Learned<T> weight;       // (N, stride)
     Learned<T> tau_m, tau_r; // (N)
     Leaks<T> membrane, error;
@@ -58,7 +58,7 @@ template <class T> struct Space {
 
     explicit Space(const Layer<T> &layer)
         : layer(&layer), inputs(int(layer.inputs)), neurons(int(layer.neurons)), stride(padded<T>(inputs)),
-          rows(neurons, ROWS), input_rows(inputs, ROWS) {}
+          rows(neurons, ROWS), input_rows(inputs, ROWS), strips(stride / LANES<T>, COLUMNS) {}
 
     void lay_out(Arena &arena, size_t width, bool learns, bool learn_taus) {
         for (T **piece : {&weight.value, &weight.mean, &weight.square})
