@@ -133,6 +133,26 @@ def table(
 
 
 @app.command()
+def figure(
+    name: Annotated[str, typer.Argument(help="8d, 8e, 8f or 10.")],
+    model: Annotated[str | None, typer.Option(help="This model; those of the figure by default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The run that is shown alone; the best by default.")] = None,
+    protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = "paper",
+    out: Annotated[Path | None, typer.Option(help="A .png, .pdf or .svg; figure-NAME.png by default.")] = None,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Draw a figure of the paper from the runs; with --json print what it shows, and draw only where --out says."""
+    from gle_bench.report.figures import catalogue
+    from gle_bench.report.figures.groups import Request
+
+    made = catalogue.make(name, Request(runs, model, seed, protocol), out, draw=out is not None or not as_json)
+    _print(made.shown, as_json, lambda _: made.told)
+    for passed in made.skipped:
+        _say(f"Passed over {passed.path}: {passed.reason}.")
+
+
+@app.command()
 def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data = None) -> None:
     """Get or make a task's data."""
     from gle_bench.training import commands

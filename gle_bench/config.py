@@ -86,6 +86,7 @@ class TrainingConfig(Frozen):
     Attributes:
         rate: learning rate; of Adam with torch's defaults, or of the plain gradient.
         shuffle: False takes the samples in order, batch after batch, from the first again at the end.
+        weight_decay: added to an offline model's gradient, times the weight itself.
         sampling: an epoch has each sample once, or draws as many (rounded up to whole batches) with 'replacement', or
             so 'balanced' that every class has the same chance, with replacement as well.
     """
@@ -97,6 +98,7 @@ class TrainingConfig(Frozen):
     evaluation_batch_size: Count = 1000
     optimizer: Literal["adam", "sgd"] = "adam"
     rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Schedule = Constant()
     shuffle: bool = True
     sampling: Literal["once", "replacement", "balanced"] = "once"

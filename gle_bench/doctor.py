@@ -43,6 +43,7 @@ def diagnose(runs: Path, data: Path) -> list[Check]:
         _guarded("engine native", _native),
         _guarded("engine torch", _readable),
         _guarded("lightning", lambda: _package("pytorch-lightning")),
+        _guarded("sound", _sound),
         _guarded("wandb", _wandb),
         _guarded("runs", lambda: _folder(runs)),
         _guarded("data", lambda: _folder(data)),
@@ -113,6 +114,18 @@ def _readable() -> tuple[Status, str]:
     zero, tau = torch.zeros(1, 1, 1), torch.ones(1, 1)
     membrane_step(zero, zero, tau, tau, 0.1)
     return "ok", "pure PyTorch: any layer, any device, any precision"
+
+
+def _sound() -> tuple[Status, str]:
+    """Only Google Speech Commands needs it."""
+    from gle_bench.data.sound import torchaudio
+
+    try:
+        torchaudio()
+    except GleBenchError as error:
+        return "warn", f"gsc cannot run: {error}"
+    status, text = _package("soundfile")
+    return status, f"torchaudio {version('torchaudio')}, soundfile {text}" if status == "ok" else text
 
 
 def _package(name: str) -> tuple[Status, str]:

@@ -159,6 +159,7 @@ class Task:
     downloads: ClassVar[bool] = False  # True: `prepare` goes to the network, which a preview does not
     alike: ClassVar[tuple[int, ...]] = ()  # classes of which all samples may be one and the same, such as silence
     notes: ClassVar[tuple[str, ...]] = ()  # what `glebench show` and the tables' footnotes say
+    traced: ClassVar[tuple[int, ...]] = ()  # rounds after which the evaluated outputs are kept, as after the last
 
     def shape(self, options: TaskOptions) -> Shape:
         """What models must fit."""
@@ -263,6 +264,7 @@ class LearningRule:
             way of its own is back at 'torch' alone, until it names others itself.
         online: whether the engine calls it, once in `window` time steps.
         autograd: whether it leaves an offline model's gradients to autograd.
+        closed_form: whether it solves an offline model's linear readout in closed form (`models.readout`).
         footing: see `Footing`.
     """
 
@@ -271,6 +273,7 @@ class LearningRule:
     engines: ClassVar[frozenset[str]] = frozenset({"torch"})
     online: ClassVar[bool] = True
     autograd: ClassVar[bool] = False
+    closed_form: ClassVar[bool] = False
     window: int = 1
     footing: ClassVar[Footing] = Footing()
 
@@ -305,14 +308,28 @@ class OnlineModel(ModelConfig):
         raise NotImplementedError
 
 
+class Stepwise(Protocol):
+    """What the module of an `OfflineModel` with `closed_loop` has beside its `forward`, of which it is the steps."""
+
+    def start(self, batch: int) -> Tensor | tuple[Tensor, ...]:
+        """The memory before the first time step."""
+        ...
+
+    def step(self, x: Tensor, memory: Any) -> tuple[Tensor, Any]:
+        """One time step: x (B, C_in) and the memory so far -> outputs (B, C_out) and the memory from here on."""
+        ...
+
+
 class OfflineModel(ModelConfig):
-    """A family that sees the whole sequence and learns by autograd: its fields are the hyper-parameters.
+    """A family that sees the whole sequence and learns by autograd, or in closed form: its fields are the
+    hyper-parameters.
 
     `streamed` says that it reads one time step after the other, as a recurrent network does, though it answers and
-    learns at the end.
+    learns at the end. `closed_loop` says that its module also goes step by step, as `Stepwise` does.
     """
 
     streamed: ClassVar[bool] = False
+    closed_loop: ClassVar[bool] = False
 
     def build(self, shape: Shape, seed: int) -> nn.Module:
         """A module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; a function of the seed alone."""
@@ -358,6 +375,7 @@ __all__ = [
     "Setting",
     "Shape",
     "Split",
+    "Stepwise",
     "Task",
     "TensorSplit",
     "footing",

@@ -22,16 +22,22 @@ if TYPE_CHECKING:
 
 TASKS = {
     "gsc": "gle_bench.tasks.gsc:GSC",
+    "mackey-glass": "gle_bench.tasks.mackey_glass:MackeyGlass",
     "mnist1d": "gle_bench.tasks.mnist1d:MNIST1D",
 }
 RULES = {
     "backprop": "gle_bench.rules.backprop:Backprop",
     "gle": "gle_bench.rules.gle:GLE",
+    "readout": "gle_bench.rules.readout:ReadoutRule",
 }
 FAMILIES = {
+    "esn": "gle_bench.baselines.esn",
     "gle": "gle_bench.models.gle",
+    "gle-mackey-glass": "gle_bench.models.gle_mackey_glass",
     "lagnet": "gle_bench.models.lagnet",
+    "lookback": "gle_bench.baselines.lookback",
     "mlp": "gle_bench.baselines.mlp",
+    "predictors": "gle_bench.baselines.predictors",
     "rnn": "gle_bench.baselines.rnn",
     "tcn": "gle_bench.baselines.tcn",
 }

@@ -11,6 +11,7 @@ from toy_runs import configured
 from gle_bench import registry
 from gle_bench.dynamics.engine import Job
 from gle_bench.dynamics.engines import choice
+from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.names import UsageError
 from gle_bench.protocols import LearningRule
 from gle_bench.rules.gle import GLE
@@ -40,7 +41,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> dict[str, Refusal]:
 
 
 def job(**options: Any) -> Job:
-    given = {"rule_engines": ALL, "device": "cpu", "dtype": torch.float32, "closed_loop": False}
+    given = {"rule_engines": ALL, "device": "cpu", "dtype": torch.float32, "feedback": None}
     return Job(**{"network": make_network((2, 3)), "learner": GLE(), **given, **options})
 
 
@@ -80,6 +81,17 @@ def test_a_rule_runs_on_the_engines_that_it_names(refusals: dict[str, Refusal]) 
         choice.choose("auto", job(rule_engines=frozenset()))
 
 
+def test_a_rule_that_does_not_say_that_it_can_is_given_no_ordered_layers(refusals: dict[str, Refusal]) -> None:
+    class OfItsOwn(LearningRule):
+        name, engines = "test-own", ALL
+
+    ordered = job(network=make_network((2, 3), integrator="exponential"))
+    assert choice.choose("auto", ordered).engine == "graph"
+    with pytest.raises(UsageError, match=r"^--engine torch: rule 'test-own' knows no integrator = 'exponential', but "):
+        choice.choose("torch", ordered._replace(learner=OfItsOwn()))
+    assert choice.choose("torch", job(learner=OfItsOwn())).engine == "torch"
+
+
 def test_an_engine_that_is_asked_for_runs_or_is_refused(refusals: dict[str, Refusal]) -> None:
     for name in choice.ENGINES:
         assert choice.choose(name, job()) == (name, "chosen by --engine")
@@ -89,9 +101,9 @@ def test_an_engine_that_is_asked_for_runs_or_is_refused(refusals: dict[str, Refu
 
 
 def test_a_closed_loop_may_be_refused(refusals: dict[str, Refusal]) -> None:
-    refusals["graph"] = refusals["native"] = lambda job: "it closes no loop" if job.closed_loop else None
+    refusals["graph"] = refusals["native"] = lambda job: "it closes no loop" if job.feedback is not None else None
     assert choice.choose("auto", job()).engine == "graph"
-    chosen = choice.choose("auto", job(closed_loop=True))
+    chosen = choice.choose("auto", job(feedback=DelayedFeedback(1, (0, 1), 1)))
     assert chosen.engine == "torch"
     assert chosen.reason.endswith("graph: it closes no loop; native: it closes no loop")
 
@@ -126,12 +138,12 @@ def asked(refusals: dict[str, Refusal], *words: str, device: str = "cpu") -> lis
 
 def test_an_experiment_makes_the_job(refusals: dict[str, Refusal]) -> None:
     (found,) = asked(refusals, "toy-classes", "toy-gle", "gle", "precision=float64", device="cuda")
-    assert (found.device, found.dtype, found.closed_loop) == ("cuda", torch.float64, False)
+    assert (found.device, found.dtype, found.feedback) == ("cuda", torch.float64, None)
     assert (found.network.inputs, found.network.outputs, found.network.loss) == (2, 3, "ce")
     assert isinstance(found.learner, GLE)
     assert found.rule_engines == ALL
     (found,) = asked(refusals, "toy-loop", "toy-gle", "gle")
-    assert (found.dtype, found.closed_loop, found.network.loss) == (torch.float32, True, "mse")
+    assert (found.dtype, callable(found.feedback), found.network.loss) == (torch.float32, True, "mse")
 
 
 def test_a_strangers_rule_runs_on_torch(refusals: dict[str, Refusal]) -> None:

@@ -165,7 +165,7 @@ def test_a_runs_result_is_json_where_asked_for(tmp_path: Path) -> None:
     [
         ("run mnist1", "Unknown task 'mnist1'. Did you mean 'mnist1d'? Tasks: gsc, mnist1d, "),
         ("run mnist1d --model gel-15k", "Unknown model 'gel-15k'. Did you mean 'gle-15k'? Models: gle, gle-15k, "),
-        ("run mnist1d --model esn", "Unknown model 'esn'."),
+        ("run mnist1d --model les", "Unknown model 'les'."),
         (
             "run mnist1d --model toy-mlp",
             "Model 'toy-mlp' has no configuration for task 'mnist1d', only for toy-classes",
@@ -195,7 +195,7 @@ def test_a_runs_result_is_json_where_asked_for(tmp_path: Path) -> None:
         ("--engine native --rule toy-bptt", "--engine native: rule 'toy-bptt' does not name it; use --engine auto."),
         (
             "run toy-classes --model toy-mlp --engine native",
-            "--engine native: the model learns offline, by PyTorch's own autograd; use --engine auto.",
+            "--engine native: the model learns offline, by PyTorch itself; use --engine auto.",
         ),
         ("--device tpu", "Unknown device 'tpu'."),
         ("show toy-signl", "Did you mean 'toy-signal'?"),

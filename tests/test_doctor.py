@@ -18,6 +18,7 @@ from gle_bench import doctor
 from gle_bench.config import TaskOptions
 from gle_bench.doctor import GIB, Check, as_json, as_text, diagnose
 from gle_bench.dynamics.native import library
+from gle_bench.names import GleBenchError
 
 
 def named(checks: list[Check], name: str) -> Check:
@@ -37,7 +38,7 @@ def test_a_sound_installation_fails_nothing_and_stays_as_it_is(tmp_path: Path) -
     checks = diagnose(tmp_path / "runs", tmp_path / "data" / "deep")
     assert not [check for check in checks if check.status == "fail"]
     engines = {f"engine {name}" for name in ("graph", "native", "torch")}
-    assert engines | {"python", "torch", "lightning", "wandb", "runs", "data", "disk", "git"} <= {
+    assert engines | {"python", "torch", "lightning", "sound", "wandb", "runs", "data", "disk", "git"} <= {
         check.name for check in checks
     }
     assert "(will be made)" in named(checks, "runs").text
@@ -50,6 +51,16 @@ def test_text_and_json_hold_every_check(tmp_path: Path) -> None:
     lines = as_text(checks).splitlines()
     assert len(lines) == len(checks)
     assert all(check.text in line and check.name in line for check, line in zip(checks, lines, strict=True))
+
+
+def test_without_torchaudio_gsc_alone_cannot_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise GleBenchError("torchaudio is missing: pip install torchaudio.")
+
+    monkeypatch.setattr("gle_bench.data.sound.torchaudio", missing)
+    found = named(diagnose(tmp_path, tmp_path), "sound")
+    assert found.status == "warn"
+    assert "pip install torchaudio" in found.text
 
 
 def test_it_needs_neither_lightning_nor_wandb_to_be_imported(tmp_path: Path) -> None:

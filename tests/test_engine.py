@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gle_bench.dynamics.engine import Learned, Window, start
 from gle_bench.dynamics.engines.eager import TorchEngine
+from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import BlockParameters, Parameters, State, step, zero_state
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import Carry, pack, select
@@ -134,7 +135,7 @@ def test_a_time_dimension_of_one_stands_for_constant_signals(engine: Any) -> Non
     network = network_of()
     carry, short = started(network), make_batch(network, 1, BATCH)
     short = short._replace(steps=STEPS, mask=torch.tensor([1.0, 0, 1, 1], dtype=torch.float64)[None, :, None])
-    long = Window(STEPS, *(x.repeat(1, 1, STEPS, *[1] * (x.dim() - 3)) for x in short[1:]))
+    long = Window(STEPS, *(x.repeat(1, 1, STEPS, *[1] * (x.dim() - 3)) for x in short[1:4]))
     (a, x), (b, y) = (learn(engine, network, GLE(), carry, batch) for batch in (short, long))
     assert torch.equal(x, y)
     assert equal(a, b)
@@ -285,10 +286,7 @@ def test_a_closed_loop_reads_no_true_input_past_the_switch(engine: Any) -> None:
     batch = make_batch(network, STEPS, BATCH)._replace(target=None)
     batch.inputs[:, :, switch:] = torch.nan
 
-    def feedback(t: int, inputs: Tensor, outputs: Tensor) -> Tensor:
-        assert outputs.shape == (1, BATCH, t, 1)
-        return inputs[:, :, t] if t < switch else outputs[:, :, t - 1]
-
+    feedback = DelayedFeedback(1, (0,), switch)
     _, outputs = engine.infer(network, carry.parameters, carry.state, batch, feedback=feedback)
     fed = torch.cat([batch.inputs[:, :, :switch], outputs[:, :, switch - 1 : -1]], 2)
     _, again = engine.infer(network, carry.parameters, carry.state, batch._replace(inputs=fed))

@@ -1,6 +1,7 @@
 """The graph engine: what the torch engine does, from static buffers, by chunks that a CUDA graph can record."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from gle_bench.dynamics.engines import chunks
 from gle_bench.dynamics.engines.chunks import chunk_length, matmul_precision, tensors
 from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.engines.graph import KEPT, GraphEngine
+from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Parameters, State
 from gle_bench.dynamics.optimizers import Corrections, Optimizer
 from gle_bench.dynamics.packing import Carry
@@ -317,11 +319,13 @@ def test_nan_goes_through_and_stays_with_its_member() -> None:
 
 def test_what_it_refuses() -> None:
     network = make_network(SIZES)
-    job = Job(network, GLE(), frozenset({"graph", "torch"}), "cpu", torch.float32, False)
+    job = Job(network, GLE(), frozenset({"graph", "torch"}), "cpu", torch.float32, None)
     engine = GraphEngine()
     assert engine.refusal(job) == ("the device is cpu" if torch.cuda.is_available() else "there is no GPU")
     on_gpu = job._replace(device="cuda")
-    assert "closed" in str(engine.refusal(on_gpu._replace(closed_loop=True)))
+    assert "closed" in str(engine.refusal(on_gpu._replace(feedback=DelayedFeedback(1, (0,), 1))))
+    in_order = replace(network, integrator="rk4")
+    assert "integrator = 'rk4'" in str(engine.refusal(on_gpu._replace(network=in_order)))
     long = GLE()
     long.window = 5
     assert "learns from 5 steps at once" in str(engine.refusal(on_gpu._replace(learner=long)))
@@ -330,11 +334,15 @@ def test_what_it_refuses() -> None:
         engine.learn(network, long, Optimizer(), carry, batch, torch.ones(MEMBERS))
     with pytest.raises(NotImplementedError, match="closed"):
         engine.infer(network, carry.parameters, carry.state, batch, feedback=lambda t, x, y: x[:, :, t])
+    with pytest.raises(NotImplementedError, match="in order"):
+        engine.infer(in_order, carry.parameters, carry.state, batch)
+    with pytest.raises(NotImplementedError, match="in order"):
+        engine.learn(in_order, GLE(), Optimizer(), carry, batch, torch.ones(MEMBERS))
 
 
 def test_with_a_gpu_it_refuses_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    job = Job(make_network(SIZES), GLE(), frozenset({"graph"}), "cuda", torch.float32, False)
+    job = Job(make_network(SIZES), GLE(), frozenset({"graph"}), "cuda", torch.float32, None)
     assert GraphEngine().refusal(job) is None
     assert GraphEngine().refusal(job._replace(device="cpu")) == "the device is cpu"
 

@@ -148,5 +148,7 @@ def test_prepare_finds_what_is_there(tmp_path: Path) -> None:
     done = glebench("prepare", "gsc", "--data", tmp_path)
     assert done.code == 0, done.err
     assert str(tmp_path / "gsc") in done.told
+    assert "not the official ones" in done.told
+    assert "--accept-data" in done.told
     shown = json.loads(glebench("show", "gsc", "--json").out)
     assert shown["shape"] == {"steps": 820, "inputs": 32, "outputs": 12}

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -22,6 +22,7 @@ from gle_bench.dynamics.packing import pack
 from gle_bench.models.initial import seeded
 from gle_bench.names import UsageError
 from gle_bench.protocols import Batch, OfflineModel, OnlineModel
+from gle_bench.training.data_module import side_by_side
 from gle_bench.training.module import Experiment
 from gle_bench.training.plan import check_pair
 
@@ -42,7 +43,8 @@ def samples(config: RunConfig, data: Path) -> Batch:
     task = registry.task(config.task)
     task.prepare(data / task.name, config.options, lambda line: None)
     found = task.load(data / task.name, config.options, config.protocol, 1 if task.data_per_seed else None)
-    return found.splits["train"].fetch(torch.arange(4), 1, 0)
+    train = found.splits["train"]
+    return side_by_side([train.fetch(torch.arange(4) % len(train), 1, 0)], torch.float32)
 
 
 def hashes() -> dict[str, str]:
@@ -118,22 +120,28 @@ def test_a_hash_covers_meaning_alone() -> None:
     assert registry.run_hash(explicit, "data") == plain  # defaults written out are still the defaults
 
 
-def leaves(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    for field in type(config).model_fields:
-        value = getattr(config, field)
-        where = f"{path}.{field}".lstrip(".")
+def leaves(config: Any, path: str = "") -> Iterator[tuple[str, Any, bool]]:
+    """Every setting's path and value, and whether it may be none."""
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        where = f"{path}.{name}".lstrip(".")
         if hasattr(type(value), "model_fields"):
             yield from leaves(value, where)
         else:
-            yield where, value
+            yield where, value, type(None) in get_args(field.annotation)
 
 
 @EVERY_PAIR
 def test_wrong_values_are_refused_in_one_sentence(name: str) -> None:
     config = CONFIGS[name]
-    numbers = [path for path, value in leaves(config) if isinstance(value, int | float) and not isinstance(value, bool)]
+    numbers = {
+        path: optional
+        for path, value, optional in leaves(config)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
     assert "training.rate" in numbers
-    wrong = [f"{path}={value}" for path in numbers for value in ("many", "NaN", "Infinity", "[]", "null")]
+    wrong = [f"{path}={value}" for path in numbers for value in ("many", "NaN", "Infinity", "[]")]
+    wrong += [f"{path}=null" for path, optional in numbers.items() if not optional or path.startswith("training.")]
     wrong += ["nonsense=1", "training.nonsense=1", "rate", "rate=-1", "batch_size=0", "optimizer=adamw", "task=other"]
     wrong += ["network=7", 'network={"nonsense": 1}', "training=[]", "network.version=2", "rate=0", "shuffle=never"]
     for assignment in wrong:
@@ -199,9 +207,12 @@ def test_offline_networks_answer_and_all_of_them_learns(data: Path, name: str) -
     outputs = answer[None, :, None] if answer.dim() == 2 else answer[None]
     task.losses(outputs, batch).mean().backward()
     for parameter in network.parameters():
+        if not parameter.requires_grad:  # fixed, as all of a reservoir is
+            assert parameter.grad is None
+            continue
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all()
-        assert parameter.grad.any()
+        assert parameter.grad.any() or not parameter.numel()
 
 
 @EVERY_OFFLINE_PAIR
@@ -214,7 +225,26 @@ def test_offline_parameters_are_a_function_of_the_seed_alone(name: str) -> None:
     first, again, other = (config.network.build(shape, seed).state_dict() for seed in (5, 5, 6))
     assert torch.equal(torch.rand(2), expected)
     assert all(torch.equal(value, again[key]) for key, value in first.items())
-    assert not all(torch.equal(value, other[key]) for key, value in first.items())
+    drawn = [key for key, value in first.items() if value.any()]
+    assert not drawn or not all(torch.equal(first[key], other[key]) for key in drawn)
+
+
+@pytest.mark.parametrize("name", [name for name in of_kind(OfflineModel) if CONFIGS[name].network.closed_loop])
+def test_the_steps_of_an_offline_network_are_the_whole_sequence(name: str) -> None:
+    config = CONFIGS[name]
+    shape = registry.task(config.task).shape(config.options)._replace(steps=20)
+    network: Any = config.network.build(shape, 1).double()
+    inputs = torch.randn(2, shape.steps, shape.inputs, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    memory, found = network.start(2), []
+    for x in inputs.unbind(1):
+        output, memory = network.step(x, memory)
+        found.append(output)
+    steps, whole = torch.stack(found, 1), network(inputs)
+    if whole.dim() == 2:  # classes, from the mean over time
+        steps = steps.mean(1)
+    torch.testing.assert_close(steps, whole, rtol=0, atol=1e-10)
 
 
 def test_a_rule_that_a_model_cannot_learn_by_is_refused() -> None:

@@ -21,6 +21,7 @@ from gle_bench.dynamics.packing import pack, per_parameter, unpack
 from gle_bench.dynamics.structure import Network
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.models.initial import seeded
+from gle_bench.models.readout import Readout, ReadoutModel, Reads, linear
 from gle_bench.protocols import (
     Batch,
     Data,
@@ -224,6 +225,28 @@ class _Perceptron(nn.Module):
         return outputs if self.signals else outputs.mean(1)
 
 
+class ToyTrace(ReadoutModel):
+    """A constant, the input and its trace, of which nothing learns, and a readout."""
+
+    reads: Reads = "every step"
+
+    def build(self, shape: Shape, seed: int) -> Readout:
+        return _Trace(shape, self.reads, seed)
+
+
+class _Trace(Readout):
+    def __init__(self, shape: Shape, reads: Reads, seed: int) -> None:
+        super().__init__(1 + 2 * shape.inputs, shape, reads=reads)
+        self.fade = linear(0.1 * normal(shape.inputs, shape.inputs, seed=seed).float() + torch.eye(shape.inputs) / 2)
+
+    def start(self, batch: int) -> Tensor:
+        return self.fade.weight.new_zeros(batch, self.fade.in_features)
+
+    def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        memory = x + self.fade(memory)
+        return torch.cat([torch.ones_like(x[:, :1]), x, memory], 1), memory
+
+
 class ToyBPTT(LearningRule):
     """Backpropagation through the last few steps. Its memory counts windows, because the first ones teach less."""
 
@@ -282,4 +305,7 @@ PAIRS = (
     *(_online(f"toy-{name}") for name in ("classes", "constant", "loop", "own-signal", "signal", "stream")),
     _pair("toy-classes", "toy-mlp", "backprop", ToyPerceptron()),
     _pair("toy-signal", "toy-mlp", "backprop", ToyPerceptron(signals=True)),
+    _pair("toy-classes", "toy-readout", "readout", ToyTrace(reads="mean")),
+    _pair("toy-loop", "toy-readout", "readout", ToyTrace()),
+    _pair("toy-signal", "toy-readout", "readout", ToyTrace(ridge=0.1)),
 )

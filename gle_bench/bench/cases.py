@@ -70,7 +70,7 @@ def _layouts(standard: Standard, device: str, cores: int) -> Sequence[tuple[int,
 
 
 def _job(standard: Standard, engine: str) -> Job:
-    return Job(standard.network(), GLE(), GLE.engines, _device(engine), torch.float32, closed_loop=False)
+    return Job(standard.network(), GLE(), GLE.engines, _device(engine), torch.float32, feedback=None)
 
 
 def _device(engine: str) -> str:

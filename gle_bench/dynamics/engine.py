@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.network import Parameters, State, zero_state
+from gle_bench.dynamics.network import Instant, Parameters, State, zero_state
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import Carry, fit_batch, pack
 from gle_bench.dynamics.structure import Network
@@ -24,19 +24,24 @@ class Window(NamedTuple):
     inputs: Tensor  # (S|1, B, T|1, N_in)
     target: Tensor | None  # (S|1, B, T|1, C)  target rates, or one-hot classes
     mask: Tensor | None  # (S|1, B, T|1)  1 where the target counts
+    following: Instant | None = None  # the instant after the last step; None: nobody knows it
 
     def part(self, start: int, stop: int) -> "Window":
-        """Steps start to stop (exclusive): views."""
+        """Steps start to stop (exclusive): views. Not `following`, which would be a matter of the whole ensemble."""
         target = None if self.target is None else _cut(self.target, start, stop)
         mask = None if self.mask is None else _cut(self.mask, start, stop)
         return Window(stop - start, _cut(self.inputs, start, stop), target, mask)
 
-    def at(self, t: int, ensemble: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Input (S, B, N_in), target (S|1, B, C) and mask (S|1, B, 1) of step t."""
+    def at(self, t: int, ensemble: int) -> Instant:
+        """The instant of step t. The one after the last is `following`, or where that is None the last one held."""
+        if t == self.steps:
+            if self.following is not None:
+                return self.following
+            t -= 1
         now = self.part(t, t + 1)
         target = None if now.target is None else now.target[:, :, 0]
         mask = None if now.mask is None else now.mask[:, :, 0, None]
-        return now.inputs[:, :, 0].expand(ensemble, -1, -1), target, mask
+        return Instant(now.inputs[:, :, 0].expand(ensemble, -1, -1), target, mask)
 
 
 def _cut(tensor: Tensor, start: int, stop: int) -> Tensor:
@@ -77,7 +82,7 @@ class Job(NamedTuple):
     rule_engines: frozenset[str]  # engines that the rule says it can use
     device: str  # 'cpu' or 'cuda'
     dtype: torch.dtype
-    closed_loop: bool  # whether evaluation feeds outputs back: a Feedback is given to `infer`
+    feedback: Feedback | None  # what evaluation closes the loop with: it is given to `infer`
 
 
 class Engine(Protocol):

@@ -16,6 +16,7 @@ from gle_bench.dynamics import neurons
 from gle_bench.dynamics.activations import activation
 from gle_bench.dynamics.connections import bias_gradient, tau_m_gradient, tau_r_gradient
 from gle_bench.dynamics.structure import Block, Network
+from gle_bench.names import UsageError
 
 # Called as intervene(signal, layer, tensor) -> tensor, each (S, B, N), for each layer (counted from 0) and the signals
 # 'current', 'rate', 'instantaneous' and 'error': returns it changed, to inject noise or to replace it, or the same.
@@ -54,6 +55,14 @@ class Signals(NamedTuple):
     u_dot: tuple[Tensor | None, ...]  # a block each, (K, S, B, N); None where no time constant learns
 
 
+class Instant(NamedTuple):
+    """What the world gives at one instant."""
+
+    inputs: Tensor  # (S, B, N_in)
+    target: Tensor | None  # (S|1, B, C)  target rates, or one-hot classes; None: nobody nudges
+    mask: Tensor | None  # (S|1, B, 1)  1 where the target counts
+
+
 class Step(NamedTuple):
     """What one step returns. Gradients have the parameters' shapes; descending along them learns."""
 
@@ -66,7 +75,7 @@ def zero_state(network: Network, parameters: Parameters, batch: int) -> State:
     """The state before the first step: all zero, phi' too, so that the first errors vanish."""
     states = []
     for block, parameter in zip(network.blocks, parameters, strict=True):
-        weight = _present(parameter.weight)
+        weight = present(parameter.weight)
         k, s = weight.shape[:2]
         u, v, r, e, slope = (weight.new_zeros(k, s, batch, block.like.neurons) for _ in range(5))
         states.append(BlockState(u, v, r, e, slope, weight.new_zeros(k, s, batch, block.like.inputs)))
@@ -95,9 +104,17 @@ def step(
         plastic: whether gradients are wanted; without, they are all None.
         errors: False freezes v and e where they do not move the membrane, which a passing evaluation never looks at.
         intervene: see `Intervention`.
+
+    Raises:
+        UsageError: the network's layers are ordered.
     """
+    if network.ordered:
+        raise UsageError(
+            f"integrator = '{network.integrator}' has no step in which all layers switch together; "
+            "use ordered_step, or integrator = 'euler'."
+        )
     output = state[-1].r[-1]
-    top = _output_feedback(network, state[-1], output, target, mask) if errors else None
+    top = output_feedback(network, output, target, mask) if errors else None
     new_states: list[BlockState] = []
     gradients: list[BlockParameters] = []
     instants: list[Tensor | None] = []
@@ -115,9 +132,7 @@ def step(
     return Step(tuple(new_states), tuple(gradients), Signals(output, tuple(instants), tuple(u_dots)))
 
 
-def _output_feedback(
-    network: Network, last: BlockState, output: Tensor, target: Tensor | None, mask: Tensor | None
-) -> Tensor:
+def output_feedback(network: Network, output: Tensor, target: Tensor | None, mask: Tensor | None) -> Tensor:
     """What takes the place of W^T e above the last layer: the nudging without phi', which the layer multiplies in."""
     if target is None:
         return torch.zeros_like(output)
@@ -137,7 +152,7 @@ def _block_step(
 ) -> tuple[BlockState, BlockParameters, Tensor | None, Tensor | None]:
     like, dt = block.like, network.dt
     watch = _watcher(block, intervene)
-    weight, tau_m, tau_r = (_present(p) for p in (parameters.weight, parameters.tau_m, parameters.tau_r))
+    weight, tau_m, tau_r = (present(p) for p in (parameters.weight, parameters.tau_m, parameters.tau_r))
     rates = _stacked(below, state.r[:-1])
 
     instant, v, e, feedback = None, state.v, state.e, state.feedback
@@ -168,14 +183,17 @@ def _block_step(
 
     gradient = BlockParameters(None, None, None, None)
     if plastic and instant is not None:
-        gradient = _gradients(network, block, rates, e, instant, u_dot, parameters.bias is not None)
+        gradient = local_gradients(network, block, rates, e, instant, u_dot, parameters.bias is not None)
     return new, gradient, instant, u_dot
 
 
-def _gradients(
+def local_gradients(
     network: Network, block: Block, rates: Tensor, e: Tensor, instant: Tensor, u_dot: Tensor | None, bias: bool
 ) -> BlockParameters:
-    """Eqs. 21-24. A block whose connection is fixed learns nothing, its time constants included."""
+    """Eqs. 21-24: `rates` (K, S, B, N_in) are the presynaptic ones, all else is (K, S, B, N).
+
+    A block whose connection is fixed learns nothing, its time constants included.
+    """
     connection = block.like.connection
     if not connection.plastic:
         return BlockParameters(None, None, None, None)
@@ -208,7 +226,7 @@ def _unflat(tensor: Tensor, like: Tensor) -> Tensor:
     return tensor.view(*like.shape[:2], *tensor.shape[1:])
 
 
-def _present(tensor: Tensor | None) -> Tensor:
+def present(tensor: Tensor | None) -> Tensor:
     assert tensor is not None, "weights and time constants are always there; only gradients may be None"
     return tensor
 

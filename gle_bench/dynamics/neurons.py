@@ -11,10 +11,22 @@ from torch import Tensor
 def leaky_step(x: Tensor, drive: Tensor, tau: Tensor, ahead: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     """A leaky integrator tau x_dot = drive - x by forward Euler: x after dt, and D^+_ahead{x} = x + ahead x_dot now.
 
-    Both are points on the line from x to its drive, dt/tau and ahead/tau along it: one pass each over the neurons. For
-    ahead = tau the second is the drive itself, exactly.
+    Both are points on the line from x to its drive: one pass each over the neurons.
     """
-    return torch.lerp(x, drive, dt / tau), torch.lerp(x, drive, ahead / tau)
+    return torch.lerp(x, drive, dt / tau), prospective(x, drive, tau, ahead)
+
+
+def prospective(x: Tensor, drive: Tensor, tau: Tensor, ahead: Tensor) -> Tensor:
+    """D^+_ahead{x} = x + ahead x_dot of tau x_dot = drive - x: ahead/tau along the line from x to its drive.
+
+    For ahead = tau it is the drive itself, exactly.
+    """
+    return torch.lerp(x, drive, ahead / tau)
+
+
+def relaxed(x: Tensor, drive: Tensor, tau: Tensor, dt: float) -> Tensor:
+    """drive + (x - drive) exp(-dt/tau): what tau x_dot = drive - x makes of x in dt, exact for a constant drive."""
+    return torch.lerp(x, drive, torch.expm1(-dt / tau).neg())
 
 
 def membrane_step(u: Tensor, current: Tensor, tau_m: Tensor, tau_r: Tensor, dt: float) -> tuple[Tensor, Tensor]:
@@ -30,9 +42,24 @@ def error_step(v: Tensor, instantaneous: Tensor, tau_m: Tensor, tau_r: Tensor, d
     return leaky_step(v, instantaneous, tau_r, tau_m, dt)
 
 
+def prospective_potential(u: Tensor, current: Tensor, tau_m: Tensor, tau_r: Tensor) -> Tensor:
+    """Eqs. 44 and 46: D^+_{tau_r}{u} now, whose phi is the rate."""
+    return prospective(u, current, tau_m, tau_r)
+
+
+def prospective_error(v: Tensor, instantaneous: Tensor, tau_m: Tensor, tau_r: Tensor) -> Tensor:
+    """Eqs. 45 and 49: e = D^+_{tau_m}{v} now."""
+    return prospective(v, instantaneous, tau_r, tau_m)
+
+
 def membrane_derivative(u: Tensor, current: Tensor, tau_m: Tensor) -> Tensor:
     """Eq. 46: u_dot."""
     return (current - u) / tau_m
+
+
+def error_derivative(v: Tensor, instantaneous: Tensor, tau_r: Tensor) -> Tensor:
+    """Eq. 49: v_dot."""
+    return (instantaneous - v) / tau_r
 
 
 def instantaneous_error(slope: Tensor, feedback: Tensor) -> Tensor:

@@ -1,19 +1,21 @@
 """What a GLE network is made of: layers, and the blocks that update as one.
 
 Layers that follow each other with one shape form a *block*: K layers side by side in one tensor, updated by one batched
-product. This is exact, because all layers read step n and then switch together. A lone layer is a block with K = 1.
+product. This is exact, because all layers read step n and then switch together. A lone layer is a block with K = 1, and
+so is every layer of an ordered network, whose layers read what the one below or above has just computed.
 """
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import Literal
+from typing import Literal, get_args
 
 from gle_bench.dynamics.activations import activation
 from gle_bench.dynamics.connections import Connection, Dense
-from gle_bench.names import UsageError
+from gle_bench.names import UsageError, look_up
 
 Loss = Literal["ce", "mse"]
+Integrator = Literal["euler", "exponential", "rk4"]
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,12 @@ class Network:
         beta: nudging strength.
         learn_tau_m, learn_tau_r: whether the time constants learn (Eqs. 23, 24).
         tau_range: to which learned time constants are clamped after each update.
+        integrator: 'euler' is the reference's step (`network.step`): a delay of dt lies between layers, in both
+            directions. 'exponential' and 'rk4' traverse the layers in order, without delays (`ordered.ordered_step`).
 
     Raises:
-        UsageError: widths that do not fit, a time constant below dt, an empty range.
+        UsageError: widths that do not fit, a time constant below dt, an empty range, an unknown integrator, or one
+            without delays where errors move a membrane.
     """
 
     layers: tuple[Layer, ...]
@@ -76,6 +81,7 @@ class Network:
     learn_tau_m: bool = False
     learn_tau_r: bool = False
     tau_range: tuple[float, float] = (0.0, float("inf"))
+    integrator: Integrator = "euler"
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -92,10 +98,23 @@ class Network:
                     )
         if self.tau_range[0] > self.tau_range[1]:
             raise UsageError(f"tau_range = {self.tau_range} is empty; give (lowest, highest).")
+        look_up("integrator", self.integrator, dict.fromkeys(get_args(Integrator), ""))
+        for number, layer in enumerate(self.layers, 1):
+            if self.ordered and layer.gamma != 0:
+                # r drives e, e would drive u, and the prospective r follows u at once: a circle with no delay in it.
+                raise UsageError(
+                    f"gamma = {layer.gamma} of layer {number} needs the delay that integrator = '{self.integrator}' "
+                    "has not; set gamma to 0, or integrator to 'euler'."
+                )
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the layers are traversed one by one, without delays between them."""
+        return self.integrator != "euler"
 
     @cached_property
     def blocks(self) -> "tuple[Block, ...]":
-        """The layers, grouped into runs that update as one batched product."""
+        """The layers, grouped into runs that update as one batched product; each alone where they are ordered."""
         blocks: list[Block] = []
         for _, run in groupby(enumerate(self.layers), key=lambda numbered: self._block_key(*numbered)):
             numbers, layers = zip(*run, strict=True)
@@ -106,7 +125,7 @@ class Network:
 
     def _block_key(self, number: int, layer: Layer) -> tuple[object, ...]:
         alone = replace(layer, tau_m=(self.dt,), tau_r=(self.dt,))
-        return alone, self._needs_errors(number)
+        return alone, self._needs_errors(number), number if self.ordered else None
 
     def _needs_errors(self, number: int) -> bool:
         """Whether this layer or one below learns from errors or is moved by them."""

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 120  # columns of running text
 SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-LEFT: Final = ("model", "of", "verdict")  # columns of words
+LEFT: Final = ("model", "of", "protocol", "verdict")  # columns of words
+COSTS: Final = (
+    "By NeuroBench: footprint in bytes, sparsity of connections (W = 0) and of activations (r = 0), and synaptic "
+    "operations: dense, or effective, without those with a zero. By our own count: MACs, and updates of neurons' "
+    "states, which it leaves out. Means over the seeds counted; `glebench show RUN` counts, and says what differs."
+)
 
 
 def markdown(built: "Table") -> str:
@@ -28,12 +33,38 @@ def markdown(built: "Table") -> str:
             mine = [row for row in built.rows if (row.section, row.split) == (section, split)]
             heading = f"### Protocol {section.protocol}, {section.selection} evaluation, {split} split"
             parts += [heading, _table(_cells(built, mine, decimals))]
+    if built.costs:
+        parts += ["### What running a network costs, operations a time step", _table(_costs(built)), _wrapped(COSTS)]
     if not built.rows:
         parts.append("Nothing was published, and nothing has been run.")
     commands = dict.fromkeys(row.command for row in built.rows if row.command)
     parts.append("\n".join(_wrapped(f"{_superscript(n)} {note}") + "  " for n, note in enumerate(built.footnotes, 1)))
     parts += ["\n".join(["Not run:", "", *(f"    {command}" for command in commands)])] if commands else []
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _costs(built: "Table") -> list[dict[str, str]]:
+    """One dictionary a configuration."""
+
+    def text(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    return [
+        {
+            "model": line.model,
+            "protocol": line.protocol,
+            "seeds": str(line.seeds),
+            "bytes": text(line.footprint, ",.0f"),
+            "W = 0": text(line.connection_sparsity, ".3f"),
+            "r = 0": text(line.activation_sparsity, ".3f"),
+            "dense": text(line.dense, ",.0f"),
+            "eff. MACs": text(line.effective_macs, ",.0f"),
+            "eff. ACs": text(line.effective_acs, ",.0f"),
+            "MACs": text(line.macs, ",.0f"),
+            "updates": text(line.state_updates, ",.0f"),
+        }
+        for line in built.costs
+    ]
 
 
 def _wrapped(text: str) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from gle_bench.report.numbers import places
 
 WIDTH: Final = 120  # columns
-RIGHT: Final = ("parameters", "steps", "samples", "n", "update", "epoch")  # whole numbers
+RIGHT: Final = ("parameters", "steps", "samples", "n", "update", "epoch", "a sample", "a time step")  # whole numbers
 
 
 def as_text(description: Mapping[str, Any]) -> str:
@@ -121,10 +121,42 @@ def _run(run: Mapping[str, Any]) -> Iterable[RenderableType]:
             for name, measured in metrics.items()
         ]
         yield _table(("selection", "split", "metric", "value", "samples"), lines)
+    yield from _complexity(run["complexity"])
     tail = run["history"]["tail"]
     if tail:
         yield _heading(f"History, the last {len(tail)} of {run['history']['rows']} rows")
         yield _table(tuple(tail[0]), [[_number(value) for value in row.values()] for row in tail])
+
+
+def _complexity(found: Mapping[str, Any]) -> Iterable[RenderableType]:
+    if "missing" in found:
+        yield _heading("What running it costs")
+        yield Padding(escape(found["missing"]), (0, 0, 0, 2))
+        return
+    samples = f"{found['samples']} sample{'' if found['samples'] == 1 else 's'} of split {found['split']}"
+    shown = f"{samples}, {found['steps']:,} time steps each"
+    yield _heading(f"What running it costs, by NeuroBench {found['harness']} and by our own count ({shown})")
+    yield _fields(
+        {
+            "footprint": f"{found['footprint']:,} bytes",
+            "connection sparsity": _number(found["connection_sparsity"]),
+            "activation sparsity": _number(found["activation_sparsity"]) or "no activations to look at",
+        }
+    )
+    counted = {
+        "dense operations, NeuroBench": "dense",
+        "effective MACs, NeuroBench": "effective_macs",
+        "effective ACs, NeuroBench": "effective_acs",
+        "MACs, ours": "macs",
+        "state updates, ours": "state_updates",
+    }
+    lines = [[label, *_counts(found[name], found["steps"])] for label, name in counted.items()]
+    yield _table(("operations", "a sample", "a time step"), lines)
+    yield from (Padding(f"- {escape(sentence)}", (0, 0, 0, 2)) for sentence in found["differences"])
+
+
+def _counts(count: float | None, steps: int) -> tuple[str, str]:
+    return ("not known", "") if count is None else (f"{count:,.0f}", f"{count / steps:,.1f}")
 
 
 def _cost(cost: Mapping[str, Any]) -> str:

@@ -7,8 +7,11 @@ from typing import Any, Final
 
 from gle_bench import registry
 from gle_bench.config import PROTOCOLS
+from gle_bench.data.files import data_folder
 from gle_bench.names import UnknownName, UsageError, did_you_mean, look_up
 from gle_bench.protocols import Pair, Task
+from gle_bench.report import counting
+from gle_bench.report.complexity import differences
 from gle_bench.report.models import granted, parameter_count
 from gle_bench.report.page import as_text
 from gle_bench.report.sources import gather_folders
@@ -92,7 +95,16 @@ def describe_run(runs: Path, which: str) -> dict[str, Any]:
         "folder": str(folder.path),
         "record": record.model_dump(mode="json"),
         "history": {"rows": len(history), "tail": _spelled(history[-TAIL:])},
+        "complexity": _complexity(folder, record),
     }
+
+
+def _complexity(folder: RunFolder, record: Record) -> dict[str, Any]:
+    """What running its network costs, counted when it is first asked for; or why that is not known."""
+    found = counting.of_run(folder, record, data_folder(None))
+    if isinstance(found, str):
+        return {"missing": found}
+    return found.model_dump(mode="json") | {"differences": differences(found)}
 
 
 def _pair(task: Task, pair: Pair) -> dict[str, Any]:

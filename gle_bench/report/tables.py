@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,10 +11,12 @@ from typing import Any, Final, Literal
 from gle_bench import registry
 from gle_bench.names import look_up
 from gle_bench.protocols import Metric, Pair, Task
+from gle_bench.report import complexity
+from gle_bench.report.complexity import Complexity
 from gle_bench.report.markdown import markdown
 from gle_bench.report.rows import SECTIONS, Row, rows
 from gle_bench.report.setup import Line, setup_lines
-from gle_bench.report.sources import gather
+from gle_bench.report.sources import gather_folders
 from gle_bench.report.verdicts import ALPHA
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
@@ -27,7 +29,7 @@ Format = Literal["md", "csv"]
 class Table:
     """What is printed: rows in the order of `SECTIONS`, and the paper's own table with ours beside, if there is one.
 
-    Footnotes, numbered from 1, are the notes of both.
+    Footnotes, numbered from 1, are the notes of both. `costs` are those of running the networks, where counted.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Table:
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     setup: tuple[Line, ...] = ()
+    costs: tuple[complexity.Line, ...] = ()
 
 
 def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
@@ -47,17 +50,33 @@ def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
     """
     tasks = {known: known for known in registry.places("tasks")}
     task = registry.task(look_up("table", name, tasks | TABLES))
-    records, skipped = gather(runs)
-    return build(task, records, registry.pairs()), skipped
+    found, skipped = gather_folders(runs)
+    mine = [(folder, record) for folder, record in found if record.task == task.name]
+    counted = complexity.read_all(mine)
+    return build(task, [record for _, record in mine], registry.pairs(), counted), skipped
 
 
-def build(task: Task, records: Sequence[Record], pairs: Sequence[Pair]) -> Table:
-    """The table of a task."""
+def build(
+    task: Task, records: Sequence[Record], pairs: Sequence[Pair], counted: Mapping[str, Complexity] | None = None
+) -> Table:
+    """The table of a task; `counted` are the costs of running a network, {run_id: costs}."""
     found = rows(task, records, pairs)
     beside = setup_lines(task, pairs, found)
     notes = [note for line in beside for note in line.notes.values()] + [note for row in found for note in row.notes]
     footnotes = tuple(dict.fromkeys(notes))
-    return Table(_title(task), _caption(task), task.name, task.metric, tuple(found), footnotes, tuple(beside))
+    costs = tuple(_costs(found, records, counted or {}))
+    return Table(_title(task), _caption(task), task.name, task.metric, tuple(found), footnotes, tuple(beside), costs)
+
+
+def _costs(
+    found: Sequence[Row], records: Sequence[Record], counted: Mapping[str, Complexity]
+) -> Iterator[complexity.Line]:
+    """A line for each configuration of which a seed was counted, in the order of the rows."""
+    labels = {(row.config_hash, row.section.protocol): row.label for row in reversed(found) if row.config_hash}
+    for (digest, protocol), label in reversed(labels.items()):
+        seeds = [record.run_id for record in records if record.config_hash == digest and record.run_id in counted]
+        if seeds:
+            yield complexity.line(label, protocol, [counted[seed] for seed in seeds])
 
 
 def render(built: Table, format: Format = "md") -> str:
@@ -77,6 +96,7 @@ def as_json(built: Table) -> dict[str, Any]:
             for line in built.setup
         ],
         "rows": [_flat(built, row) for row in built.rows],
+        "costs": [costs._asdict() for costs in built.costs],
         "footnotes": list(built.footnotes),
     }
 

@@ -5,7 +5,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from gle_bench.dynamics.engine import Learned, Window
-from gle_bench.dynamics.network import Parameters, State, step
+from gle_bench.dynamics.network import Parameters, State
+from gle_bench.dynamics.ordered import advance
 from gle_bench.dynamics.structure import Network
 from gle_bench.protocols import Footing, LearningRule
 
@@ -15,11 +16,12 @@ class GLE(LearningRule):
 
     name: ClassVar[str] = "gle"
     engines: ClassVar[frozenset[str]] = frozenset({"torch", "native", "graph"})
+    ordered: ClassVar[bool] = True
     footing: ClassVar[Footing] = Footing(online=True, streamed=True, local_in_space=True, local_in_time=True)
 
     def learn(
         self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
     ) -> Learned:
-        inputs, target, mask = window.at(0, state[0].u.shape[1])
-        result = step(network, parameters, state, inputs, target, mask)
+        ensemble = state[0].u.shape[1]
+        result = advance(network, parameters, state, window.at(0, ensemble), lambda output: window.at(1, ensemble))
         return Learned(result.state, result.gradients, result.signals.output[:, :, None])

@@ -79,6 +79,10 @@ class RunFolder:
         """Named time series, as traces.npz."""
         self._write_arrays("traces.npz", arrays)
 
+    def add_traces(self, **arrays: "ArrayLike") -> None:
+        """Adds named time series to those of traces.npz, in the place of any of the same names."""
+        self.write_traces(**{**self.read_traces(), **arrays})
+
     def read_traces(self) -> dict[str, "np.ndarray"]:
         """The arrays of traces.npz; none if there is no such file."""
         return self._read_arrays("traces.npz")

@@ -10,7 +10,8 @@ import torch
 from gle_bench.dynamics.engine import Window
 from gle_bench.protocols import Batch, OnlineModel
 from gle_bench.training.data_module import Feed
-from gle_bench.training.offline import OfflineModule
+from gle_bench.training.kinds import kind
+from gle_bench.training.offline import WholeModule
 from gle_bench.training.online import OnlineModule
 from gle_bench.training.plan import Plan
 
@@ -41,13 +42,14 @@ def measure(todo: Plan, seeds: list[int], feed: Feed) -> Pace:
     """
     splits = todo.any_data.splits
     final = 2 * len(splits["test"]) / len(splits[todo.watched]) if todo.keeps_test else 0.0  # by last and best weights
-    kind = _online if isinstance(todo.experiment.config.network, OnlineModel) else _offline
-    batch, evaluation, networks = kind(todo, seeds, feed)
+    online = isinstance(todo.experiment.config.network, OnlineModel)
+    batch, evaluation, networks = (_online if online else _whole)(todo, seeds, feed)
     return Pace(batch, evaluation, networks, final)
 
 
-def _offline(todo: Plan, seeds: list[int], feed: Feed) -> tuple[float, float, int]:
-    module, held_out = OfflineModule(todo.experiment, seeds[:1]), feed.val_dataloader()
+def _whole(todo: Plan, seeds: list[int], feed: Feed) -> tuple[float, float, int]:
+    module, held_out = kind(todo.experiment)(todo.experiment, seeds[:1]), feed.val_dataloader()
+    assert isinstance(module, WholeModule)
     batch, first = _interval(_updates(module, feed.train_dataloader())), next(iter(held_out))
     return batch, len(held_out) * _time(lambda: _evaluate(module, first)), 1
 
@@ -91,17 +93,14 @@ def _infer(module: OnlineModule, batch: Batch, steps: int) -> None:
     module.engine.infer(module.net, module.carry.parameters, module.carry.state, window)
 
 
-def _updates(module: OfflineModule, batches: Iterable[Batch]) -> Iterator[Batch]:
+def _updates(module: WholeModule, batches: Iterable[Batch]) -> Iterator[Batch]:
     """Learns from each batch, and passes it on."""
-    optimizer = module.configure_optimizers()
     for batch in batches:
-        optimizer.zero_grad()
-        torch.autograd.backward(module.experiment.task.losses(module.evaluate(batch), batch).mean())
-        optimizer.step()
+        module.learn(batch)
         yield batch
 
 
-def _evaluate(module: OfflineModule, batch: Batch) -> None:
+def _evaluate(module: WholeModule, batch: Batch) -> None:
     with torch.no_grad():
         module.evaluate(batch)
         module.evaluate_otherwise(batch)

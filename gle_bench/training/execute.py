@@ -21,9 +21,8 @@ from gle_bench.tracking.wandb_mirror import Mirror
 from gle_bench.training import checkpoints
 from gle_bench.training.bookkeeping import Bookkeeping
 from gle_bench.training.data_module import Feed
+from gle_bench.training.kinds import kind
 from gle_bench.training.module import BenchModule
-from gle_bench.training.offline import OfflineModule
-from gle_bench.training.online import OnlineModule
 from gle_bench.training.plan import Plan, Settings, plan, stands
 from gle_bench.training.progress import Display
 from gle_bench.training.recorder import Recorder, drop_diverged
@@ -97,9 +96,7 @@ def _open_run(todo: Plan, seed: int, record: Record | None) -> SeedRun:
 
 def _execute_group(todo: Plan, runs: dict[int, SeedRun], settings: Settings) -> dict[int, Record]:
     """One Trainer's worth of seeds. Their failure becomes their records; only an interruption is passed on."""
-    module = (OnlineModule if isinstance(todo.experiment.config.network, OnlineModel) else OfflineModule)(
-        todo.experiment, list(runs)
-    )
+    module = kind(todo.experiment)(todo.experiment, list(runs))
     books = Bookkeeping(todo, runs, module.parameter_count, module.macs)
     try:
         for seed, run in runs.items():

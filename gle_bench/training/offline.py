@@ -3,20 +3,24 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
-from gle_bench.protocols import Batch, OfflineModel
+from gle_bench.dynamics.engine import Feedback
+from gle_bench.protocols import Batch, OfflineModel, Stepwise
 from gle_bench.training.module import BenchModule, Experiment
 from gle_bench.training.rounds import seed_of
 
 
-class OfflineModule(BenchModule):
-    """One network of a baseline."""
+class WholeModule(BenchModule):
+    """One network of a baseline, which sees whole samples, however it learns.
+
+    Where a task closes the loop, it is evaluated step by step, by the steps that its module then has.
+    """
 
     def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
         super().__init__(experiment, seeds)
@@ -24,12 +28,7 @@ class OfflineModule(BenchModule):
         assert isinstance(model, OfflineModel)
         assert len(seeds) == 1
         self.model = model.build(experiment.shape, seeds[0]).to(experiment.dtype)
-        self._optimizer = self._new_optimizer()
-
-    def _new_optimizer(self) -> torch.optim.Optimizer:
-        training = self.experiment.config.training
-        kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.SGD
-        return kind(self.model.parameters(), lr=training.rate)
+        self._feedback = experiment.task.feedback(experiment.config.options)
 
     @property
     def parameter_count(self) -> int:
@@ -48,6 +47,50 @@ class OfflineModule(BenchModule):
     def updates_per_batch(self) -> int:
         return 1
 
+    def learn(self, batch: Batch) -> None:
+        """Learns from a batch as a Trainer would have it, but at the first rate."""
+        raise NotImplementedError
+
+    def evaluate(self, batch: Batch) -> Tensor:
+        return self.answers(batch) if self._feedback is None else self._in_closed_loop(self._feedback, batch)
+
+    def _in_closed_loop(self, feedback: Feedback, batch: Batch) -> Tensor:
+        network, size = cast(Stepwise, self.model), batch.inputs.shape[1]
+        memory: Any = network.start(size)
+        outputs = batch.inputs.new_empty(1, size, batch.steps, self.experiment.shape.outputs)
+        for t in range(batch.steps):
+            outputs[0, :, t], memory = network.step(feedback(t, batch.inputs, outputs[:, :, :t])[0], memory)
+        return outputs
+
+    def evaluate_otherwise(self, batch: Batch) -> dict[str, Tensor]:
+        """Batch norms by each batch's own statistics, instead of by running averages; a single sample has none."""
+        norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
+        if not norms or self._feedback is not None:
+            return {}
+        with _own_statistics(norms if batch.targets.shape[1] > 1 else []):
+            return {"by_batch": self.answers(batch)}
+
+    def answers(self, batch: Batch) -> Tensor:
+        """The module's (B, C) or (B, T, C), as (1, B, T|1, C)."""
+        outputs: Tensor = self.model(batch.inputs[0].expand(-1, batch.steps, -1))
+        return outputs[None, :, None] if outputs.dim() == 2 else outputs[None]
+
+    def finite(self) -> list[bool]:
+        return [all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())]
+
+    def keep(self, seeds: list[int]) -> None:
+        self.seeds = list(seeds)
+
+
+class OfflineModule(WholeModule):
+    """One network that learns by gradients."""
+
+    def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
+        super().__init__(experiment, seeds)
+        training = experiment.config.training
+        kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.SGD
+        self._optimizer = kind(self.model.parameters(), lr=training.rate, weight_decay=training.weight_decay)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self._optimizer
 
@@ -60,27 +103,16 @@ class OfflineModule(BenchModule):
             group["lr"] = self.rates[self.seeds[0]].at(self.batches)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.experiment.task.losses(self._outputs(batch), batch).mean(1)
+        losses = self.experiment.task.losses(self.answers(batch), batch).mean(1)
         self.mark_unless_finite(losses.detach())
         self.note_running(running_loss=losses)
         self.batches += 1
         return losses[0]
 
-    def evaluate(self, batch: Batch) -> Tensor:
-        return self._outputs(batch)
-
-    def evaluate_otherwise(self, batch: Batch) -> dict[str, Tensor]:
-        """Batch norms by each batch's own statistics, instead of by running averages; a single sample has none."""
-        norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
-        if not norms:
-            return {}
-        with _own_statistics(norms if batch.targets.shape[1] > 1 else []):
-            return {"by_batch": self._outputs(batch)}
-
-    def _outputs(self, batch: Batch) -> Tensor:
-        """The module's (B, C) or (B, T, C), as (1, B, T|1, C)."""
-        outputs: Tensor = self.model(batch.inputs[0].expand(-1, batch.steps, -1))
-        return outputs[None, :, None] if outputs.dim() == 2 else outputs[None]
+    def learn(self, batch: Batch) -> None:
+        self._optimizer.zero_grad()
+        torch.autograd.backward(self.experiment.task.losses(self.answers(batch), batch).mean())
+        self._optimizer.step()
 
     def member(self, seed: int) -> dict[str, Any]:
         return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
@@ -89,12 +121,6 @@ class OfflineModule(BenchModule):
         member = members[self.seeds[0]]
         self.model.load_state_dict(member["model"])
         self._optimizer.load_state_dict(member["optimizer"])
-
-    def finite(self) -> list[bool]:
-        return [all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())]
-
-    def keep(self, seeds: list[int]) -> None:
-        self.seeds = list(seeds)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from gle_bench.config import RunConfig
 from gle_bench.dynamics.engine import Job
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
+from gle_bench.models.readout import ReadoutModel
 from gle_bench.names import GleBenchError, UsageError, look_up
 from gle_bench.protocols import Data, OfflineModel, OnlineModel, Task
 from gle_bench.tracking.record import Record
@@ -148,8 +149,8 @@ def choose_engine(name: str, experiment: Experiment, device: str) -> Choice:
     if not isinstance(config.network, OnlineModel):
         return choice.choose_offline(name)
     network = config.network.network(experiment.shape, task.loss)
-    closed_loop = task.feedback(config.options) is not None
-    return choice.choose(name, Job(network, rule, rule.engines, device, experiment.dtype, closed_loop))
+    feedback = task.feedback(config.options)
+    return choice.choose(name, Job(network, rule, rule.engines, device, experiment.dtype, feedback))
 
 
 def choose_device(name: str) -> str:
@@ -176,12 +177,17 @@ def check_pair(experiment: Experiment) -> None:
     if rule.online and not isinstance(model, OnlineModel):
         raise UsageError(f"Rule '{rule.name}' needs a network that learns online; {config.model} learns by backprop.")
     if not rule.online and not isinstance(model, OfflineModel):
-        raise UsageError(f"Rule '{rule.name}' leaves gradients to autograd; {config.model} learns online, say by gle.")
-    if not rule.online and not rule.autograd:
-        raise UsageError(f"Rule '{rule.name}' neither learns online nor by autograd: nothing here can run it.")
+        how = "solves for a linear readout" if rule.closed_form else "leaves gradients to autograd"
+        raise UsageError(f"Rule '{rule.name}' {how}; {config.model} learns online, say by gle.")
+    if not rule.online and not rule.autograd and not rule.closed_form:
+        raise UsageError(f"Rule '{rule.name}' learns neither online, by autograd nor in closed form: it cannot be run.")
+    if rule.closed_form and not isinstance(model, ReadoutModel):
+        raise UsageError(f"Rule '{rule.name}' solves for a linear readout; {config.model} has more to learn.")
     task, training = experiment.task, config.training
-    if not rule.online and task.feedback(config.options) is not None:
-        raise UsageError(f"{task.name} is evaluated in closed loop, which {config.model} cannot be: it learns offline.")
+    if isinstance(model, OfflineModel) and not model.closed_loop and task.feedback(config.options) is not None:
+        raise UsageError(f"{task.name} is evaluated in closed loop, which {config.model} cannot be: it has no steps.")
+    if training.weight_decay and not rule.autograd:
+        raise UsageError(f"weight_decay = {training.weight_decay} is of learning by autograd; set it to 0.")
     if task.stream and training.sampling != "once":
         raise UsageError(f"sampling = {training.sampling} would tear {task.name} apart, which is one unbroken stream.")
     if task.stream and (training.batch_size, training.evaluation_batch_size) != (1, 1):

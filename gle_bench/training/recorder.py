@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 
 from gle_bench.training import checkpoints
 from gle_bench.training.data_module import Feed
 from gle_bench.training.module import BenchModule
 from gle_bench.training.rounds import batches_per_epoch
+from gle_bench.training.scores import Score
 from gle_bench.training.seed_run import SeedRun
 
 
@@ -44,8 +46,7 @@ class Recorder(pl.Callback):
             )
             run.folder.write_history(run.history)
             if seed not in module.diverged:  # whose last good checkpoint stays
-                if module.batches == self._batches:  # before the checkpoint: a run that is cut off after it has both
-                    run.folder.write_predictions(**module.scores[seed].arrays(split))
+                self._keep_outputs(module, run, split)  # before the checkpoint: a run that is cut off after it has both
                 written |= run.checkpoints(module.member(seed), self._under, best)
         checkpoints.save(written)  # together, so that an ensemble that is killed meanwhile goes on as one
         for seed in module.seeds:
@@ -53,11 +54,25 @@ class Recorder(pl.Callback):
             if run.mirror is not None:
                 run.mirror.log(run.history[-1], step=run.round)
 
+    def _keep_outputs(self, module: BenchModule, run: SeedRun, split: str) -> None:
+        """The last round's outputs are the predictions; those of rounds that the task names are traces beside them."""
+        ended, named = module.batches == self._batches, module.experiment.task.traced
+        score = module.scores[run.seed]
+        if ended:
+            run.folder.write_predictions(**score.arrays(split))
+        if named and (ended or run.round in named):
+            run.folder.add_traces(**trace(score, split, run.round))
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         module = pl_module
         assert isinstance(module, BenchModule)
         if not drop_diverged(module, trainer.datamodule):  # type: ignore[attr-defined]
             trainer.should_stop = True
+
+
+def trace(score: Score, split: str, number: int) -> dict[str, np.ndarray]:
+    """What traces.npz keeps of round `number`, beside what it has of others: the targets are the same in all."""
+    return {f"{split}_decisions_{number}": score.decisions, f"{split}_targets": score.targets}
 
 
 def drop_diverged(module: BenchModule, feed: Feed) -> bool:

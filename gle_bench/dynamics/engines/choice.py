@@ -27,7 +27,7 @@ ENGINES = {
         "the readable path: any layer, any device, any precision", "gle_bench.dynamics.engines.eager", "TorchEngine"
     ),
 }
-OFFLINE = "PyTorch's own autograd: the model learns offline"
+OFFLINE = "PyTorch itself: the model learns offline"
 
 
 class Choice(NamedTuple):
@@ -78,15 +78,22 @@ def choose_offline(name: str) -> Choice:
     """
     _check(name)
     if name not in ("auto", "torch"):
-        raise UsageError(f"--engine {name}: the model learns offline, by PyTorch's own autograd; use --engine auto.")
+        raise UsageError(f"--engine {name}: the model learns offline, by PyTorch itself; use --engine auto.")
     return Choice("torch", OFFLINE)
 
 
 def refusal(name: str, job: Job) -> str | None:
     """Why that engine cannot run the job, as a clause, or None where it can."""
     if name not in job.rule_engines:
-        return f"rule '{getattr(job.learner, 'name', type(job.learner).__name__)}' does not name it"
+        return f"{_rule(job)} does not name it"
+    # A rule that runs the network by itself calls `step`, which refuses such a network, but in its first batch only.
+    if job.network.ordered and not getattr(job.learner, "ordered", False):
+        return f"{_rule(job)} knows no integrator = '{job.network.integrator}', but 'euler' only"
     return make(name).refusal(job)
+
+
+def _rule(job: Job) -> str:
+    return f"rule '{getattr(job.learner, 'name', type(job.learner).__name__)}'"
 
 
 def absence(name: str) -> str | None:

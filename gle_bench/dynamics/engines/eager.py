@@ -1,11 +1,15 @@
 """The `torch` engine: a whole batch with all its time steps, in pure PyTorch, on any device and in any precision."""
 
+from functools import partial
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
-from gle_bench.dynamics.network import Parameters, State, Step, constrain, step
+from gle_bench.dynamics.network import Instant, Parameters, State, constrain
 from gle_bench.dynamics.optimizers import Optimizer, clone
+from gle_bench.dynamics.ordered import advance
 from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
 from gle_bench.dynamics.structure import Network
 
@@ -43,7 +47,10 @@ class TorchEngine:
             outputs = flat.new_empty(batch.steps, count, size, network.outputs)
             for begin in range(0, batch.steps, learner.window):
                 end = min(begin + learner.window, batch.steps)
-                result = learner.learn(network, parameters, state, memory, batch.part(begin, end))
+                window = batch.part(begin, end)
+                if network.ordered:
+                    window = window._replace(following=batch.at(end, count))
+                result = learner.learn(network, parameters, state, memory, window)
                 state, memory = result.state, result.memory
                 outputs[begin:end] = result.outputs.permute(2, 0, 1, 3)
                 moments = optimizer.update(flat, pack_gradients(names, result.gradients), moments, rate)
@@ -68,10 +75,30 @@ class TorchEngine:
         errors = errors or any(layer.gamma for layer in network.layers)
         with torch.no_grad(), denormals_flushed():
             outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
+            world = _World(batch, feedback, outputs)
             for t in range(batch.steps):
-                inputs, _, _ = batch.at(t, count)
-                if feedback is not None:
-                    inputs = feedback(t, batch.inputs, outputs[:t].permute(1, 2, 0, 3))
-                result: Step = step(network, parameters, state, inputs, plastic=False, errors=errors)
+                following = partial(world.following, t)
+                result = advance(network, parameters, state, world.at(t), following, plastic=False, errors=errors)
                 state, outputs[t] = result.state, result.signals.output
         return state, outputs.permute(1, 2, 0, 3)
+
+
+class _World(NamedTuple):
+    """What a network without a target is given, instant by instant: the batch's inputs, or those of a closed loop."""
+
+    batch: Window
+    feedback: Feedback | None
+    outputs: Tensor  # (T, S, B, C), those of the steps so far
+
+    def at(self, t: int) -> Instant:
+        """Step t, once the outputs of the steps before it are there."""
+        if self.feedback is None:
+            return Instant(self.batch.at(t, self.outputs.shape[1]).inputs, None, None)
+        return Instant(self.feedback(t, self.batch.inputs, self.outputs[:t].permute(1, 2, 0, 3)), None, None)
+
+    def following(self, t: int, output: Tensor) -> Instant:
+        """Step t + 1, as the output of step t makes it. After its last step a closed loop has nothing: it is held."""
+        if self.feedback is not None and t + 1 == self.batch.steps:
+            return self.at(t)
+        self.outputs[t] = output
+        return self.at(t + 1)

@@ -46,10 +46,10 @@ class GraphEngine:
         self._programs: OrderedDict[Hashable, Learning | Inference] = OrderedDict()
 
     def refusal(self, job: Job) -> str | None:
-        """A GPU is needed, an open loop, and a rule that looks at one step at a time."""
+        """A GPU is needed, an open loop, layers that switch together, and a rule that looks at one step at a time."""
         if job.device != "cuda":
             return f"the device is {job.device}" if torch.cuda.is_available() else "there is no GPU"
-        return _closed_loop(job.closed_loop) or _long_window(job.learner)
+        return _closed_loop(job.feedback) or _ordered(job.network) or _long_window(job.learner)
 
     def learn(
         self,
@@ -62,7 +62,7 @@ class GraphEngine:
         decay: float = 1.0,
     ) -> tuple[Carry, Tensor]:
         """One update a step. The learner is called while a program is captured, and not again when it is replayed."""
-        _raise(_long_window(learner))
+        _raise(_ordered(network) or _long_window(learner))
         size = batch.inputs.shape[1]
         with _plain_tensors(), denormals_flushed():
             known = carry.memory if carry.state[0].u.shape[2] == size else ()
@@ -89,7 +89,7 @@ class GraphEngine:
         feedback: Feedback | None = None,
     ) -> tuple[State, Tensor]:
         """Frozen weights, no target, open loop."""
-        _raise(_closed_loop(feedback is not None))
+        _raise(_closed_loop(feedback) or _ordered(network))
         errors = errors or any(layer.gamma for layer in network.layers)
         with _plain_tensors(), denormals_flushed():
             state = prepare_state(network, state, batch.inputs.shape[1])
@@ -204,8 +204,14 @@ def _plain_tensors() -> Iterator[None]:
         yield
 
 
-def _closed_loop(closed: bool) -> str | None:
-    return "the loop is closed, and a graph's inputs must be known beforehand" if closed else None
+def _closed_loop(feedback: Feedback | None) -> str | None:
+    return "the loop is closed, and a graph's inputs must be known beforehand" if feedback is not None else None
+
+
+def _ordered(network: Network) -> str | None:
+    if not network.ordered:
+        return None
+    return f"integrator = '{network.integrator}' traverses the layers in order, and it has only 'euler'"
 
 
 def _long_window(learner: Learner) -> str | None:

@@ -12,10 +12,12 @@ from gle_bench.dynamics.engines.native_call import (
     PHIS,
     RunCall,
     aligned,
+    close_loop,
     layer_calls,
     run_call,
     set_learning,
 )
+from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.native import library
 from gle_bench.dynamics.network import BlockParameters, Parameters, State
 from gle_bench.dynamics.optimizers import Optimizer, clone
@@ -27,7 +29,9 @@ DTYPES = {torch.float32: "glebench_run_float", torch.float64: "glebench_run_doub
 
 
 class NativeEngine:
-    """Networks side by side, one a core; a lone one is shared by all cores. Threads never change a result.
+    """Networks side by side, one a core; a lone one is shared by all cores, unless its layers are ordered.
+
+    Threads never change a result.
 
     Attributes:
         buffer_bytes: what the last call allocated beside the tensors that it was given and returned.
@@ -43,13 +47,12 @@ class NativeEngine:
         """Why it cannot run the job, as a clause, or None."""
         if job.device != "cpu":
             return "it runs on the CPU only"
-        if job.closed_loop:
-            return "it cannot feed outputs back"
         try:
             library.load()
         except GleBenchError as error:
             return f"it is not here: {error}"
-        return _unlike_gle(job.learner) or _unsupported(job.network, job.dtype)
+        unsupported = _unlike_gle(job.learner) or _unsupported(job.network, job.dtype)
+        return unsupported or _other_feedback(job.network, job.feedback)
 
     def learn(
         self,
@@ -63,7 +66,7 @@ class NativeEngine:
     ) -> tuple[Carry, Tensor]:
         """One update a step."""
         flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
-        _refuse(_unlike_gle(learner) or _unsupported(network, flat.dtype))
+        _refuse(_unlike_gle(learner) or _unsupported(network, flat.dtype) or _other_following(batch))
         state = cloned(prepare_state(network, carry.state, batch.inputs.shape[1]))
         parameters = unpack(network, flat, cloned(carry.parameters))
         window, outputs = _signals(network, parameters, batch)
@@ -86,11 +89,13 @@ class NativeEngine:
     ) -> tuple[State, Tensor]:
         """With frozen weights and no target."""
         dtype = state[0].u.dtype
-        _refuse("it cannot feed outputs back" if feedback is not None else _unsupported(network, dtype))
+        _refuse(_unsupported(network, dtype) or _other_feedback(network, feedback))
         state = cloned(prepare_state(network, state, batch.inputs.shape[1]))
         parameters = cloned(parameters)
-        window, outputs = _signals(network, parameters, batch._replace(target=None, mask=None))
+        window, outputs = _signals(network, parameters, _without_target(batch))
         run = run_call(network, parameters, window, outputs)
+        if isinstance(feedback, DelayedFeedback):
+            close_loop(run, feedback)
         run.errors = errors or any(layer.gamma for layer in network.layers)
         nothing = tuple(NOTHING for _ in parameters)
         self._call(run, layer_calls(network, parameters, (nothing, nothing), state), dtype)
@@ -118,6 +123,29 @@ def _unsupported(network: Network, dtype: torch.dtype) -> str | None:
         if layer.phi not in PHIS:
             return f"phi = '{layer.phi}' of layer {number} is not built in"
     return None
+
+
+def _other_feedback(network: Network, feedback: Feedback | None) -> str | None:
+    """Why the loop cannot be closed by it, as a clause; None: it can, or stays open."""
+    if feedback is None:
+        return None
+    if type(feedback) is not DelayedFeedback:
+        return f"it closes a loop by DelayedFeedback only, not by {type(feedback).__name__}"
+    if len(feedback.delays) != network.inputs:
+        return f"feedback with {len(feedback.delays)} delays is not for a network of {network.inputs} inputs"
+    return None
+
+
+def _other_following(batch: Window) -> str | None:
+    """Why what follows the window cannot be looked at, as a clause; None: it can, or there is nothing."""
+    if batch.following is None or (batch.target is None) == (batch.following.target is None):
+        return None
+    return "a target begins or ends with the window, and it has one throughout or none"
+
+
+def _without_target(batch: Window) -> Window:
+    after = None if batch.following is None else batch.following._replace(target=None)
+    return batch._replace(target=None, mask=None, following=after)
 
 
 def _refuse(reason: str | None) -> None:

@@ -4,17 +4,20 @@ Tensors must outlive the call, which reads and writes them in place.
 """
 
 import ctypes
-from ctypes import c_double, c_int64, c_void_p
+from ctypes import POINTER, c_double, c_int64, c_void_p
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from gle_bench.dynamics.engine import Window
+from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import ensemble_size
-from gle_bench.dynamics.structure import Block, Network
+from gle_bench.dynamics.structure import Block, Integrator, Network
 
+INTEGRATORS = get_args(Integrator)  # in the order of native/run.hpp
 PHIS = ("identity", "tanh", "softplus", "relu", "hard-sigmoid")  # in the order of native/activations.hpp
 NOTHING = BlockParameters(None, None, None, None)
 
@@ -50,7 +53,9 @@ class RunCall(ctypes.Structure):
         ("layer", c_void_p),
         *((name, SignalCall) for name in ("inputs", "target", "mask", "outputs")),
         ("rates", c_void_p),
+        ("delays", POINTER(c_int64)),
         *((name, c_int64) for name in ("layers", "networks", "batch", "steps", "threads")),
+        *((name, c_int64) for name in ("known", "integrator", "horizon", "forced")),
         *((name, c_double) for name in ("dt", "beta", "decay", "tau_lowest", "tau_highest", "beta1", "beta2", "eps")),
         *((name, c_int64) for name in ("updates", "cross_entropy", "adam", "learns", "errors")),
         *((name, c_int64) for name in ("learn_tau_m", "learn_tau_r", "buffer_bytes")),
@@ -102,7 +107,17 @@ def signal_call(signal: Tensor | None) -> SignalCall:
 
 
 def aligned(batch: Window, dtype: torch.dtype) -> Window:
-    """The window in the network's precision, each signal contiguous in its last dimension."""
+    """The window in the network's precision, each signal contiguous in its last dimension.
+
+    The instant after the last step, where it is known, becomes one step more of the inputs and the target.
+
+    Raises:
+        ValueError: a signal has not as many steps as the window says; it would be read beyond its end.
+    """
+    for name in ("inputs", "target", "mask"):
+        signal = getattr(batch, name)
+        if signal is not None and signal.shape[2] not in (1, batch.steps):
+            raise ValueError(f"{name} of {signal.shape[2]} steps do not make a window of {batch.steps}; give 1 or all")
 
     def ready(signal: Tensor | None) -> Tensor | None:
         if signal is None:
@@ -110,9 +125,20 @@ def aligned(batch: Window, dtype: torch.dtype) -> Window:
         converted = signal.to(dtype)
         return converted if converted.stride(-1) == 1 or converted.shape[-1] == 1 else converted.contiguous()
 
-    inputs = ready(batch.inputs)
+    after = batch.following
+    inputs = ready(_extended(batch.inputs, None if after is None else after.inputs, batch.steps))
     assert inputs is not None
-    return Window(batch.steps, inputs, ready(batch.target), ready(batch.mask))
+    target = ready(_extended(batch.target, None if after is None else after.target, batch.steps))
+    return Window(batch.steps, inputs, target, ready(batch.mask), after)
+
+
+def _extended(signal: Tensor | None, following: Tensor | None, steps: int) -> Tensor | None:
+    """(S|1, B, T|1, C) and (S|1, B, C): (S|1, B, T + 1, C)."""
+    if signal is None or following is None:
+        return signal
+    last = following[:, :, None]
+    members = max(len(signal), len(last))
+    return torch.cat([signal.expand(members, -1, steps, -1), last.expand(members, -1, -1, -1)], 2)
 
 
 def run_call(network: Network, parameters: Parameters, window: Window, outputs: Tensor) -> RunCall:
@@ -127,11 +153,20 @@ def run_call(network: Network, parameters: Parameters, window: Window, outputs: 
         networks=ensemble_size(parameters),
         batch=window.inputs.shape[1],
         steps=window.steps,
+        known=window.steps + (window.following is not None),
+        integrator=INTEGRATORS.index(network.integrator),
         threads=torch.get_num_threads(),
         dt=network.dt,
         beta=network.beta,
         cross_entropy=network.loss == "ce",
     )
+
+
+def close_loop(run: RunCall, feedback: DelayedFeedback) -> None:
+    """Makes the batch one that is fed with its own outputs."""
+    run.delays = (c_int64 * len(feedback.delays))(*feedback.delays)  # kept alive by the structure
+    run.horizon, run.forced = feedback.horizon, feedback.forced
+    run.known = run.steps  # of what follows the last step the loop knows nothing
 
 
 def set_learning(

@@ -2,7 +2,7 @@
 #include <memory>
 #include <system_error>
 
-#include "transfer.hpp"
+#include "ordered.hpp"
 
 namespace glebench {
 
@@ -11,26 +11,24 @@ namespace glebench {
 #endif
 
 // Networks one after the other, each by this thread alone, until none is left.
-template <class T> void work_alone(const Run<T> &run, Workspace<T> &space, std::atomic<int64_t> &next) {
+template <class N, class T> void work_alone(const Run<T> &run, typename N::Memory &space, std::atomic<int64_t> &next) {
     const DenormalsFlushed flushed;
-    Barrier nobody(1);
-    for (int64_t member = next++; member < run.networks; member = next++)
-        Network<T>(run, space, nobody, member, 0, 1).run();
+    for (int64_t member = next++; member < run.networks; member = next++) N(run, space, member).run();
 }
 
-// At least as many networks as threads: each thread takes whole networks. A thread that cannot be had is done without.
-template <class T> void by_networks(Run<T> &run, int threads) {
-    std::vector<std::unique_ptr<Workspace<T>>> spaces;
-    for (int n = 0; n < threads; ++n) spaces.push_back(std::make_unique<Workspace<T>>(run, 1));
+// Each thread takes whole networks, of class N. A thread that cannot be had is done without.
+template <class N, class T> void by_networks(Run<T> &run, int threads) {
+    std::vector<std::unique_ptr<typename N::Memory>> spaces;
+    for (int n = 0; n < threads; ++n) spaces.push_back(std::make_unique<typename N::Memory>(run));
     for (const auto &space : spaces) run.buffer_bytes += int64_t(space->arena.used());
     std::atomic<int64_t> next{0};
     std::vector<std::thread> helpers;
     try {
         for (int n = 1; n < threads; ++n)
-            helpers.emplace_back([&, n] { work_alone(run, *spaces[size_t(n)], next); });
+            helpers.emplace_back([&, n] { work_alone<N>(run, *spaces[size_t(n)], next); });
     } catch (const std::system_error &) {
     }
-    work_alone(run, *spaces[0], next);
+    work_alone<N>(run, *spaces[0], next);
     for (std::thread &helper : helpers) helper.join();
 }
 
@@ -59,8 +57,8 @@ template <class T> void by_teams(Run<T> &run, int size) {
         for (std::thread &helper : helpers) helper.join();
         if (!complete) {
             std::atomic<int64_t> next{member};
-            Workspace<T> own(run, 1);
-            return work_alone(run, own, next);
+            Workspace<T> own(run);
+            return work_alone<Network<T>>(run, own, next);
         }
     }
 }
@@ -70,7 +68,9 @@ template <class T> int run(Run<T> *run) {
     try {
         const int64_t vectors = (run->batch + LANES<T> - 1) / LANES<T>;
         const int threads = int(std::max<int64_t>(1, run->threads));
-        if (run->networks >= threads || vectors < 2) by_networks(*run, int(std::min<int64_t>(threads, run->networks)));
+        const int members = int(std::min<int64_t>(threads, run->networks));
+        if (run->integrator != EULER) by_networks<Ordered<T>>(*run, members);
+        else if (run->networks >= threads || vectors < 2) by_networks<Network<T>>(*run, members);
         else by_teams(*run, int(std::min<int64_t>(threads, vectors)));
     } catch (const std::bad_alloc &) {
         return 1;

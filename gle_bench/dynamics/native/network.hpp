@@ -11,6 +11,11 @@ namespace glebench {
 // products, rates can switch in place, because the layer above has used them, and each array is fetched once a step.
 template <class T> class Network {
   public:
+    using Memory = Workspace<T>;
+
+    // By one thread alone.
+    Network(const Run<T> &run, Workspace<T> &space, int64_t member) : Network(run, space, nobody(), member, 0, 1) {}
+
     Network(const Run<T> &run, Workspace<T> &space, Barrier &barrier, int64_t member, int thread, int threads)
         : run_(run), space_(space), own_(space.scratch[thread]), barrier_(barrier), member_(member), thread_(thread),
           threads_(threads), first_(space.panels.count * thread / threads),
@@ -29,6 +34,11 @@ template <class T> class Network {
     }
 
   private:
+    static Barrier &nobody() {
+        static Barrier barrier(1);
+        return barrier;
+    }
+
     const Run<T> &run_;
     Workspace<T> &space_;
     Scratch<T> &own_;
@@ -70,6 +80,7 @@ template <class T> class Network {
         const auto is_new = [&](const Signal<T> &signal) { return signal.data && (step == 0 || signal.step); };
         for (int p = first_; p < last_; ++p) {
             if (is_new(run_.inputs)) gather(run_.inputs, p, inputs, padded<T>(inputs), step, space_.inputs);
+            if (run_.delays) close_loop(p, inputs, step);
             if (is_new(run_.target)) gather(run_.target, p, top.neurons, top.neurons, step, space_.target);
             if (is_new(run_.mask)) gather(run_.mask, p, 1, 1, step, space_.mask);
             each_sample(space_, p, padded<T>(top.neurons), [&](int b, size_t at) {
@@ -84,6 +95,15 @@ template <class T> class Network {
         each_sample(space_, panel, rows, [&](int b, size_t at) {
             const T *from = signal.at(member_, b, step);
             for (int n = 0; n < channels; ++n) to[at + size_t(n) * space_.lanes(panel)] = from[n];
+        });
+    }
+
+    // The network's own predictions over the inputs that it does not know.
+    void close_loop(int panel, int inputs, int step) {
+        each_sample(space_, panel, padded<T>(inputs), [&](int b, size_t at) {
+            for (int n = 0; n < inputs; ++n)
+                if (const T *known = run_.fed_back(member_, b, step, n))
+                    space_.inputs[at + size_t(n) * space_.lanes(panel)] = *known;
         });
     }
 
@@ -162,9 +182,7 @@ template <class T> class Network {
             });
         for (int r = 0; r < rows && !layer.layer->bias.value; ++r) own_.gradient[r * stride + layer.inputs] = 0;
         const size_t at = size_t(row) * stride;
-        const auto rows_of = [&](T *all) { return all ? all + at : nullptr; };
-        update.apply({rows_of(layer.weight.value), rows_of(layer.weight.mean), rows_of(layer.weight.square)},
-                     own_.gradient, T(-1) / T(space_.batch), size_t(rows) * stride);
+        update.apply(layer.weight.from(at), own_.gradient, T(-1) / T(space_.batch), size_t(rows) * stride);
     }
 
     // The sum of a neuron's x y over the batch.
@@ -183,15 +201,15 @@ template <class T> class Network {
     void learn_taus(Space<T> &layer, const Update<T> &update) {
         const T mean = T(1) / T(space_.batch);
         const auto learn_one = [&](const Learned<T> &tau, int n, T gradient) {
-            update.apply({tau.value + n, tau.mean + n, tau.square + n}, &gradient, T(1), 1);
-            tau.value[n] = std::min(std::max(tau.value[n], T(run_.tau_lowest)), T(run_.tau_highest));
+            update.apply(tau.from(n), &gradient, T(1), 1);
+            clamp(tau.value + n, 1, run_);
         };
         for (int n = 0; n < layer.neurons; ++n) {
             if (run_.learn_tau_m) learn_one(layer.tau_m, n, mean * over_batch(layer.neurons, n, layer.e, layer.u_dot));
             if (run_.learn_tau_r)
                 learn_one(layer.tau_r, n, -mean * over_batch(layer.neurons, n, layer.instant, layer.u_dot));
         }
-        set_leaks(layer, T(run_.dt));
+        set_leaks(layer, run_);
     }
 
     void enter();

@@ -13,8 +13,11 @@ struct Place {
     size_t at, rates_at;
 };
 
-// The point at `w` on the line from x to its drive: exactly the drive at w = 1, as torch.lerp.
-template <class T> inline Vector<T> towards(Vector<T> x, Vector<T> drive, T w) { return x * (1 - w) + drive * w; }
+// The point at `w`, one for all lanes or one each, on the line from x to its drive: exactly the drive at w = 1, as
+// torch.lerp.
+template <class T, class W> inline Vector<T> towards(Vector<T> x, Vector<T> drive, W w) {
+    return x * (1 - w) + drive * w;
+}
 
 // u after dt, and r and phi' from the prospective potential. The current comes in `current` (rows, lanes).
 template <Phi PHI, class T>
@@ -66,13 +69,16 @@ void nudging(const T *rates, const T *target, const T *mask, T beta, bool cross_
         }
 }
 
-// dt/tau and ahead/tau of every neuron, again after each change of the time constants.
-template <class T> void set_leaks(const Space<T> &space, T dt) {
+// How far a step goes towards a constant drive, and ahead/tau, of every neuron, again after each change of the time
+// constants.
+template <class T> void set_leaks(const Space<T> &space, const Run<T> &run) {
+    const T dt = T(run.dt);
+    const auto step = [&](T tau) { return run.integrator == EXPONENTIAL ? -std::expm1(-dt / tau) : dt / tau; };
     for (int n = 0; n < space.neurons; ++n) {
         const T tau_m = space.tau_m.value[n], tau_r = space.tau_r.value[n];
-        space.membrane.step[n] = dt / tau_m;
+        space.membrane.step[n] = step(tau_m);
         space.membrane.ahead[n] = tau_r / tau_m;
-        space.error.step[n] = dt / tau_r;
+        space.error.step[n] = step(tau_r);
         space.error.ahead[n] = tau_m / tau_r;
     }
 }

@@ -1,6 +1,7 @@
 // Adam and plain gradient descent, as gle_bench/dynamics/optimizers.py states them, on contiguous parameters.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "run.hpp"
@@ -41,5 +42,10 @@ template <class T> struct Update {
         }
     }
 };
+
+// Learned time constants into their range.
+template <class T> inline void clamp(T *taus, int count, const Run<T> &run) {
+    for (int n = 0; n < count; ++n) taus[n] = std::min(std::max(taus[n], T(run.tau_lowest)), T(run.tau_highest));
+}
 
 } // namespace glebench

@@ -1,6 +1,7 @@
-// What Python hands over: gle_bench/dynamics/engines/native.py declares the same structures for ctypes.
+// What Python hands over: gle_bench/dynamics/engines/native_call.py declares the same structures for ctypes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace glebench {
@@ -8,6 +9,11 @@ namespace glebench {
 // One tensor of S members, contiguous within a member; null where there is none.
 template <class T> struct Learned {
     T *value, *mean, *square; // the parameter and Adam's moments, which are null where nothing learns
+
+    // The part that begins at element `at`.
+    Learned from(size_t at) const {
+        return {value + at, mean ? mean + at : nullptr, square ? square + at : nullptr};
+    }
 };
 
 // Layer k of all networks: `value` points to the first member's, the next member's follows after `stride` elements.
@@ -29,11 +35,17 @@ template <class T> struct Signal {
     T *at(int64_t s, int64_t b, int64_t t) const { return data + s * network + b * sample + t * step; }
 };
 
+enum Integrator : int64_t { EULER, EXPONENTIAL, RK4 };
+
 template <class T> struct Run {
     const Layer<T> *layer;
     Signal<T> inputs, target, mask, outputs; // target, mask: data null where there is none
     const double *rates;                     // (S,)
+    const int64_t *delays;                   // (N_in), of a closed loop; null where it is open
     int64_t layers, networks, batch, steps, threads;
+    int64_t known;               // steps of inputs and target: one more than `steps` where the next instant is known
+    int64_t integrator;          // Integrator
+    int64_t horizon, forced;     // of a closed loop, see gle_bench/dynamics/feedback.py
     double dt, beta, decay;
     double tau_lowest, tau_highest;
     double beta1, beta2, eps;
@@ -42,6 +54,12 @@ template <class T> struct Run {
     int64_t learns, errors;        // whether parameters are updated; whether errors go on
     int64_t learn_tau_m, learn_tau_r;
     int64_t buffer_bytes;          // out: what the engine allocated
+
+    // In a closed loop: what was predicted of channel c of the input of step t; null where the true input counts.
+    const T *fed_back(int64_t s, int64_t b, int64_t t, int64_t c) const {
+        const int64_t signal = t - delays[c];
+        return signal < forced ? nullptr : outputs.at(s, b, signal - horizon);
+    }
 };
 
 } // namespace glebench

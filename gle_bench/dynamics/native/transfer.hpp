@@ -34,14 +34,28 @@ template <class T, class F> void each_tau_part(const Space<T> &space, F f) {
     }
 }
 
+// All that is learned of a member, and the leaks that follow from it.
+template <class T> void take_parameters(const Space<T> &space, int64_t member, const Run<T> &run) {
+    const size_t n = space.neurons, i = space.inputs;
+    each_weight_part(space, [&](T *weight, T *bias, T *rows) {
+        to_rows(space, member_of(weight, member, n * i), member_of(bias, member, n), rows);
+    });
+    each_tau_part(space, [&](T *torch, T *ours) { std::copy_n(member_of(torch, member, n), n, ours); });
+    set_leaks(space, run);
+}
+
+template <class T> void give_parameters(const Space<T> &space, int64_t member) {
+    const size_t n = space.neurons, i = space.inputs;
+    each_weight_part(space, [&](T *weight, T *bias, T *rows) {
+        from_rows(space, rows, member_of(weight, member, n * i), member_of(bias, member, n));
+    });
+    each_tau_part(space, [&](T *torch, T *ours) { std::copy_n(ours, n, member_of(torch, member, n)); });
+}
+
 template <class T> void Network<T>::enter() {
     for (Space<T> &space : space_.layers) {
-        const size_t n = space.neurons, i = space.inputs;
-        each_weight_part(space, [&](T *weight, T *bias, T *rows) {
-            to_rows(space, member_of(weight, member_, n * i), member_of(bias, member_, n), rows);
-        });
-        each_tau_part(space, [&](T *torch, T *ours) { std::copy_n(member_of(torch, member_, n), n, ours); });
-        set_leaks(space, T(run_.dt));
+        const size_t n = space.neurons;
+        take_parameters(space, member_, run_);
         each_variable(space, [&](T *torch, T *ours, int stride) {
             to_panels(space_, member_of(torch, member_, space_.batch * n), space.neurons, ours, stride);
         });
@@ -78,16 +92,12 @@ template <class T> void Network<T>::keep_feedback(const Space<T> &layer, int k) 
 
 template <class T> void Network<T>::leave() {
     for (Space<T> &space : space_.layers) {
-        const size_t n = space.neurons, i = space.inputs;
+        const size_t n = space.neurons;
         each_variable(space, [&](T *torch, T *ours, int stride) {
             from_panels(space_, 0, space_.panels.count, ours, stride, space.neurons,
                         member_of(torch, member_, space_.batch * n));
         });
-        if (!run_.learns) continue;
-        each_weight_part(space, [&](T *weight, T *bias, T *rows) {
-            from_rows(space, rows, member_of(weight, member_, n * i), member_of(bias, member_, n));
-        });
-        each_tau_part(space, [&](T *torch, T *ours) { std::copy_n(ours, n, member_of(torch, member_, n)); });
+        if (run_.learns) give_parameters(space, member_);
     }
 }
 

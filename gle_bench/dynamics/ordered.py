@@ -1,0 +1,247 @@
+"""Networks whose layers are traversed in order: rates upwards, then errors downwards, with no delays between layers.
+
+What is left to integrate are u and v. 'exponential' holds what drives them over the step; 'rk4' is the classical
+Runge-Kutta scheme, with the traversal once a stage. Weights stand still inside a step.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gle_bench.dynamics import neurons
+from gle_bench.dynamics.activations import activation
+from gle_bench.dynamics.network import (
+    BlockParameters,
+    BlockState,
+    Instant,
+    Parameters,
+    Signals,
+    State,
+    Step,
+    local_gradients,
+    output_feedback,
+    present,
+    step,
+)
+from gle_bench.dynamics.structure import Network
+from gle_bench.names import UsageError
+
+NOTHING = BlockParameters(None, None, None, None)
+Following = Callable[[Tensor], Instant]  # the instant at t + dt, from the output y(t), (S, B, C)
+
+
+class Variables(NamedTuple):
+    """What is integrated, or its derivatives, a layer each: (S, B, N)."""
+
+    u: tuple[Tensor, ...]
+    v: tuple[Tensor, ...]
+
+
+class Traversal(NamedTuple):
+    """All layers at one instant, a layer each, (S, B, N) unless noted. Errors are None where they have no effect."""
+
+    current: tuple[Tensor, ...]  # W r + b: what u is drawn to
+    rate: tuple[Tensor, ...]
+    slope: tuple[Tensor, ...]  # phi'
+    instantaneous: tuple[Tensor | None, ...]  # what v is drawn to
+    error: tuple[Tensor | None, ...]
+    feedback: tuple[Tensor | None, ...]  # (S, B, N_in)  W^T e; None where nothing looks at it
+
+
+def advance(
+    network: Network,
+    parameters: Parameters,
+    state: State,
+    now: Instant,
+    following: Following,
+    *,
+    plastic: bool = True,
+    errors: bool = True,
+) -> Step:
+    """The step of the network's integrator: `network.step` or `ordered_step`."""
+    if network.ordered:
+        return ordered_step(network, parameters, state, now, following, plastic=plastic, errors=errors)
+    return step(network, parameters, state, *now, plastic=plastic, errors=errors)
+
+
+def ordered_step(
+    network: Network,
+    parameters: Parameters,
+    state: State,
+    now: Instant,
+    following: Following,
+    *,
+    midpoint: Instant | None = None,
+    plastic: bool = True,
+    errors: bool = True,
+) -> Step:
+    """From t to t + dt. Pure and differentiable; of the old state it reads u and v alone.
+
+    Args:
+        parameters, state: of the S networks.
+        now: the instant t. Its mask holds throughout the step.
+        following: called by 'rk4', once, with y(t): the instant t + dt. 'exponential' never looks ahead.
+        midpoint: the instant t + dt/2, for 'rk4'; None: the mean of both ends.
+        plastic: whether gradients are wanted; without, they are all None.
+        errors: False freezes v and e, which a passing evaluation never looks at.
+
+    Returns:
+        The state with u and v of t + dt, and r, e, phi' and W^T e of t; the gradients and signals of t, among which
+        the output y(t), which has seen the input of t.
+
+    Raises:
+        UsageError: the network's layers are not ordered.
+    """
+    if not network.ordered:
+        raise UsageError("integrator = 'euler' lets all layers switch together; use step, or another integrator.")
+    start = Variables(tuple(block.u[0] for block in state), tuple(block.v[0] for block in state))
+    first = traverse(network, parameters, start, now, errors)
+    if network.integrator == "rk4":
+        moved = _rk4(network, parameters, start, first, now, following, midpoint, errors)
+    else:
+        moved = _exponential(network, parameters, start, first)
+    u_dots = _u_dots(network, parameters, start, first)
+    gradients = (NOTHING,) * len(state)
+    if plastic:
+        gradients = _gradients(network, first, parameters, now.inputs, u_dots)
+    instants = tuple(None if instant is None else instant[None] for instant in first.instantaneous)
+    return Step(_new_state(network, state, moved, first), gradients, Signals(first.rate[-1], instants, u_dots))
+
+
+def traverse(network: Network, parameters: Parameters, at: Variables, now: Instant, errors: bool) -> Traversal:
+    """Rates upwards and errors downwards, given u and v."""
+    currents, rates, slopes = [], [], []
+    rate = now.inputs
+    for block, p, u in zip(network.blocks, parameters, at.u, strict=True):
+        weight, bias, tau_m, tau_r = _own(p)
+        current = block.like.connection.current(weight, bias, rate)
+        potential, phi = neurons.prospective_potential(u, current, tau_m, tau_r), activation(block.like.phi)
+        rate = phi.rate(potential)
+        currents.append(current)
+        rates.append(rate)
+        slopes.append(phi.slope(potential, rate))
+
+    instants: list[Tensor | None] = [None] * len(rates)
+    es, feedbacks = list(instants), list(instants)
+    above = output_feedback(network, rate, now.target, now.mask) if errors else None
+    for n, block in reversed(list(enumerate(network.blocks))):
+        if above is None or not block.has_errors:
+            break  # and no layer below has errors either
+        weight, _, tau_m, tau_r = _own(parameters[n])
+        instants[n] = instant = neurons.instantaneous_error(slopes[n], above)
+        es[n] = e = instant
+        if block.like.prospective_errors:
+            es[n] = e = neurons.prospective_error(at.v[n], instant, tau_m, tau_r)
+        feedbacks[n] = above = block.like.connection.feedback(weight, e) if block.feeds_back else None
+    return Traversal(tuple(currents), tuple(rates), tuple(slopes), tuple(instants), tuple(es), tuple(feedbacks))
+
+
+def _exponential(network: Network, parameters: Parameters, start: Variables, first: Traversal) -> Variables:
+    us, vs = [], []
+    for p, u, v, current, instant in zip(parameters, *start, first.current, first.instantaneous, strict=True):
+        _, _, tau_m, tau_r = _own(p)
+        us.append(neurons.relaxed(u, current, tau_m, network.dt))
+        vs.append(v if instant is None else neurons.relaxed(v, instant, tau_r, network.dt))
+    return Variables(tuple(us), tuple(vs))
+
+
+def _rk4(
+    network: Network,
+    parameters: Parameters,
+    start: Variables,
+    first: Traversal,
+    now: Instant,
+    following: Following,
+    midpoint: Instant | None,
+    errors: bool,
+) -> Variables:
+    dt, later = network.dt, following(first.rate[-1])
+    middle = midpoint or Instant(_mean(now.inputs, later.inputs), _mean_target(now, later), None)
+    k = [_derivatives(parameters, start, first)]
+    for ahead, instant in ((dt / 2, middle), (dt / 2, middle), (dt, later)):
+        at = _moved(start, k[-1], ahead)
+        stage = traverse(network, parameters, at, instant._replace(mask=now.mask), errors)
+        k.append(_derivatives(parameters, at, stage))
+    mean = Variables(*(tuple(map(_weighted, *stages)) for stages in zip(*k, strict=True)))
+    return _moved(start, mean, dt)
+
+
+def _derivatives(parameters: Parameters, at: Variables, found: Traversal) -> Variables:
+    u_dots, v_dots = [], []
+    for p, u, v, current, instant in zip(parameters, *at, found.current, found.instantaneous, strict=True):
+        _, _, tau_m, tau_r = _own(p)
+        u_dots.append(neurons.membrane_derivative(u, current, tau_m))
+        v_dots.append(torch.zeros_like(v) if instant is None else neurons.error_derivative(v, instant, tau_r))
+    return Variables(tuple(u_dots), tuple(v_dots))
+
+
+def _moved(start: Variables, derivatives: Variables, ahead: float) -> Variables:
+    u, v = (
+        tuple(torch.add(x, x_dot, alpha=ahead) for x, x_dot in zip(xs, x_dots, strict=True))
+        for xs, x_dots in zip(start, derivatives, strict=True)
+    )
+    return Variables(u, v)
+
+
+def _weighted(k1: Tensor, k2: Tensor, k3: Tensor, k4: Tensor) -> Tensor:
+    return (k1 + 2 * (k2 + k3) + k4) / 6
+
+
+def _mean(one: Tensor, other: Tensor) -> Tensor:
+    return (one + other) / 2
+
+
+def _mean_target(now: Instant, later: Instant) -> Tensor | None:
+    return None if now.target is None or later.target is None else _mean(now.target, later.target)
+
+
+def _new_state(network: Network, state: State, moved: Variables, first: Traversal) -> State:
+    """u and v of t + dt beside what the traversal at t found; what it did not look at stays as it was."""
+    blocks = []
+    for n, (block, old) in enumerate(zip(network.blocks, state, strict=True)):
+        e, feedback, v = first.error[n], first.feedback[n], moved.v[n]
+        if e is not None and not block.like.prospective_errors:
+            v = e
+        blocks.append(
+            BlockState(
+                u=moved.u[n][None],
+                v=v[None],
+                r=first.rate[n][None],
+                e=old.e if e is None else e[None],
+                slope=first.slope[n][None],
+                feedback=old.feedback if feedback is None else feedback[None],
+            )
+        )
+    return tuple(blocks)
+
+
+def _gradients(
+    network: Network,
+    first: Traversal,
+    parameters: Parameters,
+    inputs: Tensor,
+    u_dots: tuple[Tensor | None, ...],
+) -> Parameters:
+    """Eqs. 21-24 at t."""
+    found = []
+    for n, block in enumerate(network.blocks):
+        e, instant, below = first.error[n], first.instantaneous[n], first.rate[n - 1] if n else inputs
+        if e is None or instant is None:
+            found.append(NOTHING)
+            continue
+        bias = parameters[n].bias is not None
+        found.append(local_gradients(network, block, below[None], e[None], instant[None], u_dots[n], bias))
+    return tuple(found)
+
+
+def _u_dots(network: Network, parameters: Parameters, start: Variables, first: Traversal) -> tuple[Tensor | None, ...]:
+    if not (network.learn_tau_m or network.learn_tau_r):
+        return (None,) * len(start.u)
+    return tuple(u_dot[None] for u_dot in _derivatives(parameters, start, first).u)
+
+
+def _own(p: BlockParameters) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """Weight (S, N, N_in), bias, tau_m and tau_r (S, 1, N) of a block's only layer."""
+    return present(p.weight)[0], None if p.bias is None else p.bias[0], present(p.tau_m)[0], present(p.tau_r)[0]

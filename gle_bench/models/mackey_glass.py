@@ -1,0 +1,106 @@
+"""What the task Mackey-Glass and its models agree on: the grid of points, the inputs, and where the loop closes."""
+
+from typing import Final, Literal
+
+from pydantic import model_validator
+
+from gle_bench.config import Positive, TaskOptions
+
+Grid = Literal["fine", "neurobench"]
+
+LYAPUNOV: Final = 197.0  # a Lyapunov time, in the unit of time of the equation
+POINTS: Final[dict[Grid, int]] = {"fine": 985, "neurobench": 75}  # a Lyapunov time
+HALF: Final = 10  # Lyapunov times of true signal, and as many of prediction
+KNOWN: Final = 9  # of them, under protocol clean, come before the stretch that is held out for validation
+MEAN: Final = 0.93  # the signal is shifted and scaled by these two, as inputs and as targets
+SCALE: Final = 0.2265
+_WHOLE: Final = 1e-6  # of a step
+
+
+class MackeyGlassOptions(TaskOptions):
+    """What a model sees of the series, what it predicts, and where its own predictions take over.
+
+    Attributes:
+        grid: 'fine', 985 points a Lyapunov time of 197 units, or 'neurobench', 75 points.
+        delays: of the input channels, in units of time, in this order.
+        horizon: how far ahead the target lies, in units of time; None: one point of the grid.
+        forced: Lyapunov times of true signal before the loop closes in evaluation, to the nearest point.
+        washout: Lyapunov times at the start of training that teach nothing, to the nearest point.
+
+    Raises:
+        ValueError: a delay or a horizon that is no whole number of steps, or lengths that do not fit the series.
+    """
+
+    grid: Grid = "fine"
+    delays: tuple[float, ...] = (0.0, 6.0, 12.0, 18.0)
+    horizon: float | None = None
+    forced: Positive = 2.0
+    washout: float = 0.0
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> "MackeyGlassOptions":
+        if not self.delays or min(self.delays) < 0:
+            raise ValueError(f"delays = {list(self.delays)} must be one or more, none of them negative")
+        for delay in self.delays:
+            self._steps("delays", delay)
+        if self.horizon is not None and self._steps("horizon", self.horizon) < 1:
+            raise ValueError(f"horizon = {self.horizon} must be at least one step, {self.dt:.6g}, ahead")
+        return self
+
+    @model_validator(mode="after")
+    def _within_the_series(self) -> "MackeyGlassOptions":
+        before = self.forced_steps + max(self.delay_steps)
+        if before > KNOWN * self.points:
+            most = (KNOWN * self.points - max(self.delay_steps)) / self.points
+            raise ValueError(
+                f"forced = {self.forced} does not fit between the longest delay and the {KNOWN} Lyapunov times after "
+                f"which protocol clean closes its loop; set forced to at most {most:.6g}"
+            )
+        if self.horizon_steps > self.forced_steps + 1:
+            raise ValueError(
+                f"horizon = {self.horizon} reaches beyond the forced = {self.forced} Lyapunov times of true signal, so "
+                f"that nothing would predict the first points after them; lower horizon or raise forced"
+            )
+        taught = KNOWN * self.points - self.horizon_steps - max(self.delay_steps) - self.washout_steps
+        if self.washout < 0 or taught < 0:
+            raise ValueError(
+                f"washout = {self.washout} must be from 0 to less than {KNOWN} Lyapunov times, with the longest delay "
+                f"and the horizon, so that something is left to learn from; change washout"
+            )
+        return self
+
+    def _steps(self, name: str, time: float) -> int:
+        steps = time / self.dt
+        if abs(steps - round(steps)) > _WHOLE:
+            other = "; or set grid=fine" if self.grid != "fine" else ""
+            raise ValueError(
+                f"{name} = {time} is no whole number of steps of {self.dt:.6g}, as the grid '{self.grid}' has them; "
+                f"the nearest is {round(steps) * self.dt:.9g}{other}"
+            )
+        return round(steps)
+
+    @property
+    def points(self) -> int:
+        """Points, or steps, in a Lyapunov time."""
+        return POINTS[self.grid]
+
+    @property
+    def dt(self) -> float:
+        """Units of time from one point to the next."""
+        return LYAPUNOV / self.points
+
+    @property
+    def delay_steps(self) -> tuple[int, ...]:
+        return tuple(self._steps("delays", delay) for delay in self.delays)
+
+    @property
+    def horizon_steps(self) -> int:
+        return 1 if self.horizon is None else self._steps("horizon", self.horizon)
+
+    @property
+    def forced_steps(self) -> int:
+        return round(self.forced * self.points)
+
+    @property
+    def washout_steps(self) -> int:
+        return round(self.washout * self.points)

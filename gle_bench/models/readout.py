@@ -1,0 +1,140 @@
+"""Fixed features of an input sequence and a linear readout of them, which alone learns: by ridge regression."""
+
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from gle_bench.config import Budget, Precision, RunConfig, TaskOptions, TrainingConfig
+from gle_bench.protocols import OfflineModel, Pair, Shape
+
+Reads = Literal["every step", "mean"]
+
+
+class Readout(nn.Module):
+    """y = W f, with features f that do not learn. A subclass has them step by step, as `advance`.
+
+    Where `features` is replaced, to compute all steps at once, it must give what `advance` gives.
+
+    Attributes:
+        readout: W, zero until it is learned.
+        reads: the features of every step, for signals, or their mean over time, for classes.
+        residual: what is read is added to the first channels of the input: y = x + W f.
+    """
+
+    def __init__(self, features: int, shape: Shape, *, reads: Reads = "every step", residual: bool = False) -> None:
+        super().__init__()
+        self.readout = linear(torch.zeros(shape.outputs, features))
+        self.readout.requires_grad_()
+        self.reads, self.residual = reads, residual
+
+    def start(self, batch: int) -> Tensor:
+        """The memory before the first time step; nothing, unless a subclass has one."""
+        return self.readout.weight.new_zeros(batch, 0)
+
+    def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """One time step: x (B, C_in) and the memory so far -> features (B, F) and the memory from here on."""
+        raise NotImplementedError
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """(B, T, C_in) -> (B, T, F)."""
+        memory, found = self.start(len(inputs)), []
+        for x in inputs.unbind(1):
+            features, memory = self.advance(x, memory)
+            found.append(features)
+        return torch.stack(found, 1)
+
+    def read(self, inputs: Tensor) -> Tensor:
+        """Features as they are read: (B, T, F), or (B, 1, F)."""
+        features = self.features(inputs)
+        return features.mean(1, keepdim=True) if self.reads == "mean" else features
+
+    def base(self, inputs: Tensor) -> Tensor | float:
+        """What is added to what is read, (..., C_in) -> (..., C_out)."""
+        return inputs[..., : self.readout.out_features] if self.residual else 0.0
+
+    def step(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """One time step: x (B, C_in) and the memory so far -> outputs (B, C_out) and the memory from here on."""
+        features, memory = self.advance(x, memory)
+        return self.base(x) + self.readout(features), memory
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, T, C_in) -> (B, T, C_out), or (B, C_out) where the mean is read."""
+        outputs: Tensor = self.readout(self.read(inputs))
+        return outputs[:, 0] if self.reads == "mean" else self.base(inputs) + outputs
+
+
+def linear(weight: Tensor) -> nn.Linear:
+    """A linear map (N_out, N_in) without bias, which does not learn."""
+    layer = nn.Linear(1, 1, bias=False, device="meta")  # of another size at first: it would draw, and complain of none
+    layer.out_features, layer.in_features = weight.shape
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    return layer
+
+
+class ReadoutModel(OfflineModel):
+    """A family whose modules are `Readout`s: its fields are the hyper-parameters.
+
+    Attributes:
+        ridge: weight of the squared readout weights against the squared errors, both summed.
+    """
+
+    streamed: ClassVar[bool] = True
+    closed_loop: ClassVar[bool] = True
+
+    ridge: Annotated[float, Field(ge=0)] = 0.0
+
+    def build(self, shape: Shape, seed: int) -> Readout:
+        raise NotImplementedError
+
+
+def fold(factor: Tensor, rows: Tensor) -> Tensor:
+    """Adds rows of features and targets, (M, F + C), to the triangular factor R of all that came before.
+
+    R^T R is the matrix of the normal equations. Unlike that matrix it loses no digits.
+    """
+    triangle: Tensor = torch.linalg.qr(torch.cat([factor.to(rows), rows]), mode="r")[1]
+    return triangle
+
+
+def solve(factor: Tensor, features: int, ridge: float) -> Tensor:
+    """The W (C, F) that minimises |f W^T - y|^2 + ridge |W|^2 over all rows (f, y) folded in; the smallest of several.
+
+    Each weight's penalty is a row of its own, whose target is zero.
+    """
+    penalty = ridge**0.5 * torch.eye(features, factor.shape[1]).to(factor)
+    triangle = fold(factor, penalty)[:features]
+    if not features:
+        return triangle.new_zeros(factor.shape[1], 0)
+    weight: Tensor = torch.linalg.lstsq(triangle[:, :features], triangle[:, features:], driver="gelsd").solution
+    return weight.T
+
+
+def readout_pair(
+    task: str,
+    model: str,
+    network: ReadoutModel,
+    options: Callable[[Budget], TaskOptions],
+    *,
+    seeds: tuple[int, ...],
+    summary: str,
+    precision: Precision = "float32",
+    notes: tuple[str, ...] = (),
+) -> Pair:
+    """A readout model on a task: it sees every training sample once, under each budget, and is solved for then."""
+
+    def configure(budget: Budget) -> RunConfig:
+        return RunConfig(
+            task=task,
+            model=model,
+            rule="readout",
+            budget=budget,
+            precision=precision,
+            options=options(budget),
+            network=network,
+            training=TrainingConfig(epochs=1, shuffle=False),
+        )
+
+    return Pair(task, model, configure, seeds, summary, notes)

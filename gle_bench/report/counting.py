@@ -1,0 +1,183 @@
+"""Counts what a trained network costs to run, NeuroBench watching."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from gle_bench import registry
+from gle_bench.config import RunConfig
+from gle_bench.dynamics.packing import from_plain
+from gle_bench.dynamics.structure import Network
+from gle_bench.names import GleBenchError
+from gle_bench.protocols import Batch, OnlineModel
+from gle_bench.report import harness
+from gle_bench.report.complexity import Complexity, ended, read, write
+from gle_bench.report.exhibits import Activated, Evaluated, gle_exhibit
+from gle_bench.report.tracing import traced_exhibit
+from gle_bench.tracking.record import Record
+from gle_bench.tracking.store import RunFolder
+
+if TYPE_CHECKING:  # Lightning costs seconds, and a count that is there needs none of it
+    from gle_bench.training.module import Experiment
+
+SAMPLES: Final = 4  # what activations cost hardly differs between samples
+STAGES: Final = {"rk4": 4}  # traversals of the network a step; one with other integrators
+
+
+def of_run(folder: RunFolder, record: Record, data: Path) -> Complexity | str:
+    """The costs of a run's network: as kept beside its record, or counted now and kept; or why there are none.
+
+    Args:
+        data: the folder of all data.
+    """
+    kept = read(folder, record)
+    if kept is not None:
+        return kept
+    try:
+        found = compute(folder, record, data)
+        write(folder, found)
+    except GleBenchError as error:
+        return str(error)
+    except Exception as error:  # NeuroBench, or a stranger's module under it, may fail in any way
+        return f"NeuroBench cannot count this network ({type(error).__name__}: {error})."
+    return found
+
+
+def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
+    """Runs the network of a run's last checkpoint on some samples, NeuroBench watching.
+
+    Raises:
+        GleBenchError: the run has no result, its checkpoint or its data are not here, NeuroBench is not installed, or
+            this glebench computes something else than the run did.
+    """
+    if record.status != "done":
+        raise GleBenchError(f"The run is {record.status}: there is no trained network to count.")
+    path = folder.checkpoint("last")
+    if not path.exists():
+        raise GleBenchError(f"There is no {path}, whose weights NeuroBench would count.")
+    harness.version()
+    from gle_bench.training import checkpoints
+    from gle_bench.training.module import Experiment
+
+    config = _configuration(record)
+    experiment = Experiment(config, registry.task(config.task), registry.rule(config.rule))
+    content = checkpoints.load(path)
+    assert content is not None, "it exists"
+    split, batch = _samples(experiment, record, data)
+    count = _online if isinstance(config.network, OnlineModel) else _offline
+    found = count(experiment, record.seed, content["member"], batch)
+    return Complexity(
+        harness=harness.version(),
+        ended=ended(record),
+        split=split,
+        samples=batch.inputs.shape[1],
+        steps=batch.steps,
+        **found._asdict() | found.workload._asdict(),
+    )
+
+
+def _configuration(record: Record) -> RunConfig:
+    """The run's own, as this glebench understands it."""
+    like = registry.pair(record.task, record.model).configure(record.budget)
+    try:
+        fields: dict[str, Any] = dict(record.config)
+        for part in ("options", "network"):
+            fields[part] = type(getattr(like, part)).model_validate(fields[part])
+        config = RunConfig.model_validate(fields)
+        same = registry.run_hash(config, record.data.fingerprint) == record.config_hash
+    except (ValidationError, KeyError):
+        same = False
+    if not same:
+        raise GleBenchError("The run was made by another version of the model or the task than this glebench has.")
+    return config
+
+
+def _samples(experiment: "Experiment", record: Record, data: Path) -> tuple[str, Batch]:
+    """The split that was evaluated while training, and its first samples, in float64."""
+    from gle_bench.training.data_module import side_by_side
+
+    task, config = experiment.task, experiment.config
+    folder = data / task.name
+    if not task.is_prepared(folder, config.options):
+        cure = f"run 'glebench prepare {task.name}', or name the folder of all data in GLEBENCH_DATA"
+        raise GleBenchError(f"The data of {task.name} are not in {folder}; {cure}.")
+    loaded = task.load(folder, config.options, config.protocol, record.seed if task.data_per_seed else None)
+    if loaded.fingerprint != record.data.fingerprint:
+        raise GleBenchError(f"The data in {folder} are not those that the run learned from.")
+    split = task.evaluation_split(config.protocol)
+    part = loaded.splits[split]
+    batch = part.fetch(torch.arange(min(SAMPLES, len(part))), record.seed, 0)
+    return split, side_by_side([batch], torch.float64)
+
+
+class _Counts(NamedTuple):
+    footprint: int
+    connection_sparsity: float | None
+    workload: harness.Workload
+    macs: float
+    state_updates: int | None
+    stages: int = 1
+    traced: bool = False
+
+
+def _online(experiment: "Experiment", seed: int, member: dict[str, Any], batch: Batch) -> _Counts:
+    model, task = experiment.config.network, experiment.task
+    assert isinstance(model, OnlineModel)
+    network = model.network(experiment.shape, task.loss)
+    own = from_plain(member).parameters
+    exact = tuple(type(block)(*(None if x is None else x.double() for x in block)) for block in own)
+    exhibit = gle_exhibit(network, exact, task.feedback(experiment.config.options))
+    watched = harness.workload(exhibit, batch.inputs[0].expand(-1, batch.steps, -1), [Activated])
+    assert watched is not None, "every connection is shown what it was given"
+    static, stages = gle_exhibit(network, own), STAGES.get(network.integrator, 1)
+    sparsity = harness.connection_sparsity(static)
+    return _Counts(harness.footprint(static), sparsity, watched, *online_counts(network, batch.steps), stages)
+
+
+def online_counts(network: Network, steps: int) -> tuple[int, int]:
+    """Our own count over so many steps: multiply-accumulates, and updates of a neuron's state."""
+    traversals = steps * STAGES.get(network.integrator, 1)
+    macs = sum(layer.inputs * layer.neurons for layer in network.layers)
+    return traversals * macs, traversals * sum(layer.neurons for layer in network.layers)
+
+
+def _offline(experiment: "Experiment", seed: int, member: dict[str, Any], batch: Batch) -> _Counts:
+    from gle_bench.training.kinds import kind
+    from gle_bench.training.offline import WholeModule
+
+    trained = kind(experiment)(experiment, [seed])
+    assert isinstance(trained, WholeModule)
+    trained.restore({seed: member})
+    footprint, macs = harness.footprint(trained.model), trained.macs * batch.steps / experiment.shape.steps
+    samples = batch.inputs[0].expand(-1, batch.steps, -1)
+    shown: nn.Module = Evaluated(trained.model.double().eval(), lambda _: trained.evaluate(batch)[0])
+    traced = traced_exhibit(shown, samples)
+    watched, by_trace = harness.workload(shown, samples), harness.workload(traced, samples, [Activated])
+    blind = watched is None
+    if watched is None:
+        watched, shown = by_trace, traced
+    if watched is None:
+        raise GleBenchError(f"NeuroBench finds no product with weights in {experiment.config.model}.")
+    if watched.activation_sparsity is None and by_trace is not None:  # functions instead of modules
+        watched = watched._replace(activation_sparsity=by_trace.activation_sparsity)
+    updates = state_updates(trained.model, batch.steps, getattr(experiment.config.network, "streamed", False))
+    return _Counts(footprint, harness.connection_sparsity(shown), watched, macs, updates, traced=blind)
+
+
+def state_updates(module: nn.Module, steps: int, streamed: bool) -> int | None:
+    """Our own count of a module that learns offline: how often a unit's state is updated in so many steps.
+
+    None where it is `streamed`, but goes through time in a way that its modules do not show.
+    """
+    layers = [part for part in module.modules() if isinstance(part, nn.RNNBase)]
+    cells = [part for part in module.modules() if isinstance(part, nn.RNNCellBase)]
+    if layers or cells:
+        directed = [part.hidden_size * part.num_layers * (2 if part.bidirectional else 1) for part in layers]
+        return steps * (sum(directed) + sum(part.hidden_size for part in cells))
+    if hasattr(module, "start"):
+        memory: Tensor = module.start(1)  # type: ignore[operator]
+        return steps * memory.numel()
+    return None if streamed else 0

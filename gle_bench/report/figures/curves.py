@@ -1,0 +1,142 @@
+"""A metric over training: every seed's history, their mean and spread, and the published levels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gle_bench.names import GleBenchError
+from gle_bench.protocols import Metric, Task
+from gle_bench.report.figures.groups import Group
+from gle_bench.report.figures.plot import Level, Limits, Line, line
+from gle_bench.report.figures.reference import Reference
+from gle_bench.report.numbers import published_text, sample_text
+from gle_bench.report.verdicts import Sample, sample
+from gle_bench.tracking.record import Selection
+
+DECIMALS: Final = 2  # of our means in legends
+CAPITALS: Final = {"smape": "sMAPE"}
+# The axis of a metric that falls, less being better, holds
+FROM: Final = 0.1  # the mean from this share of training on, and
+LATE: Final = 0.5  # of the evaluations from this share on
+SHARE: Final = 95.0  # so many of 100.
+
+
+class Curves(NamedTuple):
+    """One group's evaluations: at each epoch (E) the metric of each seed, (S, E)."""
+
+    split: str
+    seeds: tuple[int, ...]
+    rounds: tuple[int, ...]
+    epochs: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = self.values.mean(0)
+        return mean
+
+    @property
+    def sd(self) -> NDArray[np.float64] | None:
+        """Sample standard deviation (ddof 1); None of a single seed."""
+        return self.values.std(0, ddof=1) if len(self.seeds) > 1 else None
+
+    @property
+    def final(self) -> Sample:
+        """At the last evaluation."""
+        return sample(self.values[:, -1].tolist())
+
+
+def curves(metric: Metric, split: str, group: Group) -> tuple[Curves | None, list[str]]:
+    """The evaluations that all seeds of a group have, and a sentence on each history that cannot be drawn."""
+    found: dict[int, dict[int, tuple[float, float]]] = {}
+    notes = []
+    for seed, (_, folder) in sorted(group.done.items()):
+        try:
+            rows = [row for row in folder.read_history() if row.get("split") == split]
+            points = {int(row["round"]): (float(row["epoch"]), float(row[metric.name])) for row in rows}  # type: ignore[arg-type]
+        except (GleBenchError, KeyError, TypeError, ValueError) as error:
+            reason = str(error) if isinstance(error, GleBenchError) else f"{folder.path} has another history."
+            notes.append(f"{group.model}: seed {seed} is not drawn. {reason}")
+            continue
+        if points:
+            found[seed] = points
+        else:
+            notes.append(f"{group.model}: seed {seed} is not drawn, because {folder.path} has no history of {split}.")
+    rounds = sorted(set.intersection(*map(set, found.values()))) if found else []
+    if not rounds:
+        return None, notes
+    first = next(iter(found.values()))
+    values = np.array([[points[number][1] for number in rounds] for points in found.values()])
+    epochs = np.array([first[number][0] for number in rounds])
+    return Curves(split, tuple(found), tuple(rounds), epochs, values), notes
+
+
+def mean_line(drawn: Curves, label: str, color: int, band: bool = True) -> Line:
+    """The mean with its spread; the label says what both are at the end, and of how many seeds."""
+    text = f"{label}: {sample_text(drawn.final, DECIMALS)} ({len(drawn.seeds)})"
+    return line(drawn.epochs, drawn.mean, "mean", text, color, () if drawn.sd is None or not band else drawn.sd)
+
+
+def seed_lines(drawn: Curves, color: int) -> tuple[Line, ...]:
+    """One thin line a seed."""
+    return tuple(line(drawn.epochs, values, "seed", color=color) for values in drawn.values)
+
+
+def best_dots(drawn: Curves, metric: Metric, color: int) -> Line:
+    """Each seed's best evaluation; the label has their mean."""
+    places = drawn.values.argmax(1) if metric.better == "higher" else drawn.values.argmin(1)
+    best = drawn.values[np.arange(len(places)), places]
+    label = f"best of each: {sample_text(sample(best.tolist()), DECIMALS)}"
+    return line(drawn.epochs[places], best, "dots", label, color)
+
+
+def reference_line(curve: Reference, color: int) -> Line:
+    """What the authors released, unlabelled: it has the colour of ours."""
+    return line(curve.epochs, curve.means, "reference", color=color)
+
+
+def levels(
+    task: Task, colors: Mapping[str, int], split: str, selections: Sequence[Selection] = ("last",)
+) -> tuple[Level, ...]:
+    """What was published on the models that have a colour: a label tells another split, and what the best epoch had."""
+    found = []
+    for cell in task.published:
+        if cell.model in colors and cell.selection in selections:
+            said = [*(["best"] if cell.selection == "best" else []), *([cell.split] if cell.split != split else [])]
+            where = f" ({', '.join(said)})" if said else ""
+            found.append(Level(cell.value, f"{published_text(cell)} {cell.model}{where}", colors[cell.model]))
+    return tuple(found)
+
+
+def limits(metric: Metric, drawn: Sequence[Curves], published: Sequence[Level]) -> Limits:
+    """Of the metric's axis: from 0, to 100 % where more is better, else as high as what lies behind the beginning.
+
+    What an untrained network scores may lie so far above that nothing else could be told apart.
+    """
+    if metric.better == "higher":
+        return (0.0, 100.0 if metric.unit == "%" else None)
+    tops = [level.y for level in published]
+    for each in drawn:
+        size = len(each.epochs)
+        tops.append(float(each.mean[int(FROM * size) :].max()))
+        tops.append(float(np.percentile(each.values[:, int(LATE * size) :], SHARE)))
+    finite = [top for top in tops if np.isfinite(top)]
+    return (0.0, 1.1 * max(finite) if finite else None)
+
+
+def cut_off(drawn: Curves, top: float | None) -> list[str]:
+    """A sentence on the evaluations that lie above the axis."""
+    above = 0 if top is None else int((drawn.values > top).sum())
+    return [f"{above} of {drawn.values.size} evaluations lie above the axis."] if above else []
+
+
+def named(metric: Metric) -> str:
+    """The metric's name as it is printed."""
+    return CAPITALS.get(metric.name, metric.name)
+
+
+def axis_name(metric: Metric, split: str) -> str:
+    """As 'accuracy (%), test split'."""
+    return f"{named(metric)}{f' ({metric.unit})' if metric.unit else ''}, {split} split"

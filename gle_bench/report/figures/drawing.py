@@ -1,0 +1,173 @@
+"""How a figure is drawn, with matplotlib: no window, no global state, no dates in the files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gle_bench.data.files import write_atomically
+from gle_bench.names import UsageError
+from gle_bench.report.figures.plot import Level, Line, Look, Panel, Plot
+
+if TYPE_CHECKING:  # matplotlib costs a second, and only drawing needs it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#666666")  # told apart by all eyes
+LOOKS: Final[Mapping[Look, Mapping[str, Any]]] = {
+    "seed": {"linewidth": 0.6, "alpha": 0.3},
+    "mean": {"linewidth": 1.8, "zorder": 4},
+    "target": {"linewidth": 0.7, "linestyle": "--", "color": "black", "zorder": 5},
+    "output": {"linewidth": 1.5, "zorder": 4},
+    "reference": {"linewidth": 1.2, "linestyle": (0, (1, 1.2)), "zorder": 5},
+    "dots": {"linestyle": "none", "marker": "o", "markersize": 3.2, "zorder": 6},
+}
+STYLE: Final[Any] = {  # whose keys matplotlib types from 3.11 on
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.fontsize": 7.0,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text
+    "pdf.fonttype": 42,
+}
+UNDATED: Final[Mapping[str, Mapping[str, None]]] = {
+    "pdf": {"CreationDate": None},
+    "png": {},
+    "svg": {"Date": None},
+}
+LABELS: Final = 0.055  # of an axis' height, between the labels of two levels at least
+DARKER: Final = 0.6  # of a colour's brightness, for the reference: it lies upon our mean
+SMALL: Final = 6.5  # points: levels' labels, and notes
+TITLE: Final = 0.3  # inches
+LINE: Final = 0.14  # inches, of notes, with
+CHARACTERS: Final = 19.0  # an inch
+DOTS_AN_INCH: Final = 200
+
+
+def kind_of(path: Path) -> str:
+    """The file's kind, by the end of its name.
+
+    Raises:
+        UsageError: none that can be drawn.
+    """
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in UNDATED:
+        raise UsageError(f"--out {path}: end it in .{', .'.join(UNDATED)}.")
+    return kind
+
+
+def save(plot: Plot, path: Path) -> None:
+    """Draws into a file, whole or not at all; its name's end says which kind.
+
+    Raises:
+        UsageError: none that can be drawn. GleBenchError: it cannot be written.
+    """
+    from matplotlib import rc_context
+
+    kind = kind_of(path)
+    with rc_context(STYLE):  # also while writing: some of it is looked up then
+        figure = draw(plot)
+        write_atomically(
+            path, lambda file: figure.savefig(file, format=kind, dpi=DOTS_AN_INCH, metadata={**UNDATED[kind]})
+        )
+
+
+def draw(plot: Plot) -> "Figure":
+    """The figure: title, rows of panels, notes, each in a strip of its own, so that none makes room for another's."""
+    from matplotlib.figure import Figure
+
+    width, height = plot.size
+    notes = _wrapped(plot.notes, int(width * CHARACTERS))
+    heights = [TITLE, *[height / len(plot.layout)] * len(plot.layout), LINE * (1 + len(notes.splitlines()))]
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    title, *rows, below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    title.text(0.5, 0.4, plot.title, fontsize=10, fontweight="bold", ha="center", va="center")
+    below.text(0.01, 1.0, notes, fontsize=SMALL, color="#333333", va="top")
+    panels = {panel.letter: panel for panel in plot.panels}
+    for row, letters in zip(rows, plot.layout, strict=True):
+        shares = {letter: letters.count(letter) for letter in letters}
+        places = row.subplot_mosaic([list(shares)], width_ratios=list(shares.values()))
+        for letter, axes in places.items():
+            draw_panel(axes, panels[letter])
+    return figure
+
+
+def draw_panel(axes: "Axes", panel: Panel) -> None:
+    """Everything in one pair of axes."""
+    for each in panel.lines:
+        draw_line(axes, each)
+    axes.set_title(panel.title)
+    axes.set_title(panel.letter, loc="left", fontweight="bold", fontsize=10)
+    axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+    axes.margins(x=0.01)
+    axes.set_xlim(*panel.x_limits)
+    axes.set_ylim(*panel.y_limits)
+    draw_levels(axes, panel.levels)
+    if any(each.label for each in panel.lines):
+        axes.legend(loc="best")
+
+
+def draw_line(axes: "Axes", drawn: Line) -> None:
+    """A line with its band, if it has one."""
+    color = _shade(drawn.color, DARKER if drawn.look == "reference" else 1.0)
+    y = _numbers(drawn.y)
+    axes.plot(drawn.x, y, label=drawn.label or None, **{"color": color, **LOOKS[drawn.look]})
+    if drawn.spread:
+        half = _numbers(drawn.spread)
+        low, high = ([a + sign * b for a, b in zip(y, half, strict=True)] for sign in (-1, 1))
+        axes.fill_between(drawn.x, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def draw_levels(axes: "Axes", levels: Sequence[Level]) -> None:
+    """Dashed lines across, each labelled beyond the right end of the axes, where no two labels may touch."""
+    bottom, top = axes.get_ylim()
+    ordered = sorted(levels, key=lambda level: level.y)
+    heights = apart([(level.y - bottom) / (top - bottom) for level in ordered], LABELS)
+    for level, height in zip(ordered, heights, strict=True):
+        color = _shade(level.color)
+        axes.axhline(level.y, color=color, linewidth=0.8, linestyle=(0, (6, 2)), alpha=0.9)
+        axes.annotate(
+            level.label,
+            xy=(1.0, level.y),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(1.04, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=SMALL,
+            color=color,
+            annotation_clip=False,
+            arrowprops={
+                **{"arrowstyle": "-", "color": color, "linewidth": 0.5},
+                **{"shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)},
+            },
+        )
+
+
+def apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Rising heights, moved as little as it takes to lie at least `gap` apart: each crowd stays around its middle."""
+    crowds: list[tuple[float, int]] = []  # middle, how many
+    for height in heights:
+        middle, size = height, 1
+        while crowds and middle - crowds[-1][0] < gap * (size + crowds[-1][1]) / 2:
+            other, count = crowds.pop()
+            middle, size = (middle * size + other * count) / (size + count), size + count
+        crowds.append((middle, size))
+    return [middle + gap * (place - (size - 1) / 2) for middle, size in crowds for place in range(size)]
+
+
+def _shade(color: int, brightness: float = 1.0) -> tuple[float, ...]:
+    """Red, green and blue of a line's colour."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(brightness * part for part in to_rgb(COLORS[color % len(COLORS)]))
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [float("nan") if value is None else value for value in values]
+
+
+def _wrapped(notes: Sequence[str], width: int) -> str:
+    from textwrap import fill
+
+    return "\n".join(fill(note, width) for note in notes)

@@ -1,0 +1,131 @@
+"""Forecasts of Mackey-Glass beside the truth: what a run's closed loop gave at stages of training, and how it fades."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gle_bench.config import TaskOptions
+from gle_bench.models.mackey_glass import HALF, KNOWN, MEAN, SCALE, MackeyGlassOptions
+from gle_bench.names import GleBenchError
+from gle_bench.protocols import Task
+from gle_bench.report.figures.groups import Group
+from gle_bench.report.figures.plot import SEEDS, Panel, line
+from gle_bench.tracking.record import Record
+from gle_bench.tracking.store import RunFolder
+
+Values = NDArray[np.float64]
+
+MARGIN: Final = 0.4  # of the target's range, above and below it
+SHARE: Final = 95.0  # of 100 values that the axis of the horizon shows at least
+
+
+class Horizon(Protocol):
+    """What the task Mackey-Glass has beside what every task has."""
+
+    def horizon(self, options: TaskOptions, decisions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
+
+
+class Forecast(NamedTuple):
+    """A closed loop after some round of training: `time` in Lyapunov times since the switch, the raw signal."""
+
+    time: Values
+    output: Values
+    target: Values
+
+
+def forecasts(record: Record, folder: RunFolder, split: str, last: int) -> dict[int, Forecast]:
+    """Every stage that a run has kept of a split, {round: forecast}; its predictions are those of round `last`.
+
+    Raises:
+        GleBenchError: files that cannot be read.
+    """
+    arrays = folder.read_traces()
+    predictions = folder.read_predictions()
+    arrays |= {f"{name}_{last}" if name.endswith("_decisions") else name: x for name, x in predictions.items()}
+    if f"{split}_targets" not in arrays:
+        return {}
+    names = {int(found[1]): name for name in arrays if (found := re.fullmatch(rf"{split}_decisions_(\d+)", name))}
+    points = options_of(record).points
+    scored = points * (HALF if split == "test" else HALF - KNOWN)
+    time = np.arange(1, scored + 1) / points
+    return {
+        number: Forecast(time, *(_raw(arrays[each])[-scored:] for each in (name, f"{split}_targets")))
+        for number, name in sorted(names.items())
+    }
+
+
+def options_of(record: Record) -> MackeyGlassOptions:
+    """The options that a run had."""
+    return MackeyGlassOptions.model_validate(record.config["options"])
+
+
+def _raw(standardised: NDArray[Any]) -> Values:
+    """The signal of the only sample, (T,), from (1, T, 1)."""
+    raw: Values = MEAN + SCALE * standardised[0, :, 0].astype(np.float64)
+    return raw
+
+
+def nearest(wanted: Sequence[int], known: Sequence[int]) -> dict[int, list[int]]:
+    """The rounds that are known and nearest to what is wanted, in order, each with what it stands for."""
+    found: dict[int, list[int]] = {}
+    for each in wanted:
+        found.setdefault(min(known, key=lambda number: abs(number - each)), []).append(each)
+    return dict(sorted(found.items()))
+
+
+def forecast_panel(letter: str, title: str, shown: Forecast) -> Panel:
+    """Target and output over the predicted stretch; an output that runs away is cut off at the axis."""
+    low, high = shown.target.min(), shown.target.max()
+    room = MARGIN * (high - low)
+    return Panel(
+        letter,
+        title,
+        "Lyapunov times since the switch",
+        "x(t)",
+        (
+            line(shown.time, shown.output, "output", "output"),
+            line(shown.time, shown.target, "target", "target"),
+        ),
+        x_limits=(0.0, float(shown.time[-1])),
+        y_limits=(float(low - room), float(high + room)),
+    )
+
+
+def horizon_panel(letter: str, task: Task, group: Group) -> tuple[Panel | None, list[str]]:
+    """sMAPE within each Lyapunov time of the test half, of all sequences after training; and what is not drawn."""
+    values, notes = horizons(task, group)
+    if not len(values):
+        return None, notes
+    middles = np.arange(values.shape[1]) + 0.5
+    mean = values.mean(0)
+    top = 1.1 * max(float(mean.max()), float(np.percentile(values, SHARE)))
+    lines = [line(middles, each, "seed", color=SEEDS) for each in values]
+    lines.append(line(middles, mean, "mean", f"mean of {len(values)}"))
+    return Panel(
+        letter,
+        "along the horizon, at last",
+        "Lyapunov times since the switch",
+        "sMAPE (%) within, test split",
+        tuple(lines),
+        x_limits=(0.0, float(values.shape[1])),
+        y_limits=(0.0, top),
+    ), notes
+
+
+def horizons(task: Task, group: Group) -> tuple[Values, list[str]]:
+    """The curves over the horizon, (sequences, 10), and a sentence on each sequence without final predictions."""
+    found, notes = [], []
+    for seed, (record, folder) in sorted(group.done.items()):
+        try:
+            final = folder.read_predictions()
+            decisions, targets = (torch.from_numpy(final[f"test_{name}"]) for name in ("decisions", "targets"))
+        except (GleBenchError, KeyError) as error:
+            reason = str(error) if isinstance(error, GleBenchError) else f"{folder.path} has no predictions."
+            notes.append(f"{group.model}: seed {seed} has no horizon. {reason}")
+            continue
+        found.append(cast(Horizon, task).horizon(options_of(record), decisions, targets)[0].numpy())
+    return np.array(found), notes

@@ -1,0 +1,112 @@
+"""NeuroBench's own metrics, of any module that its hooks can watch.
+
+Of NeuroBench only the metrics are imported, which bring snnTorch along and none of the data sets' libraries. They are
+called as its `Benchmark` calls them, which would turn an error into a zero.
+"""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from importlib.metadata import version as installed
+from importlib.util import find_spec
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gle_bench.names import GleBenchError
+
+MISSING: Final = "NeuroBench is missing: pip install 'glebench[neurobench]'."
+
+
+class Workload(NamedTuple):
+    """What running samples takes, a sample each. A layer whose inputs are all 0, 1 or -1 counts as spiking: ACs.
+
+    Attributes:
+        dense: products, those with zeros too.
+        effective_macs, effective_acs: those in which neither the weight nor what comes in is zero.
+        activation_sparsity: share of zeros in what activations give; None where no activation module was called.
+    """
+
+    dense: float
+    effective_macs: float
+    effective_acs: float
+    activation_sparsity: float | None
+
+
+def available() -> bool:
+    """Whether NeuroBench is installed."""
+    return find_spec("neurobench") is not None
+
+
+def version() -> str:
+    """NeuroBench's.
+
+    Raises:
+        GleBenchError: it is not installed.
+    """
+    if not available():
+        raise GleBenchError(MISSING)
+    return installed("neurobench")
+
+
+def footprint(module: nn.Module) -> int:
+    """Bytes of its parameters and buffers."""
+    from neurobench.metrics.static import Footprint
+
+    return int(Footprint()(_wrapped(module)))
+
+
+def connection_sparsity(module: nn.Module) -> float | None:
+    """Share of zeros among the weights of its layers, to four places; None where it has no layer that NeuroBench knows.
+
+    Biases count in recurrent layers only.
+    """
+    from neurobench.metrics.static import ConnectionSparsity
+
+    model = _wrapped(module)
+    if not any(weight.numel() for layer in model.connection_layers() for weight in layer.parameters()):
+        return None
+    return float(ConnectionSparsity()(model))
+
+
+def workload(module: nn.Module, samples: Tensor, activations: Sequence[type[nn.Module]] = ()) -> Workload | None:
+    """What the module does with samples (B, T, C), beside what it answers; in evaluation mode and without autograd.
+
+    None where NeuroBench cannot see all of it: a layer whose weights are used without calling it, or a kind that it
+    cannot count, or a module without any layer that it knows.
+
+    Args:
+        activations: classes of activation modules, beside `nn.ReLU` and `nn.Sigmoid`.
+    """
+    from neurobench.metrics.workload import ActivationSparsity, SynapticOperations
+
+    model = _wrapped(module)
+    for kind in activations:
+        model.add_activation_module(kind)
+    if any(isinstance(part, nn.RNNBase) for part in module.modules()):
+        return None  # `SynapticOperations` raises at whole recurrent layers, and knows single cells
+    with torch.no_grad(), _watched(model):
+        outputs = model(samples)
+        if not model.connection_hooks or not all(hook.inputs for hook in model.connection_hooks):
+            return None
+        data = (samples, outputs)
+        counted = SynapticOperations()(model, outputs, data)
+        active = any(hook.activation_outputs for hook in model.activation_hooks)
+        sparsity = float(ActivationSparsity()(model, outputs, data)) if active else None
+    return Workload(counted["Dense"], counted["Effective_MACs"], counted["Effective_ACs"], sparsity)
+
+
+def _wrapped(module: nn.Module) -> Any:
+    """As NeuroBench wants a model: it looks at the children of what it is given, so a lone layer needs a parent."""
+    from neurobench.models import TorchModel
+
+    return TorchModel(module if list(module.children()) else nn.Sequential(module))
+
+
+@contextmanager
+def _watched(model: Any) -> Any:
+    model.register_hooks()
+    try:
+        yield
+    finally:
+        model.cleanup_hooks()

@@ -1,0 +1,111 @@
+"""The series: a delay differential equation, integrated once and pinned, or NeuroBench's own file where it lies."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from gle_bench.data.files import sha256
+from gle_bench.models.mackey_glass import HALF, LYAPUNOV, POINTS, Grid
+from gle_bench.names import GleBenchError, UsageError
+
+# x'(t) = BETA x(t - DELAY) / (1 + x(t - DELAY)^POWER) - GAMMA x(t) (Eq. 55), from a constant past. The series begins
+# one delay later: where jitcdde stands when it has stepped over the kink at the end of that past.
+DELAY: Final = 17.0
+BETA: Final = 0.2
+GAMMA: Final = 0.1
+POWER: Final = 10
+PAST: Final = 0.7206597
+TIMES: Final = 50  # Lyapunov times
+PINNED: Final = Path(__file__).with_name("series.npz")  # made by scripts/pin_mackey_glass.py
+DIGEST: Final = "410825b5f4d1a4078985e804ba06a4fc6af369f2c183df2d1d6d7f44089a8ac5"  # of its values
+NEUROBENCH: Final = "mg_17.npy"
+# Of NeuroBench's file as others downloaded it (github.com/keskival/sleeping_machines, neurobench_mg_data_manifest.json
+# of 2026): there was no way from here to the original.
+NEUROBENCH_DIGEST: Final = "5a38b38eca91667c120a3fbbe1a27859ef6071c521a03753ef1cace39d3ce745"
+SEQUENCE: Final = 2 * HALF  # Lyapunov times
+
+Values = NDArray[np.float64]
+
+
+class Series(NamedTuple):
+    """The signal on a grid, (M,), with the digest of what it comes from, and how it differs from the pinned one."""
+
+    values: Values
+    source: str
+    official: bool
+    notes: tuple[str, ...]
+
+
+def series(folder: Path, grid: Grid) -> Series:
+    """The series on a grid: NeuroBench's where its file is in the folder, else the pinned one.
+
+    Raises:
+        GleBenchError: a file that cannot be read.
+    """
+    file = folder / NEUROBENCH
+    if not file.exists():
+        return Series(_pinned(grid), DIGEST, True, ())
+    values, source = _neurobench(file)
+    note = f"The series is that of {NEUROBENCH}, not the pinned one."
+    if grid != "neurobench":
+        note += " Between its 75 points a Lyapunov time it is a cubic spline, which is off by 3e-3 at most."
+    return Series(_regridded(values, "neurobench", grid), source, source == NEUROBENCH_DIGEST, (note,))
+
+
+def sequence(found: Series, grid: Grid, number: int) -> Values:
+    """Sequence `number`: 20 Lyapunov times and one point, half a Lyapunov time further on than the one before.
+
+    Raises:
+        UsageError: the series is over before.
+    """
+    length = SEQUENCE * POINTS[grid] + 1
+    start = number * POINTS[grid] // 2
+    if start + length > len(found.values):
+        most = max(k for k in range(2 * TIMES) if k * POINTS[grid] // 2 + length <= len(found.values))
+        raise UsageError(
+            f"Seed {number} must be at most {most}: it numbers the sequences of Mackey-Glass, each {SEQUENCE} Lyapunov "
+            f"times of a series of {TIMES}, half a Lyapunov time after the one before."
+        )
+    return found.values[start : start + length]
+
+
+@cache
+def _pinned(grid: Grid) -> Values:
+    """The pinned series, which is on the fine grid, or what a cubic spline through it gives on another."""
+    try:
+        with np.load(PINNED) as file:
+            values: Values = file["series"].astype("<f8")
+    except (OSError, ValueError, KeyError) as error:
+        raise GleBenchError(f"Cannot read {PINNED}, which comes with glebench; install glebench anew.") from error
+    if sha256(values.tobytes()) != DIGEST:
+        raise GleBenchError(f"{PINNED} is not the series that glebench came with; install glebench anew.")
+    return _regridded(values, "fine", grid)
+
+
+def _neurobench(file: Path) -> tuple[Values, str]:
+    """The values of a file like NeuroBench's, and its digest."""
+    try:
+        values = np.load(file, allow_pickle=False)
+        source = sha256(file.read_bytes())
+    except (OSError, ValueError, EOFError) as error:
+        raise GleBenchError(f"Cannot read {file}; replace it by NeuroBench's, or delete it.") from error
+    least = SEQUENCE * POINTS["neurobench"] + 1
+    if values.ndim != 1 or values.dtype.kind != "f" or len(values) < least or not np.isfinite(values).all():
+        raise GleBenchError(
+            f"{file} is no series of {least} numbers or more; replace it by NeuroBench's, of 3,751, or delete it."
+        )
+    return values.astype(np.float64), source
+
+
+def _regridded(values: Values, grid: Grid, other: Grid) -> Values:
+    """The values on another grid, by a cubic spline."""
+    if grid == other:
+        return values
+    every, wanted = (LYAPUNOV / POINTS[name] for name in (grid, other))
+    points = (len(values) - 1) * POINTS[other] // POINTS[grid] + 1
+    regridded: Values = CubicSpline(every * np.arange(len(values)), values)(wanted * np.arange(points))
+    return regridded
