@@ -106,7 +106,7 @@ class Convolution:
         networks, batch = error.shape[:2]
         inputs, neurons = self.sizes
         shape = self.weight_shape(inputs, neurons)
-        kernels = conv2d_weight(
+        kernels: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
             _grouped(rates, self.in_shape),
             (networks * shape[0], *shape[1:]),
             _grouped(error, self.out_shape),
@@ -180,7 +180,7 @@ def flat_images(images: Tensor) -> Tensor:
     return images.movedim(-3, -1).flatten(-3)
 
 
-def _check_image(shape: ImageShape) -> None:
+def _check_image(shape: tuple[int, ...]) -> None:
     if len(shape) != 3 or min(shape) < 1:
         raise UsageError(f"in_shape = {shape} must be (channels, height, width), each at least 1.")
 

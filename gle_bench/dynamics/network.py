@@ -3,7 +3,7 @@
     S networks (ensemble)   B batch   N neurons   K stacked layers (a block, see `gle_bench.dynamics.structure`)
     weight (K, S, N, N_in)   bias, tau_m, tau_r (K, S, 1, N)   u, v, r, e (K, S, B, N)
 
-A convolution's weight is (K, S, C_out, C, k, k), its bias (K, S, 1, C_out). A relay (pooling) has neither parameters nor
+A convolution's weight is (K, S, C_out, C, k, k), its bias (K, S, 1, C_out). A relay (pooling) has no parameters and no
 neurons: of its state it has r alone, the rates that it passed on, and the rest is (K, S, B, 0).
 
 `tensor[k]` is layer k's own view, with the shapes of the paper: W (S, N, N_in), u (S, B, N).

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.chunks import matmul_precision
 from gle_bench.dynamics.network import Parameters, State, Step, constrain, step
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
@@ -34,7 +35,7 @@ class TorchEngine:
         size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
         state = prepare_state(network, carry.state, size)
         memory = carry.memory if carry.state[0].u.shape[2] == size else ()
-        with torch.no_grad(), denormals_flushed():
+        with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
             names = learned(network, carry.parameters)
             flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
             parameters = unpack(network, flat, carry.parameters)
@@ -66,7 +67,7 @@ class TorchEngine:
         size, count = batch.inputs.shape[1], ensemble_size(parameters)
         state = prepare_state(network, state, size)
         errors = errors or any(layer.gamma for layer in network.layers)
-        with torch.no_grad(), denormals_flushed():
+        with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
             outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
             for t in range(batch.steps):
                 inputs, _, _ = batch.at(t, count)
