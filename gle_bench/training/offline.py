@@ -24,12 +24,14 @@ class OfflineModule(BenchModule):
         assert isinstance(model, OfflineModel)
         assert len(seeds) == 1
         self.model = model.build(experiment.shape, seeds[0]).to(experiment.dtype)
+        self._groups = model.rate_groups(self.model)
         self._optimizer = self._new_optimizer()
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         training = self.experiment.config.training
         kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.SGD
-        return kind(self.model.parameters(), lr=training.rate)
+        groups = [{"params": group.parameters, "lr": training.rate * group.factor} for group in self._groups]
+        return kind(groups)
 
     @property
     def parameter_count(self) -> int:
@@ -56,8 +58,9 @@ class OfflineModule(BenchModule):
         torch.manual_seed(seed_of("model", self.seeds[0], self.batches))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.rates[self.seeds[0]].at(self.batches)
+        rate = self.rates[self.seeds[0]].at(self.batches)
+        for chosen, group in zip(self._groups, self._optimizer.param_groups, strict=True):
+            group["lr"] = rate * chosen.factor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.experiment.task.losses(self._outputs(batch), batch).mean(1)
