@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gle_bench.protocols import LearningRule, Pair, Task
 
 TASKS = {
+    "cifar10": "gle_bench.tasks.cifar10:CIFAR10",
     "gsc": "gle_bench.tasks.gsc:GSC",
     "mnist1d": "gle_bench.tasks.mnist1d:MNIST1D",
 }
@@ -31,6 +32,8 @@ RULES = {
 FAMILIES = {
     "gle": "gle_bench.models.gle",
     "lagnet": "gle_bench.models.lagnet",
+    "le": "gle_bench.models.le",
+    "lenet": "gle_bench.baselines.lenet",
     "mlp": "gle_bench.baselines.mlp",
     "rnn": "gle_bench.baselines.rnn",
     "tcn": "gle_bench.baselines.tcn",
