@@ -476,6 +476,35 @@ def test_plain_descent_on_settled_gradients_lowers_the_cost() -> None:
     assert all(after < before for before, after in pairwise(costs))
 
 
+@ENSEMBLES
+def test_evaluation_stops_computing_errors_once_there_are_none(monkeypatch: pytest.MonkeyPatch, members: int) -> None:
+    """In the LE limit they are gone after a step a layer; the outputs and states are those of computing them on."""
+    network = lenet(layers={"gamma": 0.5, "prospective_errors": False})
+    fresh = start(network, parameters_of(network, members), Optimizer("sgd"), BATCH)
+    carry, _ = learn(network, fresh, batch_for(network, members))
+    batch, asked, states, outputs = batch_for(network, members, 20), [], [carry.state], []
+    for t in range(20):
+        inputs, _, _ = batch.at(t, members)
+        result = step(network, carry.parameters, states[-1], inputs, plastic=False)
+        states.append(result.state)
+        outputs.append(result.signals.output)
+
+    feedback = Convolution.feedback
+
+    def watched(*given: Tensor) -> Tensor:
+        asked.append(given)
+        return feedback(*given)
+
+    monkeypatch.setattr(Convolution, "feedback", watched)
+    state, found = TORCH.infer(network, carry.parameters, carry.state, batch, errors=False)
+    assert len(asked) == 7
+    assert torch.equal(found, torch.stack(outputs, 2))
+    for ours, theirs in zip(state, states[-1], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    TORCH.infer(network, carry.parameters, zero_state(network, carry.parameters, BATCH), batch)
+    assert len(asked) == 7
+
+
 # Refusals ------------------------------------------------------------------------------------------------------------
 
 

@@ -80,6 +80,11 @@ def zero_state(network: Network, parameters: Parameters, batch: int) -> State:
     return tuple(states)
 
 
+def silent(state: State) -> bool:
+    """Whether no error is under way: without a target none will ever be, and errors need not be computed."""
+    return not any(bool(x.any()) for block in state for x in (block.v, block.e, block.feedback))
+
+
 def present_weight(parameters: Parameters) -> Tensor:
     """The first weight, (K, S, ...): every network has one, though not every block."""
     return next(p.weight for p in parameters if p.weight is not None)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
 from gle_bench.dynamics.engines.chunks import matmul_precision
-from gle_bench.dynamics.network import Parameters, State, Step, constrain, step
+from gle_bench.dynamics.network import Parameters, State, Step, constrain, silent, step
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
 from gle_bench.dynamics.structure import Network
@@ -70,6 +70,9 @@ class TorchEngine:
         with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
             outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
             for t in range(batch.steps):
+                # From a state at rest, or where errors are instantaneous after a step a layer, there are none: exactly.
+                if errors and t in (0, len(network.layers) + 1):
+                    errors = not silent(state)
                 inputs, _, _ = batch.at(t, count)
                 if feedback is not None:
                     inputs = feedback(t, batch.inputs, outputs[:t].permute(1, 2, 0, 3))
