@@ -78,9 +78,9 @@ PAIRS = (
         0.1,
         "le's network, first weights, loss and layer factors, by autograd: one update a batch, 657,080 parameters",
         (
-            "Not in the paper. A seed's first weights are those of le. The rate is ours: of 0.05, 0.1, 0.2, 0.4 and 0.8, "
-            "the best on 1,000 images of validation after 120 updates by seed 1. 0.8, which is what the 50 steps of LE "
-            "add up to, blew up within the first of them.",
+            "Not in the paper. A seed's first weights are those of le. The rate is ours, the best of 0.05, 0.1, 0.2, "
+            "0.4 and 0.8 on 1,000 images of validation after 120 updates by seed 1. 0.8, which is what the 50 steps of "
+            "LE add up to, blew up within the first of them.",
             "A convolution's bias learns from the average over positions, as LE's does.",
             _LOSS,
         ),
