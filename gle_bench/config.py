@@ -37,9 +37,13 @@ class ModelConfig(Frozen):
     """The network and its hyper-parameters; a family extends it and adds `build` or `network` and `initialise`.
 
     `version` is raised when what a family computes changes, so that older records are not taken for newer ones.
+
+    Attributes:
+        loss: what the network learns by, and what its results call the loss; None: the task's own.
     """
 
     version: ClassVar[int] = 1
+    loss: Literal["ce", "mse"] | None = None
 
 
 class Plateau(Frozen):

@@ -10,7 +10,8 @@ Inside the dynamics K layers of one shape lie side by side: W (K, S, N_out, N_in
 (K, S, 1, N), the state (K, S, B, N); see `gle_bench.dynamics.network`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -23,6 +24,7 @@ from gle_bench.config import Budget, ModelConfig, ProtocolName, RunConfig, TaskO
 from gle_bench.dynamics.engine import Feedback, Learned, Window
 from gle_bench.dynamics.network import Parameters, State
 from gle_bench.dynamics.structure import Loss, Network
+from gle_bench.names import UsageError
 
 
 class Shape(NamedTuple):
@@ -160,6 +162,20 @@ class Task:
     alike: ClassVar[tuple[int, ...]] = ()  # classes of which all samples may be one and the same, such as silence
     notes: ClassVar[tuple[str, ...]] = ()  # what `glebench show` and the tables' footnotes say
     traced: ClassVar[tuple[int, ...]] = ()  # rounds after which the evaluated outputs are kept, as after the last
+
+    def learned_by(self, model: ModelConfig) -> "Task":
+        """The task as that model learns it: with the model's loss, where it names one of its own.
+
+        Raises:
+            UsageError: cross-entropy, where there are no classes.
+        """
+        if model.loss is None or model.loss == self.loss:
+            return self
+        if self.loss == "mse":
+            raise UsageError(f"loss = {model.loss} needs classes, and {self.name} has signals; leave it at null.")
+        learned = copy(self)
+        vars(learned)["loss"] = model.loss  # of this copy alone: a class attribute, to which nothing else is assigned
+        return learned
 
     def shape(self, options: TaskOptions) -> Shape:
         """What models must fit."""
@@ -335,6 +351,17 @@ class OfflineModel(ModelConfig):
         """A module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; a function of the seed alone."""
         raise NotImplementedError
 
+    def rate_groups(self, module: nn.Module) -> Sequence["RateGroup"]:
+        """The module's parameters, each in one group, with their factors on the learning rate."""
+        return [RateGroup(tuple(module.parameters()))]
+
+
+class RateGroup(NamedTuple):
+    """Parameters that learn at the same factor times the learning rate."""
+
+    parameters: tuple[nn.Parameter, ...]
+    factor: float = 1.0
+
 
 def footing(rule: LearningRule, model: ModelConfig) -> Footing:
     """What a rule and a model together are granted."""
@@ -372,6 +399,7 @@ __all__ = [
     "OnlineModel",
     "Pair",
     "Published",
+    "RateGroup",
     "Setting",
     "Shape",
     "Split",

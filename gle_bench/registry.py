@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gle_bench.protocols import LearningRule, Pair, Task
 
 TASKS = {
+    "cifar10": "gle_bench.tasks.cifar10:CIFAR10",
     "gsc": "gle_bench.tasks.gsc:GSC",
     "mackey-glass": "gle_bench.tasks.mackey_glass:MackeyGlass",
     "mnist1d": "gle_bench.tasks.mnist1d:MNIST1D",
@@ -35,6 +36,8 @@ FAMILIES = {
     "gle": "gle_bench.models.gle",
     "gle-mackey-glass": "gle_bench.models.gle_mackey_glass",
     "lagnet": "gle_bench.models.lagnet",
+    "le": "gle_bench.models.le",
+    "lenet": "gle_bench.baselines.lenet",
     "lookback": "gle_bench.baselines.lookback",
     "mlp": "gle_bench.baselines.mlp",
     "predictors": "gle_bench.baselines.predictors",

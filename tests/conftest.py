@@ -18,11 +18,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     What would be downloaded is in it, in small.
     """
+    import cifar10_examples
     from gsc_examples import TREE, write_tree
 
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "data"
     write_tree(folder / "gsc" / TREE)
+    cifar10_examples.write_tree(folder / "cifar10" / cifar10_examples.TREE)
     return folder
 
 

@@ -16,3 +16,10 @@ PARAMETERS = {
 }
 
 GSC_PARAMETERS = {"gle": 1_160_262, "mlp": 495_744, "tcn": 476_734, "gru": 498_012, "lstm": 492_620}  # Table 3
+
+CIFAR10_PARAMETERS = {
+    "le": 657_080,
+    "gle": 657_080,
+    "bp": 657_080,
+    "bp-matched": 657_080,
+}  # 1,520 + 25,050 + 625,500 + 5,010

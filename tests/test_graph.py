@@ -364,16 +364,19 @@ def test_a_rest_is_short() -> None:
 
 @pytest.mark.parametrize("before", ["none", "ieee", "tf32"])
 @pytest.mark.parametrize("tf32", [True, False])
-def test_the_precision_of_products_is_put_back(before: str, tf32: bool) -> None:
-    matmul, seen = torch.backends.cuda.matmul, []
-    found, matmul.fp32_precision = matmul.fp32_precision, before
+@pytest.mark.parametrize("kind", [torch.backends.cuda.matmul, torch.backends.cudnn.conv], ids=["products", "images"])
+def test_the_precision_of_products_is_put_back(kind: Any, before: str, tf32: bool) -> None:
+    seen = []
+    found, kind.fp32_precision = kind.fp32_precision, before
     try:
         with matmul_precision(tf32):
-            seen.append(matmul.fp32_precision)
-        seen.append(matmul.fp32_precision)
+            seen.append(kind.fp32_precision)
+            assert torch.backends.cudnn.deterministic
+        seen.append(kind.fp32_precision)
     finally:
-        matmul.fp32_precision = found
+        kind.fp32_precision = found
     assert seen == ["tf32" if tf32 else "ieee", before]
+    assert not torch.backends.cudnn.deterministic
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -13,11 +13,14 @@ from pathlib import Path
 from gle_bench.names import GleBenchError
 
 
-def unpack(archive: Path, target: Path, check: Callable[[Path], str | None], report: Callable[[str], None]) -> None:
+def unpack(
+    archive: Path, target: Path, check: Callable[[Path], str | None], report: Callable[[str], None], top: str = ""
+) -> None:
     """Makes the folder `target` of an archive; it is never there in part. One process at a time: take a lock.
 
     Args:
         check: looks at the unpacked folder, and says what is wrong with it, or None.
+        top: the folder inside the archive that is to become `target`; empty: all of the archive.
 
     Raises:
         GleBenchError: the archive is damaged, reaches outside the folder, or does not fit on the disk; or `check`
@@ -31,12 +34,13 @@ def unpack(archive: Path, target: Path, check: Callable[[Path], str | None], rep
             partial.mkdir(parents=True)
             with tarfile.open(archive) as tar:
                 tar.extractall(partial, filter="data")  # which refuses whatever leads outside
-            complaint = check(partial)
+            unpacked = partial / top
+            complaint = check(unpacked) if unpacked.is_dir() else f"there is no {top} in it"
             if complaint is not None:
                 raise GleBenchError(f"{archive} is not what it should be: {complaint}. Delete it, and get it anew.")
             if hasattr(os, "sync"):
                 os.sync()  # a name must not outlive a power cut that its files do not
-            partial.rename(target)
+            unpacked.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

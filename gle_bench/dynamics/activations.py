@@ -31,7 +31,7 @@ ACTIVATIONS = {
     "tanh": Activation(_tanh, lambda x, r: torch.addcmul(r.new_ones(()), r, r, value=-1)),
     "softplus": Activation(functional.softplus, lambda x, r: torch.sigmoid(x)),
     "relu": Activation(functional.relu, lambda x, r: (x > 0).to(x.dtype)),
-    "hard-sigmoid": Activation(lambda x: x.clamp(0, 1), lambda x, r: ((x >= 0) & (x <= 1)).to(x.dtype)),
+    "hard-sigmoid": Activation(lambda x: x.clamp(0, 1), lambda x, r: (x == r).to(x.dtype)),
 }
 
 

@@ -3,6 +3,9 @@
     S networks (ensemble)   B batch   N neurons   K stacked layers (a block, see `gle_bench.dynamics.structure`)
     weight (K, S, N, N_in)   bias, tau_m, tau_r (K, S, 1, N)   u, v, r, e (K, S, B, N)
 
+A convolution's weight is (K, S, C_out, C, k, k), its bias (K, S, 1, C_out). A relay (pooling) has no parameters and no
+neurons: of its state it has r alone, the rates that it passed on, and the rest is (K, S, B, 0).
+
 `tensor[k]` is layer k's own view, with the shapes of the paper: W (S, N, N_in), u (S, B, N).
 """
 
@@ -14,7 +17,7 @@ from torch import Tensor
 
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.activations import activation
-from gle_bench.dynamics.connections import bias_gradient, tau_m_gradient, tau_r_gradient
+from gle_bench.dynamics.connections import tau_m_gradient, tau_r_gradient
 from gle_bench.dynamics.structure import Block, Network
 from gle_bench.names import UsageError
 
@@ -43,6 +46,7 @@ class BlockState(NamedTuple):
     feedback: Tensor  # (K, S, B, N_in)  W^T e, with the W of when e was computed
 
 
+TAUS = ("tau_m", "tau_r")
 Parameters = tuple[BlockParameters, ...]
 State = tuple[BlockState, ...]
 
@@ -73,13 +77,25 @@ class Step(NamedTuple):
 
 def zero_state(network: Network, parameters: Parameters, batch: int) -> State:
     """The state before the first step: all zero, phi' too, so that the first errors vanish."""
+    like = present_weight(parameters)
     states = []
-    for block, parameter in zip(network.blocks, parameters, strict=True):
-        weight = present(parameter.weight)
-        k, s = weight.shape[:2]
-        u, v, r, e, slope = (weight.new_zeros(k, s, batch, block.like.neurons) for _ in range(5))
-        states.append(BlockState(u, v, r, e, slope, weight.new_zeros(k, s, batch, block.like.inputs)))
+    for block in network.blocks:
+        shape = (len(block.layers), like.shape[1], batch)
+        neurons, inputs = (0, 0) if block.relay else (block.like.neurons, block.like.inputs)
+        u, v, e, slope = (like.new_zeros(*shape, neurons) for _ in range(4))
+        r, feedback = like.new_zeros(*shape, block.like.neurons), like.new_zeros(*shape, inputs)
+        states.append(BlockState(u, v, r, e, slope, feedback))
     return tuple(states)
+
+
+def silent(state: State) -> bool:
+    """Whether no error is under way: without a target none will ever be, and errors need not be computed."""
+    return not any(bool(x.any()) for block in state for x in (block.v, block.e, block.feedback))
+
+
+def present_weight(parameters: Parameters) -> Tensor:
+    """The first weight, (K, S, ...): every network has one, though not every block."""
+    return next(p.weight for p in parameters if p.weight is not None)
 
 
 def step(
@@ -114,22 +130,46 @@ def step(
             "use ordered_step, or integrator = 'euler'."
         )
     output = state[-1].r[-1]
-    top = output_feedback(network, output, target, mask) if errors else None
+    belows = [inputs, *(block.r[-1] for block in state[:-1])]
+    relayed = {
+        index: relay.forth(below)
+        for index, (block, below) in enumerate(zip(network.blocks, belows, strict=True))
+        if (relay := block.relay) is not None
+    }
+    aboves: list[Tensor | None] = [None] * len(state)
+    if errors:
+        aboves = _from_above(network, state, relayed, output_feedback(network, output, target, mask))
     new_states: list[BlockState] = []
     gradients: list[BlockParameters] = []
     instants: list[Tensor | None] = []
     u_dots: list[Tensor | None] = []
     for index, block in enumerate(network.blocks):
-        below = inputs if index == 0 else state[index - 1].r[-1]
-        above = top if index == len(state) - 1 else state[index + 1].feedback[0]
-        new, gradient, instant, u_dot = _block_step(
-            network, block, parameters[index], state[index], below, above if errors else None, plastic, intervene
-        )
+        if index in relayed:
+            new, gradient, instant, u_dot = _relay_step(block, state[index], relayed[index][0], intervene)
+        else:
+            new, gradient, instant, u_dot = _block_step(
+                network, block, parameters[index], state[index], belows[index], aboves[index], plastic, intervene
+            )
         new_states.append(new)
         gradients.append(gradient)
         instants.append(instant)
         u_dots.append(u_dot)
     return Step(tuple(new_states), tuple(gradients), Signals(output, tuple(instants), tuple(u_dots)))
+
+
+def _from_above(
+    network: Network, state: State, relayed: dict[int, tuple[Tensor, Tensor]], top: Tensor
+) -> list[Tensor | None]:
+    """What takes the place of each block's feedback from above, (S, B, N); relays pass it on in the same step."""
+    aboves: list[Tensor | None] = []
+    above = top
+    for index, block in reversed(list(enumerate(network.blocks))):
+        aboves.append(above)
+        if block.relay is not None and block.has_errors:  # without errors nobody below listens
+            above = block.relay.back(above, relayed[index][1])
+        else:
+            above = state[index].feedback[0]
+    return aboves[::-1]
 
 
 def output_feedback(network: Network, output: Tensor, target: Tensor | None, mask: Tensor | None) -> Tensor:
@@ -166,10 +206,10 @@ def _block_step(
             v = e = instant
         e = watch("error", e)
         if block.feeds_back:
-            feedback = _unflat(like.connection.feedback(weight.flatten(0, 1), e.flatten(0, 1)), e)
+            feedback = _unflat(block.connection.feedback(weight.flatten(0, 1), e.flatten(0, 1)), e)
 
     bias = None if parameters.bias is None else parameters.bias.flatten(0, 1)
-    current = _unflat(like.connection.current(weight.flatten(0, 1), bias, rates.flatten(0, 1)), state.u)
+    current = _unflat(block.connection.current(weight.flatten(0, 1), bias, rates.flatten(0, 1)), state.u)
     if like.gamma:
         current = torch.add(current, e, alpha=like.gamma)
     current = watch("current", current)
@@ -187,6 +227,13 @@ def _block_step(
     return new, gradient, instant, u_dot
 
 
+def _relay_step(
+    block: Block, state: BlockState, rates: Tensor, intervene: Intervention | None
+) -> tuple[BlockState, BlockParameters, None, None]:
+    r = _watcher(block, intervene)("rate", rates[None])
+    return state._replace(r=r), BlockParameters(None, None, None, None), None, None
+
+
 def local_gradients(
     network: Network, block: Block, rates: Tensor, e: Tensor, instant: Tensor, u_dot: Tensor | None, bias: bool
 ) -> BlockParameters:
@@ -194,12 +241,12 @@ def local_gradients(
 
     A block whose connection is fixed learns nothing, its time constants included.
     """
-    connection = block.like.connection
+    connection = block.connection
     if not connection.plastic:
         return BlockParameters(None, None, None, None)
     return BlockParameters(
         weight=_unflat(connection.gradient(e.flatten(0, 1), rates.flatten(0, 1)), e),
-        bias=bias_gradient(e) if bias else None,
+        bias=_unflat(connection.bias_gradient(e.flatten(0, 1)), e) if bias else None,
         tau_m=tau_m_gradient(e, u_dot) if network.learn_tau_m and u_dot is not None else None,
         tau_r=tau_r_gradient(instant, u_dot) if network.learn_tau_r and u_dot is not None else None,
     )
@@ -241,19 +288,46 @@ def _watcher(block: Block, intervene: Intervention | None) -> Callable[[str, Ten
     return watch
 
 
-def initial_parameters(network: Network, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Parameters:
-    """Parameters of one network (S = 1) from each layer's weight (N, N_in) and bias (N), in their dtype and device."""
+def initial_parameters(
+    network: Network, weights: Sequence[Tensor | None], biases: Sequence[Tensor | None]
+) -> Parameters:
+    """Parameters of one network (S = 1) from each layer's weight and bias, in their dtype and device.
+
+    Args:
+        weights: (N, N_in), or as the layer's connection shapes it; None for a relay.
+        biases: (N), or as many as the layer's connection has; None where there is none.
+
+    Raises:
+        UsageError: a tensor of another shape.
+    """
     parameters = []
     for block in network.blocks:
         layers = range(block.first, block.first + len(block.layers))
-        stack = torch.stack([weights[i] for i in layers])[:, None]
-        present = [b for i in layers if (b := biases[i]) is not None]
-        bias = torch.stack(present)[:, None, None] if present else None
-        tau_m, tau_r = (_taus([getattr(layer, name) for layer in block.layers], stack) for name in ("tau_m", "tau_r"))
+        if block.relay is not None:
+            parameters.append(BlockParameters(None, None, None, None))
+            continue
+        for i in layers:
+            _check_shapes(i + 1, block, weights[i], biases[i])
+        stack = torch.stack([present(weights[i]) for i in layers])[:, None]
+        biased = [b for i in layers if (b := biases[i]) is not None]
+        bias = torch.stack(biased)[:, None, None] if biased else None
+        tau_m, tau_r = (_taus([getattr(layer, name) for layer in block.layers], block, stack) for name in TAUS)
         parameters.append(BlockParameters(stack.clone(), bias, tau_m, tau_r))
     return tuple(parameters)
 
 
-def _taus(values: list[tuple[float, ...]], like: Tensor) -> Tensor:
-    rows = [like.new_tensor(taus).expand(like.shape[2]) for taus in values]
+def _check_shapes(number: int, block: Block, weight: Tensor | None, bias: Tensor | None) -> None:
+    connection, like = block.connection, block.like
+    wanted = {
+        "weight": (weight, connection.weight_shape(like.inputs, like.neurons)),
+        "bias": (bias, (connection.biases(like.neurons),) if like.bias else None),
+    }
+    for name, (tensor, shape) in wanted.items():
+        found = None if tensor is None else tuple(tensor.shape)
+        if found != shape:
+            raise UsageError(f"{name} of layer {number} has shape {found}; {connection} needs {shape}.")
+
+
+def _taus(values: list[tuple[float, ...]], block: Block, like: Tensor) -> Tensor:
+    rows = [like.new_tensor(taus).expand(block.like.neurons) for taus in values]
     return torch.stack(rows)[:, None, None].clone()

@@ -116,7 +116,7 @@ def traverse(network: Network, parameters: Parameters, at: Variables, now: Insta
     rate = now.inputs
     for block, p, u in zip(network.blocks, parameters, at.u, strict=True):
         weight, bias, tau_m, tau_r = _own(p)
-        current = block.like.connection.current(weight, bias, rate)
+        current = block.connection.current(weight, bias, rate)
         potential, phi = neurons.prospective_potential(u, current, tau_m, tau_r), activation(block.like.phi)
         rate = phi.rate(potential)
         currents.append(current)
@@ -134,7 +134,7 @@ def traverse(network: Network, parameters: Parameters, at: Variables, now: Insta
         es[n] = e = instant
         if block.like.prospective_errors:
             es[n] = e = neurons.prospective_error(at.v[n], instant, tau_m, tau_r)
-        feedbacks[n] = above = block.like.connection.feedback(weight, e) if block.feeds_back else None
+        feedbacks[n] = above = block.connection.feedback(weight, e) if block.feeds_back else None
     return Traversal(tuple(currents), tuple(rates), tuple(slopes), tuple(instants), tuple(es), tuple(feedbacks))
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State
+from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State, present_weight
 from gle_bench.dynamics.optimizers import OptimizerState
 from gle_bench.dynamics.structure import Network
 
@@ -48,19 +48,18 @@ def unpack(network: Network, flat: Tensor, like: Parameters) -> Parameters:
 
 
 def per_parameter(network: Network, parameters: Parameters, values: Tensor) -> Tensor:
-    """One value a member, (S,), spread over the flat vector, (P,)."""
+    """One value a member, (S,), times each layer's rate factor, spread over the flat vector, (P,)."""
     spread = []
     for index, name in learned(network, parameters):
         shape = getattr(parameters[index], name).shape
-        spread.append(values.view(1, -1, 1, 1).expand(shape).reshape(-1))
+        own = values * network.blocks[index].like.rate_factor
+        spread.append(own.view(1, -1, *[1] * (len(shape) - 2)).expand(shape).reshape(-1))
     return torch.cat(spread)
 
 
 def ensemble_size(parameters: Parameters) -> int:
     """S."""
-    weight = parameters[0].weight
-    assert weight is not None
-    return weight.shape[1]
+    return present_weight(parameters).shape[1]
 
 
 class Carry(NamedTuple):

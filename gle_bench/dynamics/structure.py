@@ -8,10 +8,11 @@ so is every layer of an ordered network, whose layers read what the one below or
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
+from math import isfinite
 from typing import Literal, get_args
 
 from gle_bench.dynamics.activations import activation
-from gle_bench.dynamics.connections import Connection, Dense
+from gle_bench.dynamics.connections import Connection, Dense, Relay
 from gle_bench.names import UsageError, look_up
 
 Loss = Literal["ce", "mse"]
@@ -26,11 +27,16 @@ class Layer:
         inputs, neurons: N_in and N.
         tau_m, tau_r: membrane and prospective time constants, one a neuron, or one for all.
         phi: name of the activation.
-        connection: what the layer below is connected by; `Dense(plastic=False)` for fixed weights.
+        connection: what the layer below is connected by; `Dense(plastic=False)` for fixed weights. A relay, such as
+            pooling, stands in the place of a layer that has no neurons; `relay_layer` makes one.
         bias: whether there is one.
         gamma: coupling of the error into the membrane (section 5.6.1).
         prospective_errors: False: v = e = the instantaneous error, as in Fig. 5's "BP".
         forgets: True: its state starts at zero in every batch, whatever the rest of the network does.
+        rate_factor: on the learning rate of all that learns in it.
+
+    Raises:
+        UsageError: numbers out of range, sizes or time constants that do not fit, a relay with neurons.
     """
 
     inputs: int
@@ -38,21 +44,47 @@ class Layer:
     tau_m: tuple[float, ...]
     tau_r: tuple[float, ...]
     phi: str = "tanh"
-    connection: Connection = field(default_factory=Dense)
+    connection: Connection | Relay = field(default_factory=Dense)
     bias: bool = True
     gamma: float = 0.0
     prospective_errors: bool = True
     forgets: bool = False
+    rate_factor: float = 1.0
 
     def __post_init__(self) -> None:
         activation(self.phi)
         for name in ("inputs", "neurons"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} = {getattr(self, name)} of a layer must be at least 1.")
+        if not (self.rate_factor >= 0 and isfinite(self.rate_factor)):
+            raise UsageError(f"rate_factor = {self.rate_factor} of a layer must be a number from 0 on; 1 is neutral.")
+        sizes = self.connection.sizes
+        if sizes is not None and sizes != (self.inputs, self.neurons):
+            raise UsageError(
+                f"inputs = {self.inputs} and neurons = {self.neurons} of a layer do not fit {self.connection}, "
+                f"which joins {sizes[0]} to {sizes[1]}; give these."
+            )
+        if isinstance(self.connection, Relay):
+            self._check_relay()
+            return
         for name in ("tau_m", "tau_r"):
             taus = getattr(self, name)
             if len(taus) not in (1, self.neurons):
                 raise UsageError(f"{name} has {len(taus)} values for {self.neurons} neurons; give 1 or {self.neurons}.")
+
+    def _check_relay(self) -> None:
+        for name, absent in (("tau_m", ()), ("tau_r", ()), ("phi", "identity"), ("bias", False), ("gamma", 0)):
+            if getattr(self, name) != absent:
+                raise UsageError(
+                    f"{name} = {getattr(self, name)} of a layer connected by {type(self.connection).__name__}, which "
+                    f"has no neurons of its own, must be {absent}; relay_layer makes such a layer."
+                )
+
+
+def relay_layer(relay: Relay) -> Layer:
+    """What stands in the place of a layer and has no neurons: pooling."""
+    inputs, neurons = relay.sizes
+    return Layer(inputs, neurons, (), (), "identity", relay, bias=False)
 
 
 @dataclass(frozen=True)
@@ -70,8 +102,8 @@ class Network:
             directions. 'exponential' and 'rk4' traverse the layers in order, without delays (`ordered.ordered_step`).
 
     Raises:
-        UsageError: widths that do not fit, a time constant below dt, an empty range, an unknown integrator, or one
-            without delays where errors move a membrane.
+        UsageError: widths that do not fit, a time constant below dt, an empty range, nothing but relays, an unknown
+            integrator, or one without delays where errors move a membrane or layers are relays.
     """
 
     layers: tuple[Layer, ...]
@@ -91,11 +123,13 @@ class Network:
                 raise UsageError(f"inputs = {above.inputs} of a layer must equal the {below.neurons} neurons below it.")
         for number, layer in enumerate(self.layers, 1):
             for name, taus in (("tau_m", layer.tau_m), ("tau_r", layer.tau_r)):
-                if not self.dt <= min(taus):
+                if taus and not self.dt <= min(taus):
                     raise UsageError(
                         f"dt = {self.dt} must not exceed {name} = {min(taus)} of layer {number}; "
                         f"lower dt or raise {name}."
                     )
+        if all(isinstance(layer.connection, Relay) for layer in self.layers):
+            raise UsageError("every layer is a relay, such as pooling; a network needs one that has neurons.")
         if self.tau_range[0] > self.tau_range[1]:
             raise UsageError(f"tau_range = {self.tau_range} is empty; give (lowest, highest).")
         look_up("integrator", self.integrator, dict.fromkeys(get_args(Integrator), ""))
@@ -105,6 +139,11 @@ class Network:
                 raise UsageError(
                     f"gamma = {layer.gamma} of layer {number} needs the delay that integrator = '{self.integrator}' "
                     "has not; set gamma to 0, or integrator to 'euler'."
+                )
+            if self.ordered and isinstance(layer.connection, Relay):
+                raise UsageError(
+                    f"layer {number} is a relay, such as pooling, which integrator = '{self.integrator}' does not "
+                    "know; set integrator to 'euler'."
                 )
 
     @property
@@ -124,7 +163,7 @@ class Network:
         return tuple(blocks)
 
     def _block_key(self, number: int, layer: Layer) -> tuple[object, ...]:
-        alone = replace(layer, tau_m=(self.dt,), tau_r=(self.dt,))
+        alone = replace(layer, tau_m=(self.dt,), tau_r=(self.dt,)) if layer.tau_m else layer
         return alone, self._needs_errors(number), number if self.ordered else None
 
     def _needs_errors(self, number: int) -> bool:
@@ -138,6 +177,17 @@ class Network:
     @property
     def outputs(self) -> int:
         return self.layers[-1].neurons
+
+    @property
+    def stages(self) -> int:
+        """Forward passes in one step."""
+        return 4 if self.integrator == "rk4" else 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one step's forward passes of one sample, without the neurons' updates."""
+        connections = [(layer, c) for layer in self.layers if not isinstance(c := layer.connection, Relay)]
+        return self.stages * sum(c.macs(layer.inputs, layer.neurons) for layer, c in connections)
 
 
 @dataclass(frozen=True)
@@ -157,3 +207,14 @@ class Block:
     @property
     def like(self) -> Layer:
         return self.layers[0]
+
+    @cached_property
+    def relay(self) -> Relay | None:
+        """What the block is where it has no neurons: a relay, and the only layer of its block."""
+        return self.like.connection if isinstance(self.like.connection, Relay) else None
+
+    @cached_property
+    def connection(self) -> Connection:
+        """What the block's neurons are driven by."""
+        assert not isinstance(self.like.connection, Relay), "a relay has no neurons that it could drive"
+        return self.like.connection

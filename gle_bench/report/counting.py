@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # Lightning costs seconds, and a count that is there needs no
     from gle_bench.training.module import Experiment
 
 SAMPLES: Final = 4  # what activations cost hardly differs between samples
-STAGES: Final = {"rk4": 4}  # traversals of the network a step; one with other integrators
 
 
 def of_run(folder: RunFolder, record: Record, data: Path) -> Complexity | str:
@@ -132,16 +131,15 @@ def _online(experiment: "Experiment", seed: int, member: dict[str, Any], batch: 
     exhibit = gle_exhibit(network, exact, task.feedback(experiment.config.options))
     watched = harness.workload(exhibit, batch.inputs[0].expand(-1, batch.steps, -1), [Activated])
     assert watched is not None, "every connection is shown what it was given"
-    static, stages = gle_exhibit(network, own), STAGES.get(network.integrator, 1)
+    static = gle_exhibit(network, own)
     sparsity = harness.connection_sparsity(static)
-    return _Counts(harness.footprint(static), sparsity, watched, *online_counts(network, batch.steps), stages)
+    return _Counts(harness.footprint(static), sparsity, watched, *online_counts(network, batch.steps), network.stages)
 
 
 def online_counts(network: Network, steps: int) -> tuple[int, int]:
     """Our own count over so many steps: multiply-accumulates, and updates of a neuron's state."""
-    traversals = steps * STAGES.get(network.integrator, 1)
-    macs = sum(layer.inputs * layer.neurons for layer in network.layers)
-    return traversals * macs, traversals * sum(layer.neurons for layer in network.layers)
+    updates = network.stages * sum(layer.neurons for layer in network.layers)
+    return steps * network.macs, steps * updates
 
 
 def _offline(experiment: "Experiment", seed: int, member: dict[str, Any], batch: Batch) -> _Counts:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gle_bench.dynamics.connections import Connection, Dense
+from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engine import Feedback, Window
 from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.network import BlockParameters, Parameters, zero_state
@@ -81,7 +81,7 @@ def gle_exhibit(network: Network, parameters: Parameters, feedback: Feedback | N
         neurons.append(kind(tau_m=_present(own.tau_m).flatten(), tau_r=_present(own.tau_r).flatten()))
 
     def run(samples: Tensor) -> Run:
-        heard = [_Heard(layer.connection) for layer in network.layers]
+        heard = [_Heard() for _ in network.layers]
         heeding = replace(
             network,
             layers=tuple(replace(layer, connection=ear) for layer, ear in zip(network.layers, heard, strict=True)),
@@ -96,25 +96,17 @@ def gle_exhibit(network: Network, parameters: Parameters, feedback: Feedback | N
 
 
 @dataclass(frozen=True, eq=False)
-class _Heard:
-    """A connection that keeps what it is given. No two are equal, so that each layer is a block of its own."""
+class _Heard(Dense):
+    """Dense, and keeps what it is given. No two are equal, so that each layer is a block of its own."""
 
-    inner: Connection
     given: list[Tensor] = field(default_factory=list)  # (1, B, N_in) each
 
-    @property
-    def plastic(self) -> bool:
-        return self.inner.plastic
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def current(self, weight: Tensor, bias: Tensor | None, rates: Tensor) -> Tensor:
         self.given.append(rates.clone())
-        return self.inner.current(weight, bias, rates)
-
-    def feedback(self, weight: Tensor, error: Tensor) -> Tensor:
-        return self.inner.feedback(weight, error)
-
-    def gradient(self, error: Tensor, rates: Tensor) -> Tensor:
-        return self.inner.gradient(error, rates)
+        return super().current(weight, bias, rates)
 
 
 class Evaluated(nn.Module):

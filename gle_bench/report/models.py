@@ -15,7 +15,7 @@ def parameter_count(task: Task, config: RunConfig) -> int:
     """
     shape = task.shape(config.options)
     if isinstance(config.network, OnlineModel):
-        network = config.network.network(shape, task.loss)
+        network = config.network.network(shape, task.learned_by(config.network).loss)
         return pack(network, config.network.initialise(network, 0)).numel()
     if isinstance(config.network, OfflineModel):
         module = config.network.build(shape, 0)

@@ -13,10 +13,17 @@ from gle_bench.training.scores import Score, Scores
 
 
 class Experiment:
-    """A configuration with all that it names, resolved. `engine` is the one that was chosen."""
+    """A configuration with all that it names, resolved: `task` with the loss that the model learns by.
+
+    `engine` is the one that was chosen.
+
+    Raises:
+        UsageError: a loss that does not suit the task.
+    """
 
     def __init__(self, config: RunConfig, task: Task, rule: LearningRule, engine: str = "torch") -> None:
-        self.config, self.task, self.rule, self.engine = config, task, rule, engine
+        self.config, self.rule, self.engine = config, rule, engine
+        self.task = task.learned_by(config.network)
         self.shape: Shape = task.shape(config.options)
         self.dtype: torch.dtype = getattr(torch, config.precision)
 

@@ -89,7 +89,11 @@ class OfflineModule(WholeModule):
         super().__init__(experiment, seeds)
         training = experiment.config.training
         kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.SGD
-        self._optimizer = kind(self.model.parameters(), lr=training.rate, weight_decay=training.weight_decay)
+        model = experiment.config.network
+        assert isinstance(model, OfflineModel)
+        self._groups = model.rate_groups(self.model)
+        groups = [{"params": group.parameters, "lr": training.rate * group.factor} for group in self._groups]
+        self._optimizer = kind(groups, weight_decay=training.weight_decay)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self._optimizer
@@ -99,8 +103,9 @@ class OfflineModule(WholeModule):
         torch.manual_seed(seed_of("model", self.seeds[0], self.batches))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.rates[self.seeds[0]].at(self.batches)
+        rate = self.rates[self.seeds[0]].at(self.batches)
+        for chosen, group in zip(self._groups, self._optimizer.param_groups, strict=True):
+            group["lr"] = rate * chosen.factor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.experiment.task.losses(self.answers(batch), batch).mean(1)

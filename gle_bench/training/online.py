@@ -68,8 +68,7 @@ class OnlineModule(BenchModule):
 
     @property
     def macs(self) -> int:
-        weights = sum(block.weight[:, 0].numel() for block in self.carry.parameters if block.weight is not None)
-        return self.experiment.shape.steps * weights
+        return self.experiment.shape.steps * self.net.macs
 
     @property
     def updates_per_batch(self) -> int:

@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
-
 from gle_bench.data.content import Content, identify
-from gle_bench.data.download import Remote, fetch
-from gle_bench.data.unpack import unpack
+from gle_bench.data.download import Remote
+from gle_bench.data.install import install, note_of
 from gle_bench.names import GleBenchError
 
 from .partition import KEYWORDS, Part
@@ -58,26 +56,7 @@ def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, c
         found = len(clip_names(root))
         return None if found == clips else f"it holds {found:,} clips, not {clips:,}"
 
-    _make(folder)
-    with FileLock(folder / f".{TREE}.lock"):
-        if place(folder) is not None:
-            return  # another process was faster
-        archive, target = folder / remote.name, folder / TREE
-        given = archive.exists()
-        if given:
-            report(f"Checking {archive}")
-        fetch(remote, archive, report)
-        unpack(archive, target, complaint, report)
-        identify(target, note_of(folder), remote.sha256)
-        if not given:
-            archive.unlink()
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GleBenchError(f"Cannot make {folder}: {error.strerror}. Choose another --data.") from error
+    install(remote, folder / TREE, lambda: place(folder) is not None, complaint, report)
 
 
 def read(folder: Path) -> Archive:
@@ -96,12 +75,7 @@ def read(folder: Path) -> Archive:
         raise GleBenchError(
             f"{root} holds no clips of {', '.join(KEYWORDS)}; delete it and run 'glebench prepare gsc'."
         )
-    return Archive(root, names, _lists(root), identify(root, note_of(folder)))
-
-
-def note_of(folder: Path) -> Path:
-    """Where it is noted what the tree holds."""
-    return folder / f"{TREE}.json"
+    return Archive(root, names, _lists(root), identify(root, note_of(folder / TREE)))
 
 
 def clip_names(root: Path) -> frozenset[str]:

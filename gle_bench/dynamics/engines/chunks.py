@@ -73,14 +73,21 @@ def capture(body: Callable[[], None], device: torch.device, tf32: bool) -> Calla
 
 @contextmanager
 def matmul_precision(tf32: bool) -> Iterator[None]:
-    """Whether CUDA's float32 products use TF32 inside; a graph keeps what it was captured with."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
-    matmul.fp32_precision = "tf32" if tf32 else "ieee"
+    """Whether CUDA's float32 products and convolutions use TF32 inside; a graph keeps what it was captured with.
+
+    PyTorch's own default is TF32 for convolutions alone, and algorithms for them that need not repeat bit for bit.
+    """
+    kinds = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    before, repeats = [kind.fp32_precision for kind in kinds], torch.backends.cudnn.deterministic
+    for kind in kinds:
+        kind.fp32_precision = "tf32" if tf32 else "ieee"
+    torch.backends.cudnn.deterministic = True
     try:
         yield
     finally:
-        matmul.fp32_precision = before
+        torch.backends.cudnn.deterministic = repeats
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
 
 
 def chunk_length(steps: int) -> int:

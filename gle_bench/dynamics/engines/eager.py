@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
-from gle_bench.dynamics.network import Instant, Parameters, State, constrain
+from gle_bench.dynamics.engines.chunks import matmul_precision
+from gle_bench.dynamics.network import Instant, Parameters, State, constrain, silent
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.ordered import advance
 from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
@@ -38,7 +39,7 @@ class TorchEngine:
         size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
         state = prepare_state(network, carry.state, size)
         memory = carry.memory if carry.state[0].u.shape[2] == size else ()
-        with torch.no_grad(), denormals_flushed():
+        with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
             names = learned(network, carry.parameters)
             flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
             parameters = unpack(network, flat, carry.parameters)
@@ -73,10 +74,13 @@ class TorchEngine:
         size, count = batch.inputs.shape[1], ensemble_size(parameters)
         state = prepare_state(network, state, size)
         errors = errors or any(layer.gamma for layer in network.layers)
-        with torch.no_grad(), denormals_flushed():
+        with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
             outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
             world = _World(batch, feedback, outputs)
             for t in range(batch.steps):
+                # From a state at rest, or where errors are instantaneous after a step a layer, there are none: exactly.
+                if errors and t in (0, len(network.layers) + 1):
+                    errors = not silent(state)
                 following = partial(world.following, t)
                 result = advance(network, parameters, state, world.at(t), following, plastic=False, errors=errors)
                 state, outputs[t] = result.state, result.signals.output

@@ -122,6 +122,8 @@ def _unsupported(network: Network, dtype: torch.dtype) -> str | None:
             return f"layer {number} is connected by {type(layer.connection).__name__}, and it has Dense only"
         if layer.phi not in PHIS:
             return f"phi = '{layer.phi}' of layer {number} is not built in"
+        if layer.rate_factor != 1:
+            return f"rate_factor = {layer.rate_factor} of layer {number}, and it has one rate for all layers"
     return None
 
 

@@ -1,0 +1,177 @@
+"""The files of the python archive: checked, and read without unpickling anything but lists, text and bytes."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gle_bench.data.files import sha256
+from gle_bench.names import GleBenchError
+
+CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SHAPE: Final = (3, 32, 32)  # red, green and blue, each row by row
+PIXELS: Final = 3 * 32 * 32
+TRAIN: Final = tuple(f"data_batch_{number}" for number in range(1, 6))
+TEST: Final = "test_batch"
+META: Final = "batches.meta"
+# What a batch may call itself: as the archive has it, or by its file's name.
+TITLES: Final[Mapping[str, tuple[bytes, bytes]]] = {
+    **{name: (name.encode(), f"training batch {number} of 5".encode()) for number, name in enumerate(TRAIN, 1)},
+    TEST: (TEST.encode(), b"testing batch 1 of 1"),
+}
+
+
+class Images(NamedTuple):
+    """Images and their classes: pixels (M, 3072) as uint8, labels (M,) as int64."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.pixels.data, self.labels.astype("<i8").data)
+
+
+class Collection(NamedTuple):
+    """The images to learn from, batch after batch, those to test with, and a SHA-256 over the pixels and labels."""
+
+    train: Images
+    test: Images
+    digest: str
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return len(self.train.labels), len(self.test.labels)
+
+
+def read_images(root: Path) -> Collection:
+    """What the files hold, in whatever way they were pickled.
+
+    Raises:
+        GleBenchError: a file is missing, cannot be read, or is not what its name says; names it.
+    """
+    _check_meta(root / META)
+    batches = {name: read_batch(root / name) for name in (*TRAIN, TEST)}
+    seen: dict[str, str] = {}
+    for name, batch in batches.items():
+        first = seen.setdefault(batch.digest, name)
+        if first != name:
+            raise _refused(root / name, f"it holds the images of {first}")
+    learned = [batches[name] for name in TRAIN]
+    together = Images(np.concatenate([b.pixels for b in learned]), np.concatenate([b.labels for b in learned]))
+    return Collection(together, batches[TEST], sha256(" ".join(seen).encode()))
+
+
+def read_batch(path: Path) -> Images:
+    """One file's images.
+
+    Raises:
+        GleBenchError: see `read_images`.
+    """
+    content = _unpickled(path)
+    title, data, labels = (content.get(key) for key in (b"batch_label", b"data", b"labels"))
+    for name, titles in TITLES.items():
+        if title in titles and name != path.name:
+            raise _refused(path, f"it calls itself '{title.decode()}', which is {name}")
+    pixels = data.pixels() if isinstance(data, _Array) else None
+    if pixels is None:
+        raise _refused(path, f"it holds no images of {PIXELS:,} bytes")
+    if not isinstance(labels, list) or not all(isinstance(label, int) for label in labels):
+        raise _refused(path, "it holds no list of labels")
+    if len(labels) != len(pixels):
+        raise _refused(path, f"it holds {len(pixels):,} images and {len(labels):,} labels")
+    if not all(0 <= label < len(CLASSES) for label in labels):
+        raise _refused(path, f"a label is not one of 0 to {len(CLASSES) - 1}")
+    return Images(pixels, np.array(labels, np.int64))
+
+
+def _check_meta(path: Path) -> None:
+    """Refuses classes that are called otherwise, or in another order."""
+    names = _unpickled(path).get(b"label_names")
+    if names != [name.encode() for name in CLASSES]:
+        raise _refused(path, f"its classes are not {', '.join(CLASSES)}")
+
+
+def _unpickled(path: Path) -> dict[Any, Any]:
+    try:
+        with path.open("rb") as file:
+            content = _Unpickler(file, encoding="bytes").load()
+    except OSError as error:
+        raise GleBenchError(f"Cannot read {path}: {error.strerror}. {_CURE}") from error
+    except pickle.UnpicklingError as error:
+        raise _refused(path, str(error)) from error
+    except Exception as error:  # a damaged pickle fails in any way
+        raise _refused(path, "it cannot be read to its end") from error
+    if not isinstance(content, dict):
+        raise _refused(path, "it holds no table of images")
+    return content
+
+
+_CURE: Final = "Delete its folder and run 'glebench prepare cifar10', or choose another --data."
+
+
+def _refused(path: Path, why: str) -> GleBenchError:
+    return GleBenchError(f"{path} is not a sound part of CIFAR-10: {why}. {_CURE}")
+
+
+class _Kind:
+    """Stands for numpy's dtype: the code that it was made of."""
+
+    def __init__(self, *described: Any) -> None:
+        self.code = described[0] if described else None
+
+    def __setstate__(self, state: Any) -> None:
+        """Byte order and such, which bytes have none of."""
+
+
+class _Array:
+    """Stands for numpy's array: what it was pickled as."""
+
+    state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def pixels(self) -> NDArray[np.uint8] | None:
+        """(M, 3072); None if that is not what it is."""
+        match self.state:
+            case (_, (int(count), width), _Kind(code=b"u1" | "u1"), False | 0, bytes(raw)):
+                if width == PIXELS and 0 < count * PIXELS == len(raw):
+                    return np.frombuffer(raw, np.uint8).reshape(count, PIXELS)
+        return None
+
+
+def _array(*_: Any) -> _Array:
+    return _Array()
+
+
+def _latin(text: str, encoding: str = "latin1") -> bytes:
+    """Python 3 pickles bytes as text for the readers of Python 2."""
+    if encoding not in ("latin1", b"latin1"):
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Nothing that a pickle names is ever imported or called: these stand for all that a batch needs."""
+
+    KNOWN: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
+        ("numpy.core.multiarray", "_reconstruct"): _array,
+        ("numpy._core.multiarray", "_reconstruct"): _array,
+        ("numpy", "ndarray"): _Array,
+        ("numpy", "dtype"): _Kind,
+        ("_codecs", "encode"): _latin,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for the name.
+
+        Raises:
+            UnpicklingError: nothing does.
+        """
+        if (module, name) not in self.KNOWN:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image needs")
+        return self.KNOWN[module, name]
