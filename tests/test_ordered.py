@@ -254,6 +254,7 @@ def test_errors_stay_where_they_have_no_effect(integrator: str) -> None:
     middle = result.state[1]
     assert torch.equal(middle.v, middle.e)
     assert torch.equal(middle.e, result.signals.instantaneous[1])
+    assert torch.equal(middle.feedback, state[1].feedback)  # at which nobody below looks
     top = result.state[2]
     torch.testing.assert_close(top.feedback, top.e @ parameters[2].weight)
 
