@@ -98,7 +98,12 @@ def _pair(model: str, hidden: int, summary: str, notes: tuple[str, ...]) -> Pair
             options=MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0),
             network=LookbackLSTM(hidden=hidden, shift=MEAN, scale=SCALE),
             training=TrainingConfig(
-                epochs=EPOCHS[budget], batch_size=1, evaluation_batch_size=1, rate=5e-3, weight_decay=WEIGHT_DECAY
+                batches=EPOCHS[budget],  # an epoch is a single batch, and not worth an evaluation in closed loop
+                evaluate_every=20,
+                batch_size=1,
+                evaluation_batch_size=1,
+                rate=5e-3,
+                weight_decay=WEIGHT_DECAY,
             ),
         )
 

@@ -14,7 +14,7 @@ from toy_runs import configured, run, seed_folder
 from gle_bench import registry
 from gle_bench.models.mnist1d import MNIST1DOptions
 
-COMMANDS = ("run", "list", "show", "table", "prepare", "bench", "doctor")
+COMMANDS = ("run", "list", "show", "table", "figure", "prepare", "bench", "doctor")
 TOY = ("run", "toy-classes", "--model", "toy-gle", "--seeds", "1", "--budget", "smoke", "--wandb", "off")
 MLP = ("run", "mnist1d", "--model", "mlp-0", "--budget", "smoke", "--wandb", "off")
 NO_NETWORK = """
@@ -97,7 +97,7 @@ def test_lists_name_what_is_registered_and_what_was_run(tmp_path: Path) -> None:
 
 def test_show_counts_parameters_exactly() -> None:
     shown = json.loads(glebench("show", "mnist1d", "--json").out)
-    assert {model["name"]: model["parameters"] for model in shown["models"]} == PARAMETERS
+    assert {model["name"]: model["parameters"] for model in shown["models"]} == {**PARAMETERS, "esn": 5_020}
     text = glebench("show", "mnist1d")
     assert text.code == 0
     assert all(f"{count:,}" in text.out for count in PARAMETERS.values())
@@ -163,7 +163,7 @@ def test_a_runs_result_is_json_where_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("run mnist1", "Unknown task 'mnist1'. Did you mean 'mnist1d'? Tasks: cifar10, gsc, mnist1d, "),
+        ("run mnist1", "Unknown task 'mnist1'. Did you mean 'mnist1d'? Tasks: cifar10, gsc, mackey-glass, mnist1d, "),
         ("run mnist1d --model gel-15k", "Unknown model 'gel-15k'. Did you mean 'gle-15k'? Models: gle, gle-15k, "),
         ("run mnist1d --model les", "Unknown model 'les'."),
         (

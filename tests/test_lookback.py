@@ -84,4 +84,4 @@ def test_its_training_is_neurobenchs_in_our_units() -> None:
         torch.testing.assert_close(gradients[name].grad, factor * value.grad, rtol=1e-9, atol=1e-12)
     (group,) = ours.configure_optimizers().param_groups
     assert (group["lr"], group["weight_decay"]) == (5e-3, config.training.weight_decay)
-    assert (config.training.optimizer, config.training.epochs, config.precision) == ("adam", 200, "float64")
+    assert (config.training.optimizer, config.training.batches, config.precision) == ("adam", 200, "float64")

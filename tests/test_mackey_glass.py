@@ -153,6 +153,18 @@ def test_between_neurobenchs_points_there_is_a_spline(tmp_path: Path) -> None:
     assert "off by 3e-3" in loaded(FINE, folder=tmp_path).notes[0]
 
 
+def test_preparing_says_once_where_neurobenchs_file_would_go(tmp_path: Path) -> None:
+    told: list[str] = []
+    for options in (FINE, COARSE):
+        TASK.prepare(tmp_path / "new", options, told.append)
+    assert len(told) == 1
+    assert told[0].endswith(f"put its mg_17.npy into {tmp_path / 'new'}.")
+    (tmp_path / "file").touch()
+    with pytest.raises(GleBenchError, match=r"^Cannot make .*: .* Choose another --data\.$"):
+        TASK.prepare(tmp_path / "file" / "below", FINE, told.append)
+    assert loaded(FINE, folder=tmp_path / "nowhere").official  # it need not be made
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -403,7 +415,7 @@ def test_a_network_has_what_its_configuration_says() -> None:
         (93, 1, "identity"),
     ]
     assert sum(x.numel() for p in model.initialise(network, 0) for x in (p.weight, p.bias)) == 9301
-    assert (network.dt, network.beta, network.integrator) == (0.2, 1.0, "rk4")
+    assert (network.dt, network.beta, network.integrator) == (0.2, 1.0, "exponential")
     with pytest.raises(ValidationError, match="time constants as short as 0"):
         MackeyGlassGLE(spread=3.0)
     with pytest.raises(UsageError, match="set gamma to 0"):

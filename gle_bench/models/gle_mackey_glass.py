@@ -34,7 +34,7 @@ class MackeyGlassGLE(OnlineModel):
         spread: of the time constants, as a natural logarithm, to either side.
         tau_output: tau_m = tau_r of the output.
         phi: activation of the hidden layers.
-        integrator: 'rk4', 'exponential', or 'euler', which delays every layer by dt.
+        integrator: 'exponential', 'rk4', or 'euler', which delays every layer by dt.
         dt: time step; the grid's, for the signal advances by a point a step.
         beta, gamma: nudging strength; coupling of errors into the membrane, which only 'euler' can have.
 
@@ -51,7 +51,7 @@ class MackeyGlassGLE(OnlineModel):
     spread: Annotated[float, Field(ge=0)] = 0.7
     tau_output: Positive = 1.0
     phi: Phi = "tanh"
-    integrator: Integrator = "rk4"
+    integrator: Integrator = "exponential"
     dt: Positive = 0.2
     beta: float = 1.0
     gamma: float = 0.0
@@ -123,13 +123,13 @@ def _configure(model: str, integrator: Integrator, rate: float, horizon: float, 
 
 
 def mackey_glass_gle(budget: Budget = "paper") -> RunConfig:
-    """4-93-93-1 by RK4, looking 13 steps ahead: 9,301 parameters."""
-    return _configure("gle", "rk4", 3e-4, 2.6, budget)
+    """4-93-93-1 by an exponential integrator, looking 13 steps ahead: 9,301 parameters."""
+    return _configure("gle", "exponential", 1e-3, 2.6, budget)
 
 
-def mackey_glass_gle_exponential(budget: Budget = "paper") -> RunConfig:
-    """The same by an exponential integrator."""
-    return _configure("gle-exponential", "exponential", 1e-3, 2.6, budget)
+def mackey_glass_gle_rk4(budget: Budget = "paper") -> RunConfig:
+    """The same by RK4, at a lower rate."""
+    return _configure("gle-rk4", "rk4", 3e-4, 2.6, budget)
 
 
 def mackey_glass_gle_h5(budget: Budget = "paper") -> RunConfig:
@@ -147,21 +147,17 @@ _NOTES: Final = (
     "Budgets short and smoke let the rate fall to the same end within 15 epochs and 1 epoch.",
 )
 PAIRS = (
-    Pair("mackey-glass", "gle", mackey_glass_gle, SEEDS, "4-93-93-1 by RK4, looks 2.6 units of time ahead", _NOTES),
     Pair(
         "mackey-glass",
-        "gle-exponential",
-        mackey_glass_gle_exponential,
+        "gle",
+        mackey_glass_gle,
         SEEDS,
-        "the same by an exponential integrator, at a higher rate",
-        _NOTES,
+        "4-93-93-1 by an exponential integrator, looks 2.6 units of time ahead",
+        (
+            *_NOTES,
+            "The paper integrates by RK4, which is gle-rk4: in our trials the exponential integrator did better.",
+        ),
     ),
-    Pair(
-        "mackey-glass",
-        "gle-h5",
-        mackey_glass_gle_h5,
-        SEEDS,
-        "the same by an exponential integrator, looks 1 unit of time ahead",
-        _NOTES,
-    ),
+    Pair("mackey-glass", "gle-rk4", mackey_glass_gle_rk4, SEEDS, "the same by RK4, as in the paper", _NOTES),
+    Pair("mackey-glass", "gle-h5", mackey_glass_gle_h5, SEEDS, "the same as gle, looks 1 unit of time ahead", _NOTES),
 )

@@ -12,6 +12,7 @@ from gle_bench.data.files import sha256
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.structure import Loss
 from gle_bench.models.mackey_glass import HALF, KNOWN, MEAN, SCALE, MackeyGlassOptions
+from gle_bench.names import GleBenchError
 from gle_bench.protocols import Batch, Data, Metric, Published, Setting, Shape, Task, TensorSplit
 
 from .published import PUBLISHED, SETUP, described
@@ -70,9 +71,18 @@ class MackeyGlass(Task):
         return described(config)
 
     def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
-        """Nothing is to be had: the series comes with the package."""
-        if not (folder / NEUROBENCH).exists():
-            report(f"The series comes with glebench; to use NeuroBench's own, put its {NEUROBENCH} into {folder}.")
+        """The series comes with the package: there is but a folder to be made, for NeuroBench's file.
+
+        Raises:
+            GleBenchError: the folder cannot be made.
+        """
+        if folder.exists():
+            return
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise GleBenchError(f"Cannot make {folder}: {error.strerror}. Choose another --data.") from error
+        report(f"The series comes with glebench; to use NeuroBench's own, put its {NEUROBENCH} into {folder}.")
 
     def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
         own, number = _own(options), seed or 0
