@@ -9,6 +9,7 @@ from statistics import mean, variance
 import pytest
 from shared import shared_path
 
+from gle_bench import registry
 from gle_bench.report import tables
 from gle_bench.tracking.store import Store
 
@@ -38,13 +39,12 @@ def test_a_committed_record_stands_where_it_belongs(folder, record) -> None:
     rows = folder.read_history()
     assert rows[0]["update"] == 0
     if record.status == "done":
-        watched = rows[-1]["split"]
-        assert record.metrics["last"][watched]["accuracy"].value == rows[-1]["accuracy"]
+        watched, metric = rows[-1]["split"], registry.task(record.task).metric.name
+        assert record.metrics["last"][watched][metric].value == rows[-1][metric]
         splits = {watched, *record.metrics["last"]}
         assert "test" in splits
-        assert set(folder.read_predictions()) == {
-            f"{split}_{of}" for split in splits for of in ("decisions", "targets")
-        }
+        whole = {f"{split}_{of}" for split in splits for of in ("decisions", "targets")}
+        assert set(folder.read_predictions()) in (whole, set())  # scripts/publish leaves large ones out
 
 
 @pytest.mark.parametrize("epoch", [10, 20, 50])
