@@ -22,7 +22,7 @@ from gle_bench.names import GleBenchError, UnknownName, UsageError
 from gle_bench.report import sources, tables
 from gle_bench.report.figures import catalogue, drawing, reference
 from gle_bench.report.figures.groups import Request
-from gle_bench.report.figures.plot import Level, Line, Panel, Plot, line
+from gle_bench.report.figures.plot import Bar, Level, Line, Panel, Plot, line
 from gle_bench.tracking.record import DataUsed, run_id
 from gle_bench.tracking.store import RunFolder, Store
 
@@ -151,6 +151,32 @@ def test_levels_are_what_the_task_says_was_published(runs: Path, name: str) -> N
     assert any(label.partition(" ")[2].startswith(model) for _, label in drawn)
     alone = shown(name, runs, model=model)
     assert all(model in level["label"] for level in panel(alone, name[-1])["levels"])
+
+
+def test_bars_are_what_was_published_and_what_was_measured_on_the_test_split(runs: Path) -> None:
+    tests = {1: 60.0, 2: 64.0}
+    for seed, value in tests.items():
+        final = {"validation": {"error": {"value": 50.0, "n": 1}}, "test": {"error": {"value": value, "n": 1}}}
+        run(runs, seed, [90.0, 50.0], "le", "cifar10", metrics={"last": final, "best": final})
+    run(runs, 1, [90.0, 70.0], "bp-matched", "cifar10", "short")  # of which the test split was never looked at
+    figure = shown("8g", runs)
+    published = {cell.model: cell for cell in registry.task("cifar10").published}
+    first, second, third = panel(figure, "g")["bars"]
+    assert (first["y"], first["spread"], first["published"]) == (published["le"].value, published["le"].spread, True)
+    assert (second["y"], second["spread"]) == (mean(tests.values()), pytest.approx(stdev(tests.values())))
+    assert (second["label"], second["text"], second["color"]) == ("le\nours (2)", "62.00±2.83", first["color"])
+    assert (third["y"], third["published"]) == (published["bp"].value, True)
+    assert [each["label"] for each in lines(figure, "h", "mean")] == [
+        "le: 50.00±0.00 (2)",
+        "bp-matched [budget short]: 70.00 (1)",
+    ]
+    assert [each["y"] for each in panel(figure, "h")["levels"]] == [published["le"].value, published["bp"].value]
+
+
+def test_the_bars_of_marked_runs_say_so(runs: Path) -> None:
+    run(runs, 1, [90.0, 70.0], "le", "cifar10", "short", metrics={"last": {"test": {"error": {"value": 71.0, "n": 1}}}})
+    (ours,) = (bar for bar in panel(shown("8g", runs, model="le"), "g")["bars"] if not bar["published"])
+    assert (ours["label"], ours["spread"]) == ("le\nours (1)\nbudget short", None)
 
 
 def test_the_published_runs_end_where_their_table_says(tmp_path: Path) -> None:
@@ -380,6 +406,17 @@ def example_plot() -> Plot:
         Panel("b", "right", "x", "y", (line([0, 1], [5, 6], "dots"),)),
     )
     return Plot("Two", panels, ("aab",), (6.0, 2.0), ("A note.",))
+
+
+def test_bars_stand_side_by_side_with_whiskers_names_and_numbers() -> None:
+    bars = (Bar(38.0, "le\npublished", "38.0±1.3", 0, 1.3, published=True), Bar(40.0, "le\nours", "40.00", 0))
+    axes = drawing.draw(Plot("Bars", (Panel("g", "", "", "error", (), bars=bars),), ("g",), (3.0, 2.0))).get_axes()[0]
+    assert [bar.get_height() for bar in axes.patches] == [38.0, 40.0]
+    assert [bar.get_hatch() for bar in axes.patches] == ["////", None]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["le\npublished", "le\nours"]
+    assert [text.get_text() for text in axes.texts] == ["38.0±1.3", "40.00"]
+    (whisker,) = (segment for collection in axes.collections for segment in collection.get_segments())
+    np.testing.assert_allclose(whisker[:, 1], [36.7, 39.3])
 
 
 def test_axes_hold_the_lines_bands_levels_and_labels_of_their_panels() -> None:

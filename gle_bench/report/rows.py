@@ -93,7 +93,7 @@ class Row:
         return self.comparison.verdict or "" if self.comparison else ""
 
 
-class _Group(NamedTuple):
+class Together(NamedTuple):
     """Records of one meaning."""
 
     records: tuple[Record, ...]
@@ -112,14 +112,15 @@ class _Group(NamedTuple):
 def rows(task: Task, records: Iterable[Record], pairs: Iterable[Pair]) -> list[Row]:
     """All rows of a task's table, section by section: what was published first, then what else was run."""
     known = {pair.model: pair for pair in pairs if pair.task == task.name}
-    groups = _groups(task, [record for record in records if record.task == task.name], known)
+    groups = grouped(task, [record for record in records if record.task == task.name], known)
     ran = sorted({group.first.model for group in groups} - set(known))
     models = dict.fromkeys([*(cell.model for cell in task.published), *known, *ran])
     builder = _Builder(task, known)
     return [row for section in SECTIONS for model in models for row in builder.rows(section, model, groups)]
 
 
-def _groups(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> list[_Group]:
+def grouped(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> list[Together]:
+    """A task's records by their meaning, those with the fewest marks first; `known` are its pairs, by model."""
     together: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: (r.config_hash, r.seed)):
         together.setdefault((record.model, record.rule, record.protocol, record.config_hash), []).append(record)
@@ -128,7 +129,7 @@ def _groups(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> li
         marks = dict.fromkeys(mark for record in members for mark in record.marks)
         if not _is_present(members, known):
             marks[OTHER_VERSION] = None
-        found.append(_Group(tuple(members), tuple(marks)))
+        found.append(Together(tuple(members), tuple(marks)))
     return sorted(found, key=lambda group: len(group.marks))
 
 
@@ -156,7 +157,7 @@ class _Builder:
         self._task, self._known = task, known
         self._sizes: dict[str, int] = {}
 
-    def rows(self, section: Section, model: str, groups: Sequence[_Group]) -> Iterator[Row]:
+    def rows(self, section: Section, model: str, groups: Sequence[Together]) -> Iterator[Row]:
         """A model's rows in one section: each published cell with each full run, then what bears marks."""
         mine = [group for group in groups if (group.first.model, group.first.protocol) == (model, section.protocol)]
         full = [group for group in mine if not group.marks and group.first.budget == "paper"]
@@ -194,7 +195,7 @@ class _Builder:
             notes=notes,
         )
 
-    def _measured(self, section: Section, group: _Group, cell: Published | None) -> Row:
+    def _measured(self, section: Section, group: Together, cell: Published | None) -> Row:
         first, metric = group.first, self._task.metric.name
         split = cell.split if cell else self._split(section, group)
         values = group.values(section, split, metric)
@@ -218,18 +219,18 @@ class _Builder:
             notes=(*([cell.caveat] if cell and cell.caveat else []), *_notes(group, len(values))),
         )
 
-    def _watched(self, section: Section, group: _Group, split: str) -> Watched | None:
+    def _watched(self, section: Section, group: Together, split: str) -> Watched | None:
         evaluated = self._task.evaluation_split(section.protocol)
         values = group.values(section, evaluated, self._task.metric.name) if evaluated != split else []
         return Watched(evaluated, sample(values)) if values else None
 
-    def _split(self, section: Section, group: _Group) -> str:
+    def _split(self, section: Section, group: Together) -> str:
         """Without a published cell: the test split where it was looked at, else the one evaluated while training."""
         evaluated = self._task.evaluation_split(section.protocol)
         return "test" if group.values(section, "test", self._task.metric.name) else evaluated
 
 
-def _notes(group: _Group, used: int) -> Iterator[str]:
+def _notes(group: Together, used: int) -> Iterator[str]:
     total, counts = len(group.records), Counter(record.status for record in group.records)
     changed = [mark for mark in group.marks if "=" in mark]
     if changed:

@@ -23,6 +23,7 @@ FIGURES = {
     "8d": Listed("MNIST-1D: accuracy over training", "gle_bench.report.figures.figure8"),
     "8e": Listed("Google Speech Commands: accuracy over training", "gle_bench.report.figures.figure8"),
     "8f": Listed("LagNet on MNIST-1D: accuracy over training", "gle_bench.report.figures.figure8"),
+    "8g": Listed("CIFAR-10: test errors, and errors over training", "gle_bench.report.figures.figure8"),
     "10": Listed("Mackey-Glass: forecasts, and sMAPE over training", "gle_bench.report.figures.figure10"),
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gle_bench.data.files import write_atomically
 from gle_bench.names import UsageError
-from gle_bench.report.figures.plot import Level, Line, Look, Panel, Plot
+from gle_bench.report.figures.plot import Bar, Level, Line, Look, Panel, Plot
 
 if TYPE_CHECKING:  # matplotlib costs a second, and only drawing needs it
     from matplotlib.axes import Axes
@@ -36,6 +36,7 @@ UNDATED: Final[Mapping[str, Mapping[str, None]]] = {
     "png": {},
     "svg": {"Date": None},
 }
+BAR: Final = 0.75  # of the distance between two bars
 LABELS: Final = 0.055  # of an axis' height, between the labels of two levels at least
 DARKER: Final = 0.6  # of a colour's brightness, for the reference: it lies upon our mean
 SMALL: Final = 6.5  # points: levels' labels, and notes
@@ -97,6 +98,7 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
     """Everything in one pair of axes."""
     for each in panel.lines:
         draw_line(axes, each)
+    draw_bars(axes, panel.bars)
     axes.set_title(panel.title)
     axes.set_title(panel.letter, loc="left", fontweight="bold", fontsize=10)
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
@@ -117,6 +119,19 @@ def draw_line(axes: "Axes", drawn: Line) -> None:
         half = _numbers(drawn.spread)
         low, high = ([a + sign * b for a, b in zip(y, half, strict=True)] for sign in (-1, 1))
         axes.fill_between(drawn.x, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def draw_bars(axes: "Axes", bars: Sequence[Bar]) -> None:
+    """Bars side by side, published ones hatched, each with its whisker, its number above and its name below."""
+    for place, bar in enumerate(bars):
+        color = _shade(bar.color)
+        look = {"facecolor": "white", "edgecolor": color, "hatch": "////"} if bar.published else {"color": color}
+        axes.bar(place, bar.y, width=BAR, yerr=bar.spread, ecolor="black", capsize=2, **look)
+        above = (place, bar.y + (bar.spread or 0.0))
+        axes.annotate(bar.text, above, (0, 2), textcoords="offset points", ha="center", fontsize=SMALL)
+    if bars:
+        axes.set_xticks(range(len(bars)), [bar.label for bar in bars], fontsize=SMALL)
+        axes.tick_params("x", length=0)
 
 
 def draw_levels(axes: "Axes", levels: Sequence[Level]) -> None:

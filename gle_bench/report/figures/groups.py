@@ -10,7 +10,7 @@ from gle_bench import registry
 from gle_bench.config import ProtocolName
 from gle_bench.names import GleBenchError, look_up
 from gle_bench.protocols import Task
-from gle_bench.report.rows import UNFINISHED, _groups
+from gle_bench.report.rows import UNFINISHED, grouped
 from gle_bench.report.sources import gather_folders
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Skipped
@@ -47,11 +47,15 @@ class Group:
     notes: tuple[str, ...]
 
     @property
-    def label(self) -> str:
-        """The model, and its marks, changed settings as one word."""
+    def words(self) -> tuple[str, ...]:
+        """Its marks, changed settings as one word."""
         words = ("changed" if "=" in mark else mark.removesuffix(" than the official") for mark in self.marks)
-        short = dict.fromkeys(words)
-        return f"{self.model} [{', '.join(short)}]" if short else self.model
+        return tuple(dict.fromkeys(words))
+
+    @property
+    def label(self) -> str:
+        """The model, and its marks."""
+        return f"{self.model} [{', '.join(self.words)}]" if self.words else self.model
 
 
 class Found(NamedTuple):
@@ -74,7 +78,7 @@ def find(task: Task, models: Sequence[str], request: Request) -> Found:
     folders = {record.run_id: folder for folder, record in everything}
     mine = [r for _, r in everything if (r.task, r.protocol) == (task.name, request.protocol) and r.model in models]
     found: dict[str, Group] = {}
-    for group in sorted(_groups(task, mine, known), key=lambda group: (len(group.marks), -_done(group.records))):
+    for group in sorted(grouped(task, mine, known), key=lambda group: (len(group.marks), -_done(group.records))):
         if _done(group.records) and group.first.model not in found:
             done = {r.seed: (r, folders[r.run_id]) for r in group.records if r.status == "done"}
             notes = (*_changed(group.marks), *_unfinished(group.records), *group.first.data.notes)

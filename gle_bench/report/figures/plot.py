@@ -48,11 +48,30 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A number as a bar over its name.
+
+    Attributes:
+        label: beneath it; text: its number in words, at its end.
+        spread: half length of its whisker; None: no whisker.
+        published: hatched, beside ours.
+    """
+
+    y: float
+    label: str
+    text: str
+    color: int = 0
+    spread: float | None = None
+    published: bool = False
+
+
+@dataclass(frozen=True)
 class Panel:
     """One pair of axes.
 
     Attributes:
         letter: its place in the figure's layout, and in its corner.
+        bars: side by side, in a panel without lines.
         x_limits, y_limits: None: as the lines have it.
     """
 
@@ -62,6 +81,7 @@ class Panel:
     y_label: str
     lines: tuple[Line, ...]
     levels: tuple[Level, ...] = ()
+    bars: tuple[Bar, ...] = ()
     x_limits: Limits = FREE
     y_limits: Limits = FREE
 
