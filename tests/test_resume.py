@@ -26,6 +26,7 @@ from gle_bench.training.plan import Settings, plan
 
 # A schedule that moves, so that it has to be brought back as well.
 KEPT = ("record.json", "history.csv", "predictions.npz", "last.ckpt", "best.ckpt")
+TINY_IMAGES = ("channels=[2, 3]", "hidden=4", "batch_size=8", "evaluation_batch_size=8", "images=12")
 OVERRIDES = ("rate=0.1", 'schedule={"kind": "plateau", "patience": 0}')
 
 
@@ -110,11 +111,21 @@ def test_a_killed_run_ends_bit_identical_to_an_unbroken_one(
     assert parts[1].ended is not None
 
 
-def test_mnist1d_survives_a_kill_from_outside(tmp_path: Path, data: Path) -> None:
+@pytest.mark.parametrize(
+    ("task", "model", "seeds", "overrides"),
+    [
+        ("mnist1d", "gle-15k", [12, 34], ("steps=40", "epochs=2", "hidden_layers=1", "batch_size=200")),
+        ("cifar10", "le", [1, 2], (*TINY_IMAGES, "steps=8", "epochs=12")),
+        ("cifar10", "bp-matched", [1, 2], (*TINY_IMAGES, "epochs=30")),
+    ],
+)
+def test_a_real_task_survives_a_kill_from_outside(
+    tmp_path: Path, data: Path, task: str, model: str, seeds: list[int], overrides: Sequence[str]
+) -> None:
     """The installed script, at whatever place it happens to be after its first epoch."""
-    overrides = ("steps=40", "epochs=2", "hidden_layers=1", "batch_size=200")
-    config = configured("mnist1d", "gle-15k", *overrides)
-    words = command(config, "12,34", tmp_path / "broken", "--data", str(data), overrides=overrides)
+    config, named = configured(task, model, *overrides), ",".join(map(str, seeds))
+    more = ("--data", str(data), "--accept-data")
+    words = command(config, named, tmp_path / "broken", *more, overrides=overrides)
     with real(*words) as process:
         deadline = time.monotonic() + 60
         while not any(",1," in text for text in histories(tmp_path / "broken")):
@@ -122,12 +133,12 @@ def test_mnist1d_survives_a_kill_from_outside(tmp_path: Path, data: Path) -> Non
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.kill()
-    assert seed_folder(tmp_path / "broken", 12).read().status == "running"
+    first = seed_folder(tmp_path / "broken", seeds[0])
+    assert first.read().status == "running"
     assert glebench(*words).code == 0
-    assert len(seed_folder(tmp_path / "broken", 12).read().lineage) == 2
-    words = command(config, "12,34", tmp_path / "unbroken", "--data", str(data), overrides=overrides)
-    assert glebench(*words).code == 0
-    for seed in (12, 34):
+    assert len(first.read().lineage) == 2
+    assert glebench(*command(config, named, tmp_path / "unbroken", *more, overrides=overrides)).code == 0
+    for seed in seeds:
         assert_alike(tmp_path / "broken", tmp_path / "unbroken", seed)
 
 
