@@ -25,6 +25,7 @@ Budget = Literal["smoke", "short", "paper"]
 Protocol = Literal["paper", "clean"]
 Wandb = Literal["auto", "online", "offline", "off"]
 Rerun = Literal["missing", "failed", "always"]
+Again = Literal["missing", "failed"]
 Kind = Literal["tasks", "models", "rules", "runs"]
 Format = Literal["md", "csv"]
 Runs = Annotated[Path, typer.Option("--runs", envvar="GLEBENCH_RUNS", help="The folder of all runs.")]
@@ -133,8 +134,49 @@ def table(
 
 
 @app.command()
+def suite(
+    name: Annotated[str, typer.Argument(help="table2, table3, figure8, or a file.toml.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is, and what is missing.")] = False,
+    jobs: Annotated[int, typer.Option(help="How many runs side by side; they share the cores.")] = 1,
+    rerun: Annotated[Again, typer.Option(help="Which existing records are made anew.")] = "missing",
+    wandb: Annotated[Wandb, typer.Option(help="The mirror in W&B: auto is online when logged in.")] = "auto",
+    accept_data: Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    runs: Runs = RUNS,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Run the runs behind a table or a figure, as far as they are missing; the same command goes on."""
+    from rich.console import Console
+
+    from gle_bench.suites import command
+    from gle_bench.suites.launch import LocalProcesses
+
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}: must be at least 1.")
+    flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
+    passed = ("--runs", str(runs), "--data", str(_data(data)), "--wandb", wandb, *flags)
+    options = command.Options(runs, rerun == "failed", passed)
+    try:
+        again = options.again and dry_run  # what failed once more is told as failed
+        found, skipped = (
+            command.survey(name, options)
+            if dry_run
+            else command.run(name, options, LocalProcesses(jobs), Console(stderr=True))
+        )
+    except KeyboardInterrupt:
+        _say(f"Interrupted. The same command goes on from the last checkpoints:\n  {_command()}")
+        raise typer.Exit(130) from None
+    _print(command.as_json(found, again), as_json, lambda _: command.as_text(found, again))
+    for passed_over in skipped:
+        _say(f"Passed over {passed_over.path}: {passed_over.reason}.")
+    if not dry_run and any(each.to_run(True) for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="8d, 8e, 8f or 10.")],
+    name: Annotated[str, typer.Argument(help="8d, 8e, 8f, 8g or 10.")],
     model: Annotated[str | None, typer.Option(help="This model; those of the figure by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The run that is shown alone; the best by default.")] = None,
     protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = "paper",

@@ -1,0 +1,42 @@
+"""The suites behind the paper's tables and its figure 8."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from gle_bench import registry
+from gle_bench.names import look_up
+from gle_bench.report.figures.figure8 import SUBJECTS
+from gle_bench.suites.matrix import Entry, Suite, from_file
+
+TABLES: Final = {"table2": "mnist1d", "table3": "gsc"}
+SUMMARIES: Final = {
+    "table2": "MNIST-1D: every published model, under both protocols",
+    "table3": "Google Speech Commands: every published model",
+    "figure8": "figures 8d to 8g: MNIST-1D, Google Speech Commands and CIFAR-10",
+}
+
+
+def suite(name: str) -> Suite:
+    """A suite by its name, or by the file that describes it.
+
+    Raises:
+        UsageError: a file that cannot be read. UnknownName: with the nearest name.
+    """
+    if name.endswith(".toml"):
+        return from_file(Path(name))
+    summary = look_up("suite", name, SUMMARIES)
+    if name == "figure8":
+        entries = [entry for subject in SUBJECTS.values() for entry in _entries(subject.task, subject.models)]
+        return Suite(name, summary, tuple(dict.fromkeys(entries)))
+    task = TABLES[name]
+    models = dict.fromkeys(cell.model for cell in registry.task(task).published)
+    entries = _entries(task, models)
+    if name == "table2":  # where the paper validates on its test split, and clean does not
+        entries += [entry.model_copy(update={"protocol": "clean"}) for entry in entries]
+    return Suite(name, summary, tuple(entries))
+
+
+def _entries(task: str, models: Iterable[str]) -> list[Entry]:
+    known = {pair.model for pair in registry.pairs() if pair.task == task}
+    return [Entry(task=task, model=model) for model in models if model in known]

@@ -1,0 +1,137 @@
+"""How the commands of a suite are run: a launcher's protocol, and processes on this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, NamedTuple, Protocol
+
+from gle_bench.machine import usable_cores
+from gle_bench.names import GleBenchError
+
+POLL_S: Final = 0.2
+PATIENCE_S: Final = 30.0  # that a process has to write its records once it is asked to end
+
+
+class Job(NamedTuple):
+    """One command: what a reader calls it, what follows `glebench`, and the file that its words go to."""
+
+    label: str
+    words: tuple[str, ...]
+    log: Path
+
+
+class Ended(NamedTuple):
+    """A job that ended, by its exit code."""
+
+    job: Job
+    code: int
+
+
+class Watcher(Protocol):
+    """What is told of jobs: that one began, that some are running, that one ended."""
+
+    def began(self, job: Job) -> None: ...
+
+    def running(self, jobs: Sequence[Job]) -> None: ...
+
+    def ended(self, end: Ended) -> None: ...
+
+
+class Launcher(Protocol):
+    """Runs jobs somewhere: on this machine, or, by other launchers, on a cluster."""
+
+    def run(self, jobs: Sequence[Job], watcher: Watcher) -> list[Ended]:
+        """All of them, in their order or side by side; a job that fails does not keep the others from running.
+
+        Raises:
+            KeyboardInterrupt: once all running jobs were asked to end and did; GleBenchError: none can be started.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LocalProcesses:
+    """Processes of this machine, so many at once, which share its cores evenly.
+
+    Attributes:
+        at_once: jobs that run side by side.
+        program: what `glebench` is.
+    """
+
+    at_once: int = 1
+    program: tuple[str, ...] = field(default=(sys.executable, "-m", "gle_bench.cli"))
+
+    def run(self, jobs: Sequence[Job], watcher: Watcher) -> list[Ended]:
+        waiting, ended = list(jobs), []
+        with _ending() as processes:
+            while waiting or processes:
+                while waiting and len(processes) < self.at_once:
+                    job = waiting.pop(0)
+                    processes[job] = self._start(job)
+                    watcher.began(job)
+                time.sleep(POLL_S)
+                for job in [job for job, process in processes.items() if process.poll() is not None]:
+                    ended.append(Ended(job, processes.pop(job).returncode))
+                    watcher.ended(ended[-1])
+                watcher.running(list(processes))
+        return ended
+
+    def _start(self, job: Job) -> "subprocess.Popen[bytes]":
+        threads = str(max(1, usable_cores() // self.at_once))
+        with _opened(job.log) as log:
+            return subprocess.Popen(
+                [*self.program, *job.words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={"OMP_NUM_THREADS": threads, **os.environ},
+                start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on
+            )
+
+
+@contextmanager
+def _opened(log: Path) -> Iterator[IO[bytes]]:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        file = log.open("ab")
+    except OSError as error:
+        raise GleBenchError(f"Cannot write {log}: {error.strerror}; choose another --runs.") from error
+    with file:
+        yield file
+
+
+@contextmanager
+def _ending() -> "Iterator[dict[Job, subprocess.Popen[bytes]]]":
+    """Processes that do not outlive us, be it Ctrl-C or SIGTERM: each is asked to end, and killed if it does not.
+
+    They are asked by SIGTERM: what a shell started in the background ignores Ctrl-C.
+    """
+    processes: dict[Job, subprocess.Popen[bytes]] = {}
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield processes
+    finally:
+        for process in processes.values():
+            process.terminate()
+        deadline = time.monotonic() + PATIENCE_S
+        for process in processes.values():
+            _wait(process, lambda: deadline - time.monotonic())
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _wait(process: "subprocess.Popen[bytes]", left: Callable[[], float]) -> None:
+    try:
+        process.wait(max(0.0, left()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,125 @@
+"""A suite as data: what would be run, as configurations and seeds; and the file that may describe one."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from gle_bench import registry
+from gle_bench.config import Budget, Frozen, ProtocolName, RunConfig, parse_seeds
+from gle_bench.names import UsageError
+
+
+class Entry(Frozen):
+    """One command `glebench run`: a model on a task, with its seeds.
+
+    Attributes:
+        rule: None: the model's own.
+        seeds: as `--seeds` takes them.
+        set: as `--set` takes them.
+    """
+
+    task: str
+    model: str
+    rule: str | None = None
+    protocol: ProtocolName = "paper"
+    budget: Budget = "paper"
+    seeds: str = "paper"
+    set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Entries in the order in which they start."""
+
+    name: str
+    summary: str
+    entries: tuple[Entry, ...]
+
+
+class Planned(NamedTuple):
+    """An entry whose names are resolved."""
+
+    entry: Entry
+    config: RunConfig
+    seeds: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        """As 'mnist1d gle-15k, clean'."""
+        entry = self.entry
+        rule = f"+{entry.rule}" if entry.rule else ""
+        changed = [*entry.set, *([entry.protocol] if entry.protocol != "paper" else [])]
+        changed += [f"budget {entry.budget}"] if entry.budget != "paper" else []
+        return ", ".join([f"{entry.task} {entry.model}{rule}", *changed])
+
+    def words(self, seeds: Iterable[int]) -> list[str]:
+        """What follows `glebench` to run some of its seeds."""
+        entry = self.entry
+        chosen = ["--model", entry.model, *(["--rule", entry.rule] if entry.rule else [])]
+        chosen += ["--protocol", entry.protocol, "--budget", entry.budget, "--seeds", ",".join(map(str, seeds))]
+        return ["run", entry.task, *chosen, *(word for change in entry.set for word in ("--set", change))]
+
+
+def resolve(suite: Suite) -> list[Planned]:
+    """Configurations and seeds of all entries.
+
+    Raises:
+        GleBenchError: an unknown task, model, rule or setting; a value that is refused; seeds that are none.
+    """
+    found = []
+    for entry in suite.entries:
+        pair, config = registry.configure(entry.task, entry.model, entry.rule, entry.protocol, entry.budget, entry.set)
+        found.append(Planned(entry, config, tuple(parse_seeds(entry.seeds, pair.seeds))))
+    return found
+
+
+class _Described(Entry):
+    """An entry of a file, which may name several models."""
+
+    model: Annotated[tuple[str, ...], Field(min_length=1)]  # type: ignore[assignment]
+
+
+class _File(Frozen):
+    """A whole file."""
+
+    run: Annotated[tuple[_Described, ...], Field(min_length=1)]
+
+
+def from_file(path: Path) -> Suite:
+    """The suite that a TOML file describes: tables `[[run]]` with the fields of `Entry`, `model` a name or several.
+
+    Raises:
+        UsageError: it cannot be read, is no TOML, or says what an entry does not know; names the place.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # tomllib's and Unicode's errors are ValueErrors
+        raise UsageError(f"Cannot read the suite {path}: {error}; give a TOML file with tables [[run]].") from error
+    try:
+        described = _File.model_validate(_several(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{path}: {where}: {first['msg']}; a suite has tables [[run]] with {', '.join(Entry.model_fields)}."
+        ) from error
+    entries = [
+        Entry(**{**one.model_dump(exclude={"model"}), "model": model}) for one in described.run for model in one.model
+    ]
+    return Suite(path.stem, f"as {path} says", tuple(entries))
+
+
+def _several(content: dict[str, Any]) -> dict[str, Any]:
+    """The same, one model written as a list of one."""
+    runs = content.get("run")
+    if not isinstance(runs, list):
+        return content
+    listed = [
+        {**run, "model": [run["model"]]} if isinstance(run, dict) and isinstance(run.get("model"), str) else run
+        for run in runs
+    ]
+    return {**content, "run": listed}

@@ -1,0 +1,87 @@
+"""What there is of a suite already: the state of every seed, and how long the others would take."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gle_bench import registry
+from gle_bench.config import RunConfig
+from gle_bench.suites.matrix import Planned
+from gle_bench.tracking.record import Record
+
+State = Literal["done", "published", "interrupted", "failed", "missing"]
+STATES: Final[tuple[State, ...]] = ("done", "published", "interrupted", "failed", "missing")
+OF_STATUS: Final[Mapping[str, State]] = {
+    "done": "done",
+    "running": "interrupted",  # or running now, which its lock will say
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "diverged": "failed",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far an entry is.
+
+    Attributes:
+        states: of each seed. 'published': done, and its record came with glebench.
+        seconds: of one seed, by the records of the same work under either protocol, wherever it was done; None: there
+            are none.
+    """
+
+    planned: Planned
+    states: Mapping[int, State]
+    seconds: float | None
+
+    def count(self, state: State) -> int:
+        """How many seeds are in that state."""
+        return Counter(self.states.values())[state]
+
+    def to_run(self, again: bool) -> tuple[int, ...]:
+        """Seeds that are neither done nor, unless `again`, failed."""
+        left: tuple[State, ...] = ("interrupted", "missing", *(("failed",) if again else ()))
+        return tuple(seed for seed, state in self.states.items() if state in left)
+
+    def estimate(self, again: bool) -> float | None:
+        """Seconds for what is to run; None if there is nothing to tell them from."""
+        left = len(self.to_run(again))
+        return 0.0 if not left else None if self.seconds is None else left * self.seconds
+
+
+def standing(planned: Planned, own: Iterable[Record], published: Iterable[Record]) -> Standing:
+    """Where an entry stands, by the user's records and those that came with glebench.
+
+    A record counts if it was made by this configuration and these versions; one that came with glebench, if it is done
+    and of official data.
+    """
+    alike = [[r for r in records if _alike(planned.config, r)] for records in (own, published)]
+    mine, theirs = ([r for r in records if _of(planned.config, r)] for records in alike)
+    states: dict[int, State] = dict.fromkeys(planned.seeds, "missing")
+    for record in mine:
+        if record.seed in states:
+            states[record.seed] = OF_STATUS[record.status]
+    for record in theirs:
+        whole = record.status == "done" and record.data.official
+        if record.seed in states and whole and states[record.seed] != "done":
+            states[record.seed] = "published"
+    return Standing(planned, states, _seconds([record for records in alike for record in records]))
+
+
+def _alike(config: RunConfig, record: Record) -> bool:
+    """Whether a seed of the configuration is as much work as the record's was."""
+    wanted = config.model_dump(mode="json")
+    return all(record.config.get(name) == value for name, value in wanted.items() if name != "protocol")
+
+
+def _of(config: RunConfig, record: Record) -> bool:
+    """Whether the record is of this configuration, whose versions may be others than today's."""
+    same = record.protocol == config.protocol
+    return same and registry.run_hash(config, record.data.fingerprint) == record.config_hash
+
+
+def _seconds(records: Sequence[Record]) -> float | None:
+    """Mean seconds of a seed that is done; networks that learned side by side share their time."""
+    done = [r.cost.wall_s / r.cost.networks for r in records if r.status == "done" and r.cost.wall_s > 0]
+    return sum(done) / len(done) if done else None

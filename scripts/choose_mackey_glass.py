@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Which settings protocol clean may take on Mackey-Glass: mean sMAPE on the stretch that is held out for validation.
+
+Each candidate is a full run of some sequences; what it scores at its best epoch on the held-out Lyapunov time decides,
+and the test half is not looked at here. The first candidate of a model is its configuration as it is.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gle_bench import registry
+from gle_bench.training.execute import execute
+from gle_bench.training.plan import Settings
+
+CANDIDATES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "linear": ((), ("horizon=2.6",)),
+    "nvar": ((), ("ridge=0",), ("ridge=1e-6",), ("ridge=1e-4",), ("ridge=1e-2",), ("degree=3",), ("degree=4",)),
+    "esn": (
+        (),
+        *((f"spectral_radius={radius}",) for radius in (0.6, 0.8, 1.0, 1.2)),
+        *((f"ridge={ridge}",) for ridge in (1e-10, 1e-8, 1e-6, 1e-4)),
+        *((f"leak={leak}",) for leak in (0.3, 0.6, 1.0)),
+    ),
+    "gle": ((), ("horizon=1.0",), ("horizon=4.0",), ("tau_m=3.0", "tau_r=1.0"), ("tau_m=12.0", "tau_r=4.0")),
+}
+
+
+def score(model: str, overrides: tuple[str, ...], seeds: list[int], runs: Path) -> list[float]:
+    """sMAPE of each sequence on its held-out stretch."""
+    _, config = registry.configure("mackey-glass", model, None, "clean", "paper", overrides)
+    records = execute(config, seeds, Settings(runs, runs / "data", wandb="off"))
+    return [record.metrics["best"]["validation"]["smape"].value for record in records]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", choices=CANDIDATES)
+    parser.add_argument("--every", type=int, default=5, help="every so many of the 30 sequences (default: 5)")
+    options = parser.parse_args()
+    seeds = list(range(0, 30, options.every))
+    with tempfile.TemporaryDirectory() as runs:
+        for overrides in CANDIDATES[options.model]:
+            values = score(options.model, overrides, seeds, Path(runs))
+            told = ", ".join(overrides) or "as it is"
+            print(f"{options.model:<8} {told:<28} {statistics.fmean(values):8.3f} (n = {len(values)})", flush=True)
+
+
+if __name__ == "__main__":
+    main()
