@@ -321,7 +321,7 @@ def test_without_any_outputs_there_is_training_alone(runs: Path) -> None:
     assert [each["letter"] for each in figure["panels"]] == ["d"]
     told = "\n".join(figure["notes"])
     assert "No panels b and c" in told
-    assert "gle: seed 0 has no horizon" in told
+    assert "gle: 1 of 1 sequences have no horizon, for their predictions were not kept." in told
 
 
 def test_training_has_all_sequences_their_mean_their_best_and_the_published_levels(runs: Path) -> None:

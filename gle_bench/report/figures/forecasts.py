@@ -117,15 +117,18 @@ def horizon_panel(letter: str, task: Task, group: Group) -> tuple[Panel | None, 
 
 
 def horizons(task: Task, group: Group) -> tuple[Values, list[str]]:
-    """The curves over the horizon, (sequences, 10), and a sentence on each sequence without final predictions."""
-    found, notes = [], []
+    """The curves over the horizon, (sequences, 10), and a sentence on those without final predictions, or damaged."""
+    found, damaged, without = [], [], []
     for seed, (record, folder) in sorted(group.done.items()):
         try:
             final = folder.read_predictions()
             decisions, targets = (torch.from_numpy(final[f"test_{name}"]) for name in ("decisions", "targets"))
-        except (GleBenchError, KeyError) as error:
-            reason = str(error) if isinstance(error, GleBenchError) else f"{folder.path} has no predictions."
-            notes.append(f"{group.model}: seed {seed} has no horizon. {reason}")
-            continue
-        found.append(cast(Horizon, task).horizon(options_of(record), decisions, targets)[0].numpy())
-    return np.array(found), notes
+        except GleBenchError as error:
+            damaged.append(f"{group.model}: seed {seed} has no horizon. {error}")
+        except KeyError:
+            without.append(seed)
+        else:
+            found.append(cast(Horizon, task).horizon(options_of(record), decisions, targets)[0].numpy())
+    seeds = f"{group.model}: {len(without)} of {len(group.done)} sequences have"
+    missing = [f"{seeds} no horizon, for their predictions were not kept."] if without else []
+    return np.array(found), [*damaged, *missing]
