@@ -281,6 +281,7 @@ class LearningRule:
         online: whether the engine calls it, once in `window` time steps.
         autograd: whether it leaves an offline model's gradients to autograd.
         closed_form: whether it solves an offline model's linear readout in closed form (`models.readout`).
+        ordered: whether it can learn in networks whose layers are traversed in order, without delays.
         footing: see `Footing`.
     """
 
@@ -290,6 +291,7 @@ class LearningRule:
     online: ClassVar[bool] = True
     autograd: ClassVar[bool] = False
     closed_form: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
     window: int = 1
     footing: ClassVar[Footing] = Footing()
 

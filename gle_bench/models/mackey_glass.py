@@ -2,7 +2,9 @@
 
 from typing import Final, Literal
 
+import torch
 from pydantic import model_validator
+from torch import Tensor
 
 from gle_bench.config import Positive, TaskOptions
 
@@ -15,6 +17,16 @@ KNOWN: Final = 9  # of them, under protocol clean, come before the stretch that 
 MEAN: Final = 0.93  # the signal is shifted and scaled by these two, as inputs and as targets
 SCALE: Final = 0.2265
 _WHOLE: Final = 1e-6  # of a step
+
+
+def standardised(signal: Tensor) -> Tensor:
+    """What networks see of the signal."""
+    return (signal - MEAN) / SCALE
+
+
+def raw(seen: Tensor) -> Tensor:
+    """The signal itself, in float64: inverse of `standardised`."""
+    return MEAN + SCALE * seen.to(torch.float64)
 
 
 class MackeyGlassOptions(TaskOptions):

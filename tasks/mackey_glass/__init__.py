@@ -11,12 +11,12 @@ from gle_bench.config import ProtocolName, RunConfig, TaskOptions
 from gle_bench.data.files import sha256
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.structure import Loss
-from gle_bench.models.mackey_glass import HALF, KNOWN, MEAN, SCALE, MackeyGlassOptions
+from gle_bench.models.mackey_glass import HALF, KNOWN, SCALE, MackeyGlassOptions, raw, standardised
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Batch, Data, Metric, Published, Setting, Shape, Task, TensorSplit
 
 from .published import PUBLISHED, SETUP, described
-from .scores import TOO_LARGE, along_the_horizon, grid_of, raw, scores, smape
+from .scores import TOO_LARGE, along_the_horizon, grid_of, scores, smape
 from .series import NEUROBENCH, sequence, series
 from .windows import predicted, taught
 
@@ -89,7 +89,7 @@ class MackeyGlass(Task):
     def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
         own, number = _own(options), seed or 0
         found = series(folder, own.grid)
-        signal = (torch.from_numpy(sequence(found, own.grid, number).copy()) - MEAN) / SCALE
+        signal = standardised(torch.from_numpy(sequence(found, own.grid, number).copy()))
         half, known = HALF * own.points, KNOWN * own.points
         splits = {"test": predicted(signal, own, half, HALF)}
         if protocol == "paper":

@@ -5,16 +5,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from gle_bench.models.mackey_glass import MEAN, POINTS, SCALE, Grid
+from gle_bench.models.mackey_glass import POINTS, SCALE, Grid
 
 WORST: Final = 200.0  # of sMAPE, in per cent
 TOO_LARGE: Final = 1e6  # beyond which a prediction has diverged; the signal lies between 0.4 and 1.4
 VALID: Final = 0.4  # standard deviations of the signal
-
-
-def raw(standardised: Tensor) -> Tensor:
-    """The signal itself, in float64, from what networks see of it."""
-    return MEAN + SCALE * standardised.to(torch.float64)
 
 
 def smape(predicted: Tensor, true: Tensor) -> Tensor:

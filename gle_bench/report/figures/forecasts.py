@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from gle_bench.config import TaskOptions
-from gle_bench.models.mackey_glass import HALF, KNOWN, MEAN, SCALE, MackeyGlassOptions
+from gle_bench.models.mackey_glass import HALF, KNOWN, MackeyGlassOptions, raw
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Task
 from gle_bench.report.figures.groups import Group
@@ -63,10 +63,10 @@ def options_of(record: Record) -> MackeyGlassOptions:
     return MackeyGlassOptions.model_validate(record.config["options"])
 
 
-def _raw(standardised: NDArray[Any]) -> Values:
+def _raw(seen: NDArray[Any]) -> Values:
     """The signal of the only sample, (T,), from (1, T, 1)."""
-    raw: Values = MEAN + SCALE * standardised[0, :, 0].astype(np.float64)
-    return raw
+    signal: Values = raw(torch.from_numpy(seen[0, :, 0])).numpy()
+    return signal
 
 
 def nearest(wanted: Sequence[int], known: Sequence[int]) -> dict[int, list[int]]:
