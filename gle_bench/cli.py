@@ -25,6 +25,7 @@ Budget = Literal["smoke", "short", "paper"]
 Protocol = Literal["paper", "clean"]
 Wandb = Literal["auto", "online", "offline", "off"]
 Rerun = Literal["missing", "failed", "always"]
+Selection = Literal["last", "best"]
 Again = Literal["missing", "failed"]
 Kind = Literal["tasks", "models", "rules", "runs"]
 Format = Literal["md", "csv"]
@@ -129,6 +130,26 @@ def table(
 
     built, skipped = tables.from_stores(name, runs)
     _print(tables.as_json(built) if as_json else None, as_json, lambda _: tables.render(built, format))
+    for passed in skipped:
+        _say(f"Passed over {passed.path}: {passed.reason}.")
+
+
+@app.command()
+def compare(
+    task: Annotated[str, typer.Argument(help="The task.")],
+    models: Annotated[
+        list[str] | None, typer.Argument(help="MODEL or MODEL+RULE; all that were run by default.")
+    ] = None,
+    protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = "paper",
+    selection: Annotated[Selection, typer.Option(help="Which evaluation counts.")] = "last",
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Rank models, and say which of them the runs can tell apart."""
+    from gle_bench.report import compare as comparison
+
+    compared, skipped = comparison.compare(task, models or (), runs, protocol, selection)
+    _print(comparison.as_json(compared), as_json, lambda _: comparison.as_text(compared))
     for passed in skipped:
         _say(f"Passed over {passed.path}: {passed.reason}.")
 

@@ -87,7 +87,7 @@ def compare(cell: Published, values: Sequence[float]) -> Comparison:
         return Comparison(difference, without="no spread")
     if ours.sd is None:
         return Comparison(difference, without=f"< {FEWEST_SEEDS} seeds")
-    interval = _difference_interval(ours, theirs)
+    interval = difference_interval(ours, theirs)
     if min(ours.n, theirs.n) < FEWEST_SEEDS:
         return Comparison(difference, interval, without=f"< {FEWEST_SEEDS} seeds")
     if cell.margin is None:
@@ -106,7 +106,8 @@ def _described(known: Sample) -> Any:
     return DescrStatsW([known.mean - half, known.mean + half], weights=[known.n / 2, known.n / 2])
 
 
-def _difference_interval(ours: Sample, theirs: Sample) -> Interval:
+def difference_interval(ours: Sample, theirs: Sample) -> Interval:
+    """Welch's, of the difference of two means whose spreads are known."""
     from statsmodels.stats.weightstats import CompareMeans
 
     if not ours.sd and not theirs.sd:

@@ -1,0 +1,201 @@
+"""`glebench compare`: models of one task side by side, ranked, and which of them the data can tell apart."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gle_bench import registry
+from gle_bench.config import ProtocolName
+from gle_bench.names import UsageError, look_up
+from gle_bench.protocols import Metric, Task
+from gle_bench.report.numbers import sample_text
+from gle_bench.report.rows import Together, grouped
+from gle_bench.report.separation import Test, Values, compare_two, corrected, letters, pairs
+from gle_bench.report.sources import gather
+from gle_bench.report.verdicts import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval, sample
+from gle_bench.tracking.record import Selection
+from gle_bench.tracking.store import Skipped
+
+SHARED: Final = ("batch_size", "shuffle", "sampling")  # settings of training that the order of samples depends on
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model's runs, which differ in their seed alone.
+
+    Attributes:
+        label: the model, its rule where that is not its own, and its marks.
+        values: {seed: final value} of the seeds that are done.
+        begins: what first weights and the order of samples depend on, but for the seed.
+    """
+
+    label: str
+    values: Values
+    begins: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Contenders from the best to the worst, their groups' letters, and a test of each pair of their places."""
+
+    task: str
+    metric: Metric
+    protocol: ProtocolName
+    selection: Selection
+    split: str
+    contenders: tuple[Contender, ...]
+    letters: tuple[str, ...]
+    tests: Mapping[tuple[int, int], Test]
+
+
+def compare(
+    name: str, models: Sequence[str], runs: Path, protocol: ProtocolName, selection: Selection
+) -> tuple[Compared, list[Skipped]]:
+    """Compares models, each MODEL or MODEL+RULE; none: all that were run.
+
+    Raises:
+        UnknownName: a task or a model, with the nearest name. UsageError: fewer than two with a result, or results on
+            different splits.
+    """
+    task = registry.task(name)
+    records, skipped = gather(runs)
+    known = {pair.model: pair for pair in registry.pairs() if pair.task == task.name}
+    mine = [record for record in records if (record.task, record.protocol) == (task.name, protocol)]
+    found: dict[str, Together] = {}
+    for group in sorted(grouped(task, mine, known), key=lambda group: (len(group.marks), -len(group.records))):
+        own = known[group.first.model].configure(group.first.budget).rule if group.first.model in known else None
+        title = group.first.model + ("" if group.first.rule == own else f"+{group.first.rule}")
+        if any(record.status == "done" for record in group.records):
+            found.setdefault(title, group)
+    for model in models:
+        look_up("model", model.partition("+")[0], known)
+    chosen = list(dict.fromkeys(models)) or list(found)
+    missing = [model for model in chosen if model not in found]
+    if missing or len(chosen) < 2:
+        raise UsageError(_too_few(task, missing, protocol))
+    return _compared(task, {model: found[model] for model in chosen}, protocol, selection), skipped
+
+
+def _too_few(task: Task, missing: Sequence[str], protocol: ProtocolName) -> str:
+    if not missing:
+        return f"There are not two models of {task.name} to compare under protocol {protocol}; run another one."
+    model, plus, rule = missing[0].partition("+")
+    words = f"{task.name} --model {model}{f' --rule {rule}' if plus else ''}"
+    return (
+        f"No run of {task.name} by {missing[0]} under protocol {protocol} is done; make some with "
+        f"`glebench run {words} --seeds paper --budget paper{'' if protocol == 'paper' else ' --protocol clean'}`."
+    )
+
+
+def _compared(task: Task, found: Mapping[str, Together], protocol: ProtocolName, selection: Selection) -> Compared:
+    splits = {title: _split(task, group, protocol, selection) for title, group in found.items()}
+    if len(set(splits.values())) > 1:
+        said = ", ".join(f"{title} on {split}" for title, split in splits.items())
+        raise UsageError(f"Results on different splits cannot be compared: {said}; leave some of them out.")
+    split = next(iter(splits.values()))
+    contenders = [_contender(task, title, group, selection, split) for title, group in found.items()]
+    sign = -1.0 if task.metric.better == "higher" else 1.0
+    ranked = sorted(contenders, key=lambda contender: sign * sample([*contender.values.values()]).mean)
+    places = pairs(len(ranked))
+    tests = corrected([_test(ranked[i], ranked[j]) for i, j in places])
+    by_pair = dict(zip(places, tests, strict=True))
+    return Compared(task.name, task.metric, protocol, selection, split, tuple(ranked), _groups(ranked, by_pair), by_pair)
+
+
+def _groups(ranked: Sequence[Contender], tests: Mapping[tuple[int, int], Test]) -> tuple[str, ...]:
+    """Each contender's letters; none for those with too few seeds to be tested."""
+    tested = [place for place, contender in enumerate(ranked) if len(contender.values) >= FEWEST_SEEDS]
+    at = {place: number for number, place in enumerate(tested)}
+    apart = [(at[i], at[j]) for (i, j), test in tests.items() if test.separate]
+    named = letters(len(tested), apart)
+    return tuple(named[at[place]] if place in at else "" for place in range(len(ranked)))
+
+
+def _split(task: Task, group: Together, protocol: ProtocolName, selection: Selection) -> str:
+    """The test split where it was looked at, as in tables."""
+    known = {split for r in group.records if r.status == "done" for split in r.metrics.get(selection, {})}
+    return "test" if "test" in known else task.evaluation_split(protocol)
+
+
+def _contender(task: Task, title: str, group: Together, selection: Selection, split: str) -> Contender:
+    metric, values = task.metric.name, {}
+    for record in group.records:
+        found = record.metrics.get(selection, {}).get(split, {}) if record.status == "done" else {}
+        if metric in found and math.isfinite(found[metric].value):
+            values[record.seed] = found[metric].value
+    if not values:
+        raise UsageError(f"{title} has no {metric} on {split}; leave it out.")
+    marks = dict.fromkeys(
+        "changed" if "=" in mark else mark.removesuffix(" than the official")
+        for mark in group.marks
+        if not mark.startswith("rule=")
+    )
+    config = group.first.config
+    training = config["training"] if isinstance(config["training"], dict) else {}
+    begins = {"network": config["network"], "options": config["options"], **{k: training.get(k) for k in SHARED}}
+    return Contender(f"{title} [{', '.join(marks)}]" if marks else title, values, begins)
+
+
+def _test(first: Contender, second: Contender) -> Test:
+    """Paired where both begin alike, so that a seed stands for the same weights and the same order of samples."""
+    return compare_two(first.values, second.values, paired=first.begins == second.begins)
+
+
+def as_json(compared: Compared) -> dict[str, Any]:
+    """Plain data; None for what is not known."""
+    labels = [contender.label for contender in compared.contenders]
+    return {
+        "task": compared.task,
+        "metric": vars(compared.metric),
+        "protocol": compared.protocol,
+        "selection": compared.selection,
+        "split": compared.split,
+        "models": [
+            {
+                "model": contender.label,
+                **sample([*contender.values.values()])._asdict(),
+                "interval": mean_interval(sample([*contender.values.values()])),
+                "groups": list(group),
+            }
+            for contender, group in zip(compared.contenders, compared.letters, strict=True)
+        ],
+        "pairs": [
+            {"first": labels[i], "second": labels[j], **vars(test), "separate": test.separate}
+            for (i, j), test in compared.tests.items()
+        ],
+    }
+
+
+def as_text(compared: Compared) -> str:
+    """A line a model, and a line a pair."""
+    metric = compared.metric
+    unit = f" ({metric.unit})" if metric.unit else ""
+    head = f"{compared.task}: {metric.name}{unit}, protocol {compared.protocol}, {compared.selection} evaluation, "
+    lines = [f"{head}{compared.split} split; {metric.better} is better"]
+    width = max(len(contender.label) for contender in compared.contenders)
+    for contender, group in zip(compared.contenders, compared.letters, strict=True):
+        ours = sample([*contender.values.values()])
+        interval = mean_interval(ours)
+        said = f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+        lines.append(f"  {contender.label:<{width}}  {sample_text(ours, 2):>12}  n = {ours.n:<3} {said:<18} {group}")
+    lines += ["Models that share a letter cannot be told apart (5 %, two-sided, Holm's correction).", ""]
+    lines += [_told(compared, i, j, test) for (i, j), test in compared.tests.items()]
+    return "\n".join(lines)
+
+
+def _told(compared: Compared, i: int, j: int, test: Test) -> str:
+    names = f"{compared.contenders[i].label} - {compared.contenders[j].label}: {test.difference:+.2f}"
+    if test.holm is None or test.interval is None or test.p is None:
+        return f"{names}; no test with fewer than {FEWEST_SEEDS} seeds of either"
+    kind = f"paired, {test.seeds[0]} seeds" if test.paired else "Welch"
+    effect = "" if test.effect is None else f", {'d' if test.paired else 'g'} = {test.effect:.2f}"
+    low, high = test.interval
+    said = f"{names} [{low:.2f}, {high:.2f}] ({kind}{effect}, p = {test.p:.2g}, Holm {test.holm:.2g})"
+    if test.separate:
+        return f"{said}: told apart"
+    if test.p < ALPHA:
+        return f"{said}: not told apart once corrected"
+    more = f"more than {MOST_SEEDS}" if test.needed is None else f"about {test.needed}"
+    return f"{said}: not told apart; {more} seeds each would, if means and spreads stayed"

@@ -1,0 +1,156 @@
+"""Can the data tell models apart? Welch's or the paired t test of each pair, Holm's correction, and groups.
+
+All spreads are sample standard deviations (ddof 1), all intervals 95 %, all values in the metric's own unit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Final
+
+from gle_bench.report.verdicts import ALPHA, FEWEST_SEEDS, MOST_SEEDS, Interval, Sample, difference_interval, sample
+
+if TYPE_CHECKING:  # both libraries cost seconds
+    import numpy as np
+    from numpy.typing import NDArray
+
+Values = Mapping[int, float]  # {seed: value}
+PLACES: Final = len(ascii_lowercase)
+
+
+@dataclass(frozen=True)
+class Test:
+    """Two models, the first minus the second.
+
+    Attributes:
+        seeds: of either, or common ones where the test is paired.
+        effect: Hedges' g, or, paired, the mean difference over the standard deviation of differences; None where
+            nothing varies.
+        p: two-sided; None with fewer than three seeds.
+        holm: the same, corrected for all pairs that were tested.
+        needed: seeds a model, or pairs, from which the pair would be told apart if means and spreads stayed as they
+            are, before any correction; None where it is told apart, or 1,000 would not do.
+    """
+
+    paired: bool
+    seeds: tuple[int, int]
+    difference: float
+    interval: Interval | None = None
+    effect: float | None = None
+    p: float | None = None
+    holm: float | None = None
+    needed: int | None = None
+
+    @property
+    def separate(self) -> bool:
+        """Whether the difference is significant after correction."""
+        return self.holm is not None and self.holm < ALPHA
+
+
+def compare_two(first: Values, second: Values, paired: bool) -> Test:
+    """The test of one pair, not yet corrected: paired over the seeds that both have, else Welch's over all."""
+    if paired:
+        common = sorted(first.keys() & second.keys())
+        return _paired([first[seed] - second[seed] for seed in common])
+    return _welch(sample([*first.values()]), sample([*second.values()]))
+
+
+def corrected(tests: Sequence[Test]) -> list[Test]:
+    """The same tests with Holm's p."""
+    from dataclasses import replace
+
+    from statsmodels.stats.multitest import multipletests
+
+    known = [test.p for test in tests if test.p is not None]
+    if not known:
+        return list(tests)
+    holm = iter(multipletests(known, ALPHA, method="holm")[1].tolist())
+    return [test if test.p is None else replace(test, holm=next(holm)) for test in tests]
+
+
+def letters(count: int, apart: Sequence[tuple[int, int]]) -> list[str]:
+    """Letters of models 0 to count - 1, in order: two share one exactly if they are not in `apart`.
+
+    Piepho's insert-and-absorb: a group of all, split at each pair; what lies within another group is dropped.
+    """
+    groups = [set(range(count))]
+    for i, j in apart:
+        split = [group - {other} for group in groups if {i, j} <= group for other in (i, j)]
+        groups = [group for group in groups if not {i, j} <= group] + split
+        groups = [g for k, g in enumerate(groups) if not any(g < h or (g == h and m < k) for m, h in enumerate(groups))]
+    groups.sort(key=sorted)
+    names = [ascii_lowercase[k % PLACES] * (1 + k // PLACES) for k in range(len(groups))]
+    return [
+        "".join(name for name, group in zip(names, groups, strict=True) if model in group) for model in range(count)
+    ]
+
+
+def pairs(count: int) -> list[tuple[int, int]]:
+    """All pairs of so many."""
+    return list(combinations(range(count), 2))
+
+
+def _welch(first: Sample, second: Sample) -> Test:
+    difference, seeds = first.mean - second.mean, (first.n, second.n)
+    if first.sd is None or second.sd is None or min(seeds) < FEWEST_SEEDS:
+        return Test(False, seeds, difference)
+    interval = difference_interval(first, second)
+    spread = (((first.n - 1) * first.sd**2 + (second.n - 1) * second.sd**2) / (sum(seeds) - 2)) ** 0.5
+    if not spread:  # nothing varies: the difference is known exactly
+        return Test(False, seeds, difference, interval, p=0.0 if difference else 1.0)
+    effect = difference / spread * (1 - 3 / (4 * sum(seeds) - 9))  # Hedges' correction for few seeds
+    p = float(_welch_p(first, second, [first.n], [second.n])[0])
+    later = range(max(seeds) + 1, MOST_SEEDS + 1)
+    needed = None if p < ALPHA else _first(later, _welch_p(first, second, later, later))
+    return Test(False, seeds, difference, interval, effect, p, needed=needed)
+
+
+def _welch_p(first: Sample, second: Sample, n: Sequence[int], m: Sequence[int]) -> "NDArray[np.float64]":
+    """Two-sided, for so many seeds of either, their means and spreads as they are."""
+    import numpy as np
+    from scipy.stats import ttest_ind_from_stats
+
+    found = ttest_ind_from_stats(
+        np.full(len(n), first.mean),
+        np.full(len(n), first.sd),
+        np.asarray(n),
+        np.full(len(n), second.mean),
+        np.full(len(n), second.sd),
+        np.asarray(m),
+        equal_var=False,
+    )
+    p: NDArray[np.float64] = found.pvalue
+    return p
+
+
+def _paired(differences: Sequence[float]) -> Test:
+    count = len(differences)
+    if not count:
+        return Test(True, (0, 0), float("nan"))
+    known = sample(differences)
+    if known.sd is None or count < FEWEST_SEEDS:
+        return Test(True, (count, count), known.mean)
+    if not known.sd:
+        return Test(True, (count, count), known.mean, (known.mean,) * 2, p=0.0 if known.mean else 1.0)
+    from scipy.stats import ttest_1samp
+
+    found = ttest_1samp(differences, 0.0)
+    low, high = (float(x) for x in found.confidence_interval(1 - ALPHA))
+    p, effect = float(found.pvalue), known.mean / known.sd
+    later = range(count + 1, MOST_SEEDS + 1)
+    needed = None if p < ALPHA else _first(later, _paired_p(effect, later))
+    return Test(True, (count, count), known.mean, (low, high), effect, p, needed=needed)
+
+
+def _paired_p(effect: float, n: Sequence[int]) -> "NDArray[np.float64]":
+    import numpy as np
+    from scipy.stats import t
+
+    sizes = np.asarray(n)
+    p: NDArray[np.float64] = 2 * t.sf(abs(effect) * np.sqrt(sizes), sizes - 1)
+    return p
+
+
+def _first(sizes: Sequence[int], p: "NDArray[np.float64]") -> int | None:
+    return int(sizes[int((p < ALPHA).argmax())]) if (p < ALPHA).any() else None
