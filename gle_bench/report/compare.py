@@ -101,7 +101,9 @@ def _compared(task: Task, found: Mapping[str, Together], protocol: ProtocolName,
     places = pairs(len(ranked))
     tests = corrected([_test(ranked[i], ranked[j]) for i, j in places])
     by_pair = dict(zip(places, tests, strict=True))
-    return Compared(task.name, task.metric, protocol, selection, split, tuple(ranked), _groups(ranked, by_pair), by_pair)
+    return Compared(
+        task.name, task.metric, protocol, selection, split, tuple(ranked), _groups(ranked, by_pair), by_pair
+    )
 
 
 def _groups(ranked: Sequence[Contender], tests: Mapping[tuple[int, int], Test]) -> tuple[str, ...]:
