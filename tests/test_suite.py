@@ -226,6 +226,7 @@ def test_a_suite_runs_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
     second = suite(path, runs)
     assert (second.code, second.err) == (0, "")
     assert "toy-classes toy-gle     2" in second.out
+    assert second.out.endswith("Nothing is left to run.\n")
     assert {file: file.stat().st_mtime_ns for file in runs.rglob("record.json")} == written
 
 

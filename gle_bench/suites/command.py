@@ -96,6 +96,8 @@ def as_text(standings: Sequence[Standing], again: bool) -> str:
     for each in standings:
         counts = [f"{each.count(state) or '.':>{len(state)}}" for state in STATES]
         lines.append("  ".join([f"{each.planned.label:<{width}}", *counts, _time(each.estimate(again))]))
+    if not any(each.to_run(again) for each in standings):
+        return "\n".join([*lines, "Nothing is left to run."])
     known = [seconds for each in standings if (seconds := each.estimate(again)) is not None]
     more = "" if len(known) == len(standings) else ", and what is not known (`glebench run ... --dry-run` measures it)"
     lines.append(f"To run: about {duration(sum(known))} one after the other{more}, by the wall time of recorded seeds.")

@@ -44,7 +44,9 @@ class Display:
     def running(self, jobs: Sequence[Job]) -> None:
         if not self._live:
             return
-        table = Table.grid(padding=(0, 2))
+        table = Table.grid(padding=(0, 2), expand=True)
+        for share in (None, None, 1):  # the last column is the one to give way
+            table.add_column(no_wrap=True, overflow="ellipsis", ratio=share)
         for job in jobs:
             table.add_row(job.label, duration(time.monotonic() - self._began[job]), last_line(job.log))
         table.add_row(f"{len(self._ends)} of {self._total} ended", "", "")
