@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,16 +13,20 @@ from gle_bench.names import look_up
 from gle_bench.protocols import Metric, Pair, Task
 from gle_bench.report import complexity
 from gle_bench.report.complexity import Complexity
+from gle_bench.report.html import html
+from gle_bench.report.latex import latex
 from gle_bench.report.markdown import markdown
 from gle_bench.report.rows import SECTIONS, Row, rows
 from gle_bench.report.setup import Line, setup_lines
+from gle_bench.report.sheet import Sheet, sheet
 from gle_bench.report.sources import gather_folders
 from gle_bench.report.verdicts import ALPHA
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
 
 TABLES: Final = {"2": "mnist1d", "3": "gsc"}  # the paper's tables -> tasks
-Format = Literal["md", "csv"]
+Format = Literal["md", "tex", "html", "csv"]
+LAYOUTS: Final[Mapping[Format, Callable[[Sheet], str]]] = {"md": markdown, "tex": latex, "html": html}
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ def _costs(
 
 
 def render(built: Table, format: Format = "md") -> str:
-    """The table as Markdown, aligned for a terminal, or as CSV, one row a line with numbers in full precision."""
-    return _csv(built) if format == "csv" else markdown(built)
+    """The table as Markdown, aligned for a terminal, as LaTeX, as HTML, or as CSV, its numbers in full precision."""
+    return _csv(built) if format == "csv" else LAYOUTS[format](sheet(built))
 
 
 def as_json(built: Table) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""LaTeX and HTML say what Markdown says, cell by cell, and are well formed whatever stands in a cell."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from command import glebench
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gle_bench import registry
+from gle_bench.report import tables
+from gle_bench.report.html import html
+from gle_bench.report.latex import SPECIAL, escaped, latex
+from gle_bench.report.markdown import markdown
+from gle_bench.report.sheet import EMPTY, Part, Sheet, sheet
+from gle_bench.report.sources import gather
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=12)
+SHEETS = st.builds(
+    lambda columns, rows: Sheet(
+        columns[0],
+        columns[0],
+        [Part(columns[0], [dict(zip(columns, row, strict=True)) for row in rows], columns[0])],
+        columns,
+        columns,
+    ),
+    st.just(["model", "a", "b"]),
+    st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=4),
+)
+
+
+class Reader(HTMLParser):
+    """Rows of all tables; complains of a tag that closes no other."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+def published(name: str) -> Sheet:
+    """A table of the published records."""
+    task = registry.task(name)
+    records = [record for record in gather(Path("none"))[0] if record.task == name]
+    return sheet(tables.build(task, records, registry.pairs()))
+
+
+def cells(given: Sheet) -> list[list[str]]:
+    return [row for part in given.parts for row in [list(part.lines[0]), *(list(line.values()) for line in part.lines)]]
+
+
+@given(SHEETS)
+def test_html_holds_every_cell_as_it_is(drawn: Sheet) -> None:
+    reader = Reader()
+    reader.feed(html(drawn))
+    assert reader.open == []
+    assert reader.rows == cells(drawn)
+
+
+@given(TEXT)
+def test_nothing_special_is_left_in_latex(text: str) -> None:
+    found = escaped(text)
+    for command in sorted(set(SPECIAL.values()), key=len, reverse=True):
+        found = found.replace(command, "")
+    found = re.sub(r"\\textsuperscript\{[0-9, ]+\}", "", found)
+    assert not set("&%$#_{}\\~^<>|[]±λ⁰¹²³⁴⁵⁶⁷⁸⁹") & set(found)
+
+
+def test_footnotes_are_superscripts_in_latex() -> None:
+    assert escaped("le ¹ ¹²") == r"le \textsuperscript{1, 12}"
+    assert escaped("5 % of a_b") == r"5 \% of a\_b"
+
+
+@pytest.mark.parametrize("name", ["mnist1d", "gsc", "mackey-glass"])
+def test_latex_has_as_many_cells_in_each_row_as_columns(name: str) -> None:
+    given = published(name)
+    text = latex(given)
+    places = re.findall(r"\\begin\{tabular\}\{([lr]+)\}", text)
+    bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.DOTALL)
+    assert len(places) == len(bodies) == len(given.parts)
+    for place, body, part in zip(places, bodies, given.parts, strict=True):
+        rows = [line for line in body.splitlines() if line != r"\midrule"]
+        assert len(rows) == 1 + len(part.lines)
+        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(place)}
+        assert all(row.endswith(r" \\") for row in rows)
+    opened, closed = (re.findall(rf"\\{word}\{{(\w+)\}}", text) for word in ("begin", "end"))
+    assert sorted(opened) == sorted(closed)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+@pytest.mark.parametrize("name", ["mnist1d", "gsc", "mackey-glass"])
+def test_latex_compiles(tmp_path: Path, name: str) -> None:
+    document = (
+        rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{latex(published(name))}\end{{document}}"
+    )
+    (tmp_path / "table.tex").write_text(document, encoding="utf-8")
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("layout", [markdown, latex, html])
+def test_an_empty_table_says_so(layout: object) -> None:
+    assert callable(layout)
+    assert EMPTY in layout(Sheet("Nothing", "", (), (), ()))
+
+
+@pytest.mark.parametrize(("format", "begin"), [("md", "## Table 2"), ("tex", "% \\usepackage"), ("html", "<section>")])
+def test_the_command_prints_every_layout(tmp_path: Path, format: str, begin: str) -> None:
+    printed = glebench("table", "2", "--format", format, "--runs", tmp_path)
+    assert printed.code == 0, printed
+    assert printed.out.startswith(begin)
