@@ -23,7 +23,7 @@ from gle_bench.tracking.record import DataUsed, run_id
 from gle_bench.tracking.store import Store
 
 FINGERPRINT = "f" * 64
-VALUES = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=3, max_size=8)
+VALUES = st.lists(st.integers(-1000, 1000).map(float), min_size=3, max_size=8).filter(lambda x: len(set(x)) > 1)
 
 
 def seeded(values: Any) -> dict[int, float]:
@@ -36,8 +36,6 @@ def seeded(values: Any) -> dict[int, float]:
 @given(VALUES, VALUES)
 def test_welch_is_scipys(a: list[float], b: list[float]) -> None:
     test = compare_two(seeded(a), seeded(b), paired=False)
-    if np.std(a) + np.std(b) < 1e-6:
-        return
     expected = stats.ttest_ind(a, b, equal_var=False)
     low, high = expected.confidence_interval(0.95)
     assert test.difference == pytest.approx(np.mean(a) - np.mean(b), abs=1e-9)
@@ -57,7 +55,7 @@ def test_the_effect_is_hedges_g() -> None:
 @given(VALUES, st.integers(0, 1000))
 def test_paired_is_scipys_over_common_seeds(a: list[float], seed: int) -> None:
     noise = np.random.default_rng(seed).standard_normal(len(a))
-    first, second = seeded(a), seeded(np.array(a) + 0.1 * noise)
+    first, second = seeded(a), seeded(np.array(a) + 10 * noise)
     expected = stats.ttest_rel([*first.values()], [*second.values()])
     test = compare_two(first | {99: 7.0}, {-1: 3.0} | second, paired=True)
     assert test.seeds == (len(a), len(a))
@@ -96,15 +94,15 @@ def test_what_does_not_vary_is_known_exactly(paired: bool) -> None:
 
 
 def test_intervals_cover_and_families_err_as_often_as_they_say() -> None:
-    random, covered, wrong, trials = np.random.default_rng(0), 0, 0, 600
+    random, covered, wrong, trials = np.random.default_rng(0), 0, 0, 200
     for _ in range(trials):
         a, b = random.normal(1, 1, 6), random.normal(0, 3, 8)
         low, high = compare_two(seeded(a), seeded(b), paired=False).interval or (0, 0)
         covered += low <= 1 <= high
         same = [seeded(random.normal(0, 1, 5)) for _ in range(4)]
         wrong += any(t.separate for t in corrected([compare_two(x, y, False) for x, y in combinations(same, 2)]))
-    assert covered / trials == pytest.approx(0.95, abs=0.025)
-    assert wrong / trials < 0.05 + 0.02
+    assert covered / trials == pytest.approx(0.95, abs=0.04)
+    assert wrong / trials < 0.05 + 0.04
 
 
 # Many ----------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,16 @@ from itertools import combinations
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Final
 
-from gle_bench.report.verdicts import ALPHA, FEWEST_SEEDS, MOST_SEEDS, Interval, Sample, difference_interval, sample
+from gle_bench.report.verdicts import (
+    ALPHA,
+    FEWEST_SEEDS,
+    MOST_SEEDS,
+    Interval,
+    Sample,
+    difference_interval,
+    mean_interval,
+    sample,
+)
 
 if TYPE_CHECKING:  # both libraries cost seconds
     import numpy as np
@@ -133,14 +142,11 @@ def _paired(differences: Sequence[float]) -> Test:
         return Test(True, (count, count), known.mean)
     if not known.sd:
         return Test(True, (count, count), known.mean, (known.mean,) * 2, p=0.0 if known.mean else 1.0)
-    from scipy.stats import ttest_1samp
-
-    found = ttest_1samp(differences, 0.0)
-    low, high = (float(x) for x in found.confidence_interval(1 - ALPHA))
-    p, effect = float(found.pvalue), known.mean / known.sd
+    effect = known.mean / known.sd
+    p = float(_paired_p(effect, [count])[0])
     later = range(count + 1, MOST_SEEDS + 1)
     needed = None if p < ALPHA else _first(later, _paired_p(effect, later))
-    return Test(True, (count, count), known.mean, (low, high), effect, p, needed=needed)
+    return Test(True, (count, count), known.mean, mean_interval(known), effect, p, needed=needed)
 
 
 def _paired_p(effect: float, n: Sequence[int]) -> "NDArray[np.float64]":
