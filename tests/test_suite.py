@@ -147,6 +147,15 @@ def test_records_of_another_meaning_do_not_count() -> None:
     assert set(found.states.values()) == {"missing"}
 
 
+def test_a_record_from_before_a_setting_was_there_counts_where_that_has_its_default() -> None:
+    of = planned()
+    config = of.config.model_dump(mode="json")
+    del config["network"]["loss"], config["training"]["weight_decay"], config["training"]["sampling"]
+    known = record(of, 1, config=config)
+    assert standing(of, [], [known]).states[1] == "published"
+    assert standing(of, [], [known]).seconds == known.cost.wall_s
+
+
 def test_the_time_is_that_of_seeds_that_did_the_same_work() -> None:
     of, other = planned(), planned("clean")
     known = record(other, 1)

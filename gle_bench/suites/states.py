@@ -1,7 +1,7 @@
 """What there is of a suite already: the state of every seed, and how long the others would take."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -50,14 +50,14 @@ class Standing:
         return 0.0 if not left else None if self.seconds is None else left * self.seconds
 
 
-def standing(planned: Planned, own: Iterable[Record], published: Iterable[Record]) -> Standing:
+def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record]) -> Standing:
     """Where an entry stands, by the user's records and those that came with glebench.
 
     A record counts if it was made by this configuration and these versions; one that came with glebench, if it is done
     and of official data.
     """
-    alike = [[r for r in records if _alike(planned.config, r)] for records in (own, published)]
-    mine, theirs = ([r for r in records if _of(planned.config, r)] for records in alike)
+    config = planned.config
+    mine, theirs = ([record for record in records if _of(config, record)] for records in (own, published))
     states: dict[int, State] = dict.fromkeys(planned.seeds, "missing")
     for record in mine:
         if record.seed in states:
@@ -66,19 +66,20 @@ def standing(planned: Planned, own: Iterable[Record], published: Iterable[Record
         whole = record.status == "done" and record.data.official
         if record.seed in states and whole and states[record.seed] != "done":
             states[record.seed] = "published"
-    return Standing(planned, states, _seconds([record for records in alike for record in records]))
+    alike = [record for record in (*own, *published) if _alike(config, record)]
+    return Standing(planned, states, _seconds(alike))
 
 
 def _alike(config: RunConfig, record: Record) -> bool:
-    """Whether a seed of the configuration is as much work as the record's was."""
-    wanted = config.model_dump(mode="json")
-    return all(record.config.get(name) == value for name, value in wanted.items() if name != "protocol")
+    """Whether a seed of the configuration is as much work as the record's was: it is the same but for the protocol."""
+    return _of(config.model_copy(update={"protocol": record.protocol}), record)
 
 
 def _of(config: RunConfig, record: Record) -> bool:
-    """Whether the record is of this configuration, whose versions may be others than today's."""
-    same = record.protocol == config.protocol
-    return same and registry.run_hash(config, record.data.fingerprint) == record.config_hash
+    """Whether the record is of this configuration and of today's versions, by their hash, which knows of defaults."""
+    if (record.task, record.model) != (config.task, config.model):
+        return False
+    return registry.run_hash(config, record.data.fingerprint) == record.config_hash
 
 
 def _seconds(records: Sequence[Record]) -> float | None:
