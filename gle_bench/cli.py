@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. Each command imports what it needs, so that `--help` needs nothing."""
 
+import gc
 import json
 import os
 import sys
@@ -65,6 +66,7 @@ def run(
     from gle_bench.training.execute import execute
     from gle_bench.training.plan import Settings
 
+    gc.enable()
     pair, config = configure(task, model, rule, protocol, budget, set_ or ())
     chosen = parse_seeds(seeds, pair.seeds)
     settings = Settings(
@@ -173,6 +175,7 @@ def suite(
     from gle_bench.suites import command
     from gle_bench.suites.launch import LocalProcesses
 
+    gc.enable()
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: must be at least 1.")
     flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
@@ -220,6 +223,7 @@ def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data =
     """Get or make a task's data."""
     from gle_bench.training import commands
 
+    gc.enable()
     commands.prepare(task, _data(data), _say)
 
 
@@ -236,6 +240,7 @@ def bench(
     from gle_bench.bench import command
     from gle_bench.tracking.environment import environment
 
+    gc.enable()
     measured = command.bench(network or (), engine or (), threads, repeats, steps)
     found = environment("", "", measured["device"], 1)
     machine = found.model_dump(mode="json", include={"python", "platform", "packages", "cpu", "gpu", "git"})
@@ -255,11 +260,16 @@ def doctor(runs: Runs = RUNS, data: Data = None, as_json: Json = False) -> None:
 
 def main() -> None:
     """Entry point: what a user can mend is one sentence, without a traceback."""
+    # Imports and records are objects by the million, none of them garbage: half of a reader's time. What works for
+    # longer enables it again.
+    gc.disable()
     try:
         app()
     except GleBenchError as error:
         _say(f"Error: {error}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    finally:
+        gc.freeze()  # or the interpreter looks through all of them once more before it ends
 
 
 def _data(chosen: Path | None) -> Path:

@@ -168,13 +168,17 @@ def configure(
 
 
 def run_hash(config: RunConfig, fingerprint: str) -> str:
-    """The hash that a run of the configuration on these data has, with the present versions.
+    """The hash that a run of the configuration on these data has, with the present versions."""
+    return hash_with(task(config.task), rule(config.rule), config, fingerprint)
+
+
+def hash_with(its_task: Task, its_rule: LearningRule, config: RunConfig, fingerprint: str) -> str:
+    """`run_hash` where the configuration's task and rule are at hand.
 
     Where every seed has data of its own it must not depend on whose: each record says which data it had.
     """
     from gle_bench.config import config_hash
 
-    its_task, its_rule = task(config.task), rule(config.rule)
     versions = {"task": its_task.version, "model": config.network.version, "rule": its_rule.version}
     return config_hash(config, versions, "one a seed" if its_task.data_per_seed else fingerprint)
 

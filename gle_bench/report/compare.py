@@ -14,7 +14,8 @@ from gle_bench.report.numbers import sample_text
 from gle_bench.report.rows import Together, grouped
 from gle_bench.report.separation import Test, Values, compare_two, corrected, letters, pairs
 from gle_bench.report.sources import gather
-from gle_bench.report.verdicts import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval, sample
+from gle_bench.report.student import sample
+from gle_bench.report.verdicts import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval
 from gle_bench.tracking.record import Selection
 from gle_bench.tracking.store import Skipped
 

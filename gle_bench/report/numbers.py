@@ -3,7 +3,7 @@
 from typing import Final
 
 from gle_bench.protocols import Published
-from gle_bench.report.verdicts import Sample
+from gle_bench.report.student import Sample
 
 MOST_DECIMALS: Final = 8
 

@@ -5,15 +5,16 @@ Records go into one row only if they have the same model, rule, protocol and con
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gle_bench import registry
 from gle_bench.config import ProtocolName
-from gle_bench.protocols import Pair, Published, Task
+from gle_bench.protocols import LearningRule, Pair, Published, Task
 from gle_bench.report.models import granted, parameter_count
-from gle_bench.report.verdicts import Comparison, Interval, Sample, compare, mean_interval, sample
+from gle_bench.report.student import Interval, Sample, sample
+from gle_bench.report.verdicts import Comparison, compare, mean_interval
 from gle_bench.tracking.record import Record, Selection
 
 OTHER_VERSION: Final = "other version"
@@ -124,16 +125,20 @@ def grouped(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> li
     together: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: (r.config_hash, r.seed)):
         together.setdefault((record.model, record.rule, record.protocol, record.config_hash), []).append(record)
+    named = registry.places("rules")
+    rules = {name: registry.rule(name) for name in dict.fromkeys(record.rule for record in records) if name in named}
     found = []
     for members in together.values():
         marks = dict.fromkeys(mark for record in members for mark in record.marks)
-        if not _is_present(members, known):
+        if not _is_present(members, task, known, rules):
             marks[OTHER_VERSION] = None
         found.append(Together(tuple(members), tuple(marks)))
     return sorted(found, key=lambda group: len(group.marks))
 
 
-def _is_present(members: Sequence[Record], known: dict[str, Pair]) -> bool:
+def _is_present(
+    members: Sequence[Record], task: Task, known: Mapping[str, Pair], rules: Mapping[str, LearningRule]
+) -> bool:
     """Whether today's configuration and versions have this hash; taken for granted where settings were changed.
 
     Older records must not be taken for what this glebench computes.
@@ -143,11 +148,11 @@ def _is_present(members: Sequence[Record], known: dict[str, Pair]) -> bool:
         return False
     if any("=" in mark for record in members for mark in record.marks):
         return True
-    if first.rule not in registry.places("rules"):
+    if first.rule not in rules:
         return False
     chosen = {"protocol": first.protocol, "rule": first.rule}
     config = known[first.model].configure(first.budget).model_copy(update=chosen)
-    return registry.run_hash(config, first.data.fingerprint) == first.config_hash
+    return registry.hash_with(task, rules[first.rule], config, first.data.fingerprint) == first.config_hash
 
 
 class _Builder:

@@ -7,22 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from gle_bench.report.verdicts import (
-    ALPHA,
-    FEWEST_SEEDS,
-    MOST_SEEDS,
-    Interval,
-    Sample,
-    difference_interval,
-    mean_interval,
-    sample,
-)
-
-if TYPE_CHECKING:  # both libraries cost seconds
-    import numpy as np
-    from numpy.typing import NDArray
+from gle_bench.report import student
+from gle_bench.report.student import Estimate, Interval, Sample, sample
+from gle_bench.report.verdicts import ALPHA, FEWEST_SEEDS, MOST_SEEDS, difference_interval, mean_interval
 
 Values = Mapping[int, float]  # {seed: value}
 PLACES: Final = len(ascii_lowercase)
@@ -109,28 +98,10 @@ def _welch(first: Sample, second: Sample) -> Test:
     if not spread:  # nothing varies: the difference is known exactly
         return Test(False, seeds, difference, interval, p=0.0 if difference else 1.0)
     effect = difference / spread * (1 - 3 / (4 * sum(seeds) - 9))  # Hedges' correction for few seeds
-    p = float(_welch_p(first, second, [first.n], [second.n])[0])
+    p = float(student.welch(first, second).p_different()[0])
     later = range(max(seeds) + 1, MOST_SEEDS + 1)
-    needed = None if p < ALPHA else _first(later, _welch_p(first, second, later, later))
+    needed = None if p < ALPHA else _first(later, student.difference(first, second, later, later))
     return Test(False, seeds, difference, interval, effect, p, needed=needed)
-
-
-def _welch_p(first: Sample, second: Sample, n: Sequence[int], m: Sequence[int]) -> "NDArray[np.float64]":
-    """Two-sided, for so many seeds of either, their means and spreads as they are."""
-    import numpy as np
-    from scipy.stats import ttest_ind_from_stats
-
-    found = ttest_ind_from_stats(
-        np.full(len(n), first.mean),
-        np.full(len(n), first.sd),
-        np.asarray(n),
-        np.full(len(n), second.mean),
-        np.full(len(n), second.sd),
-        np.asarray(m),
-        equal_var=False,
-    )
-    p: NDArray[np.float64] = found.pvalue
-    return p
 
 
 def _paired(differences: Sequence[float]) -> Test:
@@ -143,20 +114,12 @@ def _paired(differences: Sequence[float]) -> Test:
     if not known.sd:
         return Test(True, (count, count), known.mean, (known.mean,) * 2, p=0.0 if known.mean else 1.0)
     effect = known.mean / known.sd
-    p = float(_paired_p(effect, [count])[0])
+    p = float(student.mean(known).p_different()[0])
     later = range(count + 1, MOST_SEEDS + 1)
-    needed = None if p < ALPHA else _first(later, _paired_p(effect, later))
+    needed = None if p < ALPHA else _first(later, student.mean(known, later))
     return Test(True, (count, count), known.mean, mean_interval(known), effect, p, needed=needed)
 
 
-def _paired_p(effect: float, n: Sequence[int]) -> "NDArray[np.float64]":
-    import numpy as np
-    from scipy.stats import t
-
-    sizes = np.asarray(n)
-    p: NDArray[np.float64] = 2 * t.sf(abs(effect) * np.sqrt(sizes), sizes - 1)
-    return p
-
-
-def _first(sizes: Sequence[int], p: "NDArray[np.float64]") -> int | None:
-    return int(sizes[int((p < ALPHA).argmax())]) if (p < ALPHA).any() else None
+def _first(sizes: Sequence[int], found: Estimate) -> int | None:
+    apart = found.p_different() < ALPHA
+    return int(sizes[int(apart.argmax())]) if apart.any() else None

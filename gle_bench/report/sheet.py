@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from gle_bench.report.numbers import MOST_DECIMALS, places, published_text, sample_text
 from gle_bench.report.rows import SECTIONS, Row
-from gle_bench.report.verdicts import MOST_SEEDS, Interval
+from gle_bench.report.student import Interval
+from gle_bench.report.verdicts import MOST_SEEDS
 
 if TYPE_CHECKING:
     from gle_bench.report.tables import Table

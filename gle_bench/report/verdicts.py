@@ -6,28 +6,21 @@ All spreads here are sample standard deviations (ddof 1), all intervals 95 %, al
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from gle_bench.protocols import Published
+from gle_bench.report import student
+from gle_bench.report.student import Estimate, Interval, Sample, sample
 
-if TYPE_CHECKING:  # both libraries cost seconds, and a table without runs needs neither
+if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Verdict = Literal["reproduced", "deviates", "inconclusive"]
-Interval = tuple[float, float]
 
 ALPHA: Final = 0.05
 FEWEST_SEEDS: Final = 3  # for a verdict: the spread of two says next to nothing
 MOST_SEEDS: Final = 1000  # when asked how many would decide
-
-
-class Sample(NamedTuple):
-    """What a test looks at: mean, sample standard deviation (None: unknown) and how many seeds."""
-
-    mean: float
-    sd: float | None
-    n: int
 
 
 @dataclass(frozen=True)
@@ -49,13 +42,6 @@ class Comparison:
     decisive_n: int | None = None
 
 
-def sample(values: Sequence[float]) -> Sample:
-    """Mean and sample standard deviation of at least one value."""
-    from statistics import fmean, stdev
-
-    return Sample(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
-
-
 def published_sample(cell: Published) -> Sample | None:
     """A published cell as the tests need it; None where its spread or its number of seeds is unknown, or one seed.
 
@@ -71,8 +57,7 @@ def mean_interval(ours: Sample) -> Interval | None:
     """Student's interval of a mean; None for a single value."""
     if ours.sd is None:
         return None
-    low, high = _described(ours).tconfint_mean(ALPHA)
-    return float(low), float(high)
+    return student.mean(ours).interval(ALPHA)
 
 
 def compare(cell: Published, values: Sequence[float]) -> Comparison:
@@ -97,52 +82,30 @@ def compare(cell: Published, values: Sequence[float]) -> Comparison:
     return Comparison(difference, interval, verdict, decisive_n=decisive)
 
 
-def _described(known: Sample) -> Any:
-    """A weighted sample of two points with that mean, spread and size, which is all that the t statistics look at."""
-    from statsmodels.stats.weightstats import DescrStatsW
-
-    assert known.sd is not None
-    half = known.sd * math.sqrt((known.n - 1) / known.n)
-    return DescrStatsW([known.mean - half, known.mean + half], weights=[known.n / 2, known.n / 2])
-
-
 def difference_interval(ours: Sample, theirs: Sample) -> Interval:
     """Welch's, of the difference of two means whose spreads are known."""
-    from statsmodels.stats.weightstats import CompareMeans
-
     if not ours.sd and not theirs.sd:
         return (ours.mean - theirs.mean,) * 2
-    low, high = CompareMeans(_described(ours), _described(theirs)).tconfint_diff(ALPHA, usevar="unequal")
-    return float(low), float(high)
+    return student.welch(ours, theirs).interval(ALPHA)
 
 
 def _verdict(ours: Sample, theirs: Sample, margin: float) -> Verdict:
     if not ours.sd and not theirs.sd:  # no spread at all: the difference is known exactly
         return "reproduced" if abs(ours.mean - theirs.mean) < margin else "deviates"
-    equivalent, different = _decisions(ours, theirs, margin, [ours.n])
+    equivalent, different = _decisions(student.welch(ours, theirs), margin)
     if equivalent[0]:
         return "reproduced"
     return "deviates" if different[0] else "inconclusive"
 
 
-def _decisions(
-    ours: Sample, theirs: Sample, margin: float, sizes: Sequence[int]
-) -> "tuple[NDArray[np.bool_], NDArray[np.bool_]]":
-    """For each number of our seeds: whether TOST passes, and whether the interval of the difference excludes 0."""
-    import numpy as np
-    from scipy.stats import ttest_ind_from_stats
-
-    n = np.asarray(sizes)
-
-    def p(shift: float, alternative: str) -> Any:
-        mean, sd = np.full(n.shape, ours.mean - shift), np.full(n.shape, ours.sd)
-        return ttest_ind_from_stats(mean, sd, n, *theirs, equal_var=False, alternative=alternative).pvalue
-
-    return np.maximum(p(-margin, "greater"), p(margin, "less")) < ALPHA, p(0.0, "two-sided") < ALPHA
+def _decisions(found: Estimate, margin: float) -> "tuple[NDArray[np.bool_], NDArray[np.bool_]]":
+    """Whether TOST passes, and whether the interval of the difference excludes 0."""
+    equivalent = (found.p_greater(-margin) < ALPHA) & (found.p_less(margin) < ALPHA)
+    return equivalent, found.p_different() < ALPHA
 
 
 def _decisive_n(ours: Sample, theirs: Sample, margin: float) -> int | None:
     sizes = range(ours.n + 1, MOST_SEEDS + 1)
-    equivalent, different = _decisions(ours, theirs, margin, sizes)
+    equivalent, different = _decisions(student.difference(ours, theirs, sizes, [theirs.n]), margin)
     decided = equivalent | different
     return sizes[int(decided.argmax())] if decided.any() else None

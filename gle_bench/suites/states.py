@@ -1,12 +1,13 @@
 """What there is of a suite already: the state of every seed, and how long the others would take."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Final, Literal
 
 from gle_bench import registry
-from gle_bench.config import RunConfig
+from gle_bench.config import ProtocolName, RunConfig
 from gle_bench.suites.matrix import Planned
 from gle_bench.tracking.record import Record
 
@@ -56,8 +57,8 @@ def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record
     A record counts if it was made by this configuration and these versions; one that came with glebench, if it is done
     and of official data.
     """
-    config = planned.config
-    mine, theirs = ([record for record in records if _of(config, record)] for records in (own, published))
+    hashes = cache(partial(_hash, planned.config))
+    mine, theirs = ([r for r in records if _of(planned.config, hashes, r)] for records in (own, published))
     states: dict[int, State] = dict.fromkeys(planned.seeds, "missing")
     for record in mine:
         if record.seed in states:
@@ -66,20 +67,25 @@ def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record
         whole = record.status == "done" and record.data.official
         if record.seed in states and whole and states[record.seed] != "done":
             states[record.seed] = "published"
-    alike = [record for record in (*own, *published) if _alike(config, record)]
+    alike = [r for r in (*own, *published) if _alike(planned.config, hashes, r)]
     return Standing(planned, states, _seconds(alike))
 
 
-def _alike(config: RunConfig, record: Record) -> bool:
-    """Whether a seed of the configuration is as much work as the record's was: it is the same but for the protocol."""
-    return _of(config.model_copy(update={"protocol": record.protocol}), record)
+def _hash(config: RunConfig, protocol: ProtocolName, fingerprint: str) -> str:
+    """Today's, of the configuration under that protocol; it knows which settings have their defaults."""
+    return registry.run_hash(config.model_copy(update={"protocol": protocol}), fingerprint)
 
 
-def _of(config: RunConfig, record: Record) -> bool:
-    """Whether the record is of this configuration and of today's versions, by their hash, which knows of defaults."""
+def _alike(config: RunConfig, hashes: Callable[[ProtocolName, str], str], record: Record) -> bool:
+    """Whether a seed of the configuration is as much work as the record's was: the same, under either protocol."""
     if (record.task, record.model) != (config.task, config.model):
         return False
-    return registry.run_hash(config, record.data.fingerprint) == record.config_hash
+    return hashes(record.protocol, record.data.fingerprint) == record.config_hash
+
+
+def _of(config: RunConfig, hashes: Callable[[ProtocolName, str], str], record: Record) -> bool:
+    """Whether the record is of this configuration and of today's versions."""
+    return record.protocol == config.protocol and _alike(config, hashes, record)
 
 
 def _seconds(records: Sequence[Record]) -> float | None:

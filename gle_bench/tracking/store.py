@@ -11,7 +11,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,14 +182,11 @@ class Store:
         found: list[tuple[RunFolder, Record]] = []
         skipped: list[Skipped] = []
         places: dict[str, Path] = {}
-        for path in self._record_files():
+        for path, content in _record_files(self.root, {WANDB}):
             try:
-                record = parse(path.read_bytes())
+                record = _parsed(content)
             except UnreadableRecord as error:
                 skipped.append(Skipped(path, str(error)))
-                continue
-            except OSError as error:
-                skipped.append(Skipped(path, error.strerror or str(error)))
                 continue
             if record.run_id in places:
                 skipped.append(Skipped(path, f"a copy of {places[record.run_id]}"))
@@ -198,12 +195,37 @@ class Store:
             found.append((RunFolder(path.parent), record))
         return found, skipped
 
-    def _record_files(self) -> Iterator[Path]:
-        """Every record.json under the root, in order. A folder that vanishes or is closed to us is as good as empty."""
-        for folder, folders, files in os.walk(self.root):
-            if RECORD in files:
-                yield Path(folder, RECORD)
-                folders.clear()
-            folders.sort()
-            if Path(folder) == self.root and WANDB in folders:
-                folders.remove(WANDB)
+
+def _parsed(content: bytes | OSError) -> Record:
+    if isinstance(content, OSError):
+        raise UnreadableRecord(content.strerror or str(content))
+    return parse(content)
+
+
+def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[Path, bytes | OSError]]:
+    """Every record.json in a folder or below it, in order, or why it cannot be read; none below another's folder.
+
+    Nothing is looked for in the folders `closed`, right below. A folder that vanishes, or does not list what it has, is
+    as good as empty. Folders with a record, which are most, are not listed: that would take longer than reading it.
+    """
+    path = folder / RECORD
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        for name in _folders(folder):
+            if name not in closed:
+                yield from _record_files(folder / name)
+    except NotADirectoryError:  # the root itself, at best
+        return
+    except OSError as error:
+        yield path, error
+    else:
+        yield path, content
+
+
+def _folders(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []

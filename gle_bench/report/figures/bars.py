@@ -8,7 +8,7 @@ from gle_bench.report.figures.curves import DECIMALS, axis_name
 from gle_bench.report.figures.groups import Found, Group
 from gle_bench.report.figures.plot import Bar, Panel
 from gle_bench.report.numbers import published_text, sample_text
-from gle_bench.report.verdicts import Sample, sample
+from gle_bench.report.student import Sample, sample
 
 SPLIT: Final = "test"
 HATCHED: Final = "Hatched: published, with the published spread; filled: ours, with one sample standard deviation."

@@ -12,7 +12,7 @@ from gle_bench.report.figures.groups import Group
 from gle_bench.report.figures.plot import Level, Limits, Line, line
 from gle_bench.report.figures.reference import Reference
 from gle_bench.report.numbers import published_text, sample_text
-from gle_bench.report.verdicts import Sample, sample
+from gle_bench.report.student import Sample, sample
 from gle_bench.tracking.record import Selection
 
 DECIMALS: Final = 2  # of our means in legends
