@@ -122,7 +122,7 @@ def show(
 
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="2, 3, or a task.")],
+    name: Annotated[str, typer.Argument(help="1, 2, 3, or a task.")],
     format: Annotated[Format, typer.Option(help="How to print it.")] = "md",
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -130,6 +130,13 @@ def table(
     """Print a table of the paper: published, ours, difference and verdict side by side."""
     from gle_bench.report import tables
 
+    if name == "1":  # of settings, not of results
+        from gle_bench.report import hyperparameters
+
+        settings = hyperparameters.build()
+        plain = hyperparameters.as_json(settings) if as_json else None
+        _print(plain, as_json, lambda _: hyperparameters.render(settings, format))
+        return
     built, skipped = tables.from_stores(name, runs)
     _print(tables.as_json(built) if as_json else None, as_json, lambda _: tables.render(built, format))
     for passed in skipped:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gle_bench.config import ProtocolName, TaskOptions
+from gle_bench.config import ProtocolName, RunConfig, TaskOptions
 from gle_bench.data.files import sha256, write_atomically
 from gle_bench.models.mnist1d import MNIST1DOptions
 from gle_bench.names import GleBenchError
@@ -212,6 +212,10 @@ class MNIST1D(Task):
         splits, digests = _split(samples, identity, SPLITS[protocol])
         fingerprint = sha256(f"mnist1d-{steps}".encode(), identity.tobytes(), samples.labels.tobytes())
         return Data(splits, fingerprint, official, digests)
+
+    def describe(self, config: RunConfig) -> Mapping[str, str]:
+        sizes = (part.stop - part.start for part in SPLITS[config.protocol].values())
+        return {"samples": "/".join(f"{size:,}" for size in sizes)}
 
     def evaluation_split(self, protocol: ProtocolName) -> str:
         return "test" if protocol == "paper" else "validation"

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 Cells = dict[str, str]  # {column: text}
 
 SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-WORDS: Final = ("model", "of", "protocol", "verdict")  # columns that are set to the left
+WORDS: Final = (
+    "model",
+    "of",
+    "protocol",
+    "verdict",
+    "parameter",
+    "in the paper",
+    "in glebench",
+)  # columns that are set to the left
 COSTS: Final = (
     "By NeuroBench: footprint in bytes, sparsity of connections (W = 0) and of activations (r = 0), and synaptic "
     "operations: dense, or effective, without those with a zero. By our own count: MACs, and updates of neurons' "

@@ -3,30 +3,26 @@
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from gle_bench import registry
-from gle_bench.names import look_up
+from gle_bench.names import UnknownName, did_you_mean
 from gle_bench.protocols import Metric, Pair, Task
 from gle_bench.report import complexity
 from gle_bench.report.complexity import Complexity
-from gle_bench.report.html import html
-from gle_bench.report.latex import latex
-from gle_bench.report.markdown import markdown
+from gle_bench.report.layouts import LAYOUTS, Format
 from gle_bench.report.rows import SECTIONS, Row, rows
 from gle_bench.report.setup import Line, setup_lines
-from gle_bench.report.sheet import Sheet, sheet
+from gle_bench.report.sheet import sheet
 from gle_bench.report.sources import gather_folders
 from gle_bench.report.verdicts import ALPHA
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
 
-TABLES: Final = {"2": "mnist1d", "3": "gsc"}  # the paper's tables -> tasks
-Format = Literal["md", "tex", "html", "csv"]
-LAYOUTS: Final[Mapping[Format, Callable[[Sheet], str]]] = {"md": markdown, "tex": latex, "html": html}
+TABLES: Final = {"2": "mnist1d", "3": "gsc"}  # the paper's tables of results -> tasks; 1 is `report.hyperparameters`
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,15 @@ class Table:
 
 
 def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
-    """The table of that number or task, from the user's runs and the published records; and what was passed over.
+    """The table of results of that number or task, of the user's runs and the published records, and what was skipped.
 
     Raises:
         UnknownName: no such table or task.
     """
-    tasks = {known: known for known in registry.places("tasks")}
-    task = registry.task(look_up("table", name, tasks | TABLES))
+    named = TABLES | {known: known for known in registry.places("tasks")}
+    if name not in named:
+        raise UnknownName(did_you_mean("table", name, ["1", *named]))
+    task = registry.task(named[name])
     found, skipped = gather_folders(runs)
     mine = [(folder, record) for folder, record in found if record.task == task.name]
     counted = complexity.read_all(mine)
