@@ -125,6 +125,7 @@ PAIRS = (
             "The network sees the signal as it is, not standardised, as NeuroBench's does. Its loop closes after 9 "
             "Lyapunov times of true signal, not 10, so that both protocols warm it up alike.",
         ),
+        tried=11,  # by scripts/choose_mackey_glass.py, as of the other models there
     ),
     readout_pair(
         "mnist1d",
@@ -134,6 +135,7 @@ PAIRS = (
         seeds=tuple(range(1, 11)),
         summary="500 neurons on MNIST-1D's original length, read by their mean state: 5,020 learned weights",
         notes=("Sizes and scales are ours; no paper has this model on this task.",),
+        tried=None,
     ),
     readout_pair(
         "gsc",
@@ -143,5 +145,6 @@ PAIRS = (
         seeds=tuple(range(1, 11)),
         summary="1000 neurons on 49 frames of 10 MFCC, read by their mean state: 12,132 learned weights",
         notes=("Sizes and scales are ours; no paper has this model on this task.",),
+        tried=None,
     ),
 )

@@ -84,5 +84,6 @@ PAIRS = (
             "A convolution's bias learns from the average over positions, as LE's does.",
             _LOSS,
         ),
+        tried=4,
     ),
 )

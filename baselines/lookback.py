@@ -26,6 +26,7 @@ class LookbackLSTM(OfflineModel):
 
     streamed: ClassVar[bool] = True
     closed_loop: ClassVar[bool] = True
+    normalised: ClassVar[bool] = True
 
     hidden: Count = 40
     window: Count = 50

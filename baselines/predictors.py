@@ -48,7 +48,14 @@ class _Polynomial(Readout):
         return self.features(x), memory
 
 
-def _pair(model: str, network: Polynomial, horizon: float | None, summary: str, notes: tuple[str, ...] = ()) -> Pair:
+def _pair(
+    model: str,
+    network: Polynomial,
+    horizon: float | None,
+    summary: str,
+    notes: tuple[str, ...] = (),
+    tried: int = 0,  # by scripts/choose_mackey_glass.py
+) -> Pair:
     def options(budget: Budget) -> MackeyGlassOptions:
         return MackeyGlassOptions(horizon=horizon)
 
@@ -61,18 +68,20 @@ def _pair(model: str, network: Polynomial, horizon: float | None, summary: str, 
         summary=summary,
         precision="float64",
         notes=notes,
+        tried=tried,
     )
 
 
 PAIRS = (
     _pair("mean", Polynomial(degree=0), 1.0, "the mean of the training half"),
     _pair("persistence", Polynomial(degree=None, residual=True), None, "the last true value, for ever"),
-    _pair("linear", Polynomial(degree=1), 1.0, "linear in four values, 6 units of time apart: 5 coefficients"),
+    _pair("linear", Polynomial(degree=1), 1.0, "linear in four values, 6 units of time apart: 5 coefficients", tried=1),
     _pair(
         "nvar",
         Polynomial(degree=5, ridge=1e-3),
         1.0,
         "a polynomial of degree 5 in the same four values: 126 coefficients",
         notes=("Its ridge is the best of 0, 1e-6 and 1e-3 on the test halves of six sequences.",),
+        tried=6,
     ),
 )

@@ -1,7 +1,7 @@
 """Convolutional networks over the whole sequence: along time alone, or over time and channels as an image."""
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -84,6 +84,8 @@ class KeywordCNN(OfflineModel):
         strides: of the two along time; along frequency it is 1.
         linear, hidden: widths of the two layers below the readout.
     """
+
+    normalised: ClassVar[bool] = True
 
     channels: tuple[Count, Count] = (60, 76)
     kernel: tuple[Count, Count] = (10, 4)

@@ -185,6 +185,10 @@ class Task:
         """What `setup` lists, but the parameters, as a configuration has it: {name of the setting: as printed}."""
         return {}
 
+    def sizes(self, config: RunConfig) -> Mapping[str, int]:
+        """How many samples each split of the official data has under a configuration; empty: not known beforehand."""
+        return {}
+
     def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
         """Gets or makes the data under `folder` (the task's own), if it is not there yet.
 
@@ -269,6 +273,8 @@ class Footing:
     streamed: bool = False  # sees one time step after the other, not the sequence as an image
     local_in_space: bool = False
     local_in_time: bool = False
+    whole_sequence: bool = True  # learns, or answers, only once the whole sequence is there
+    normalised: bool = False  # normalises over a batch or a layer, or drops out
 
 
 class LearningRule:
@@ -343,11 +349,13 @@ class OfflineModel(ModelConfig):
     hyper-parameters.
 
     `streamed` says that it reads one time step after the other, as a recurrent network does, though it answers and
-    learns at the end. `closed_loop` says that its module also goes step by step, as `Stepwise` does.
+    learns at the end. `closed_loop` says that its module also goes step by step, as `Stepwise` does. `normalised` says
+    that its module normalises over a batch or a layer, or drops out.
     """
 
     streamed: ClassVar[bool] = False
     closed_loop: ClassVar[bool] = False
+    normalised: ClassVar[bool] = False
 
     def build(self, shape: Shape, seed: int) -> nn.Module:
         """A module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; a function of the seed alone."""
@@ -367,8 +375,9 @@ class RateGroup(NamedTuple):
 
 def footing(rule: LearningRule, model: ModelConfig) -> Footing:
     """What a rule and a model together are granted."""
-    streamed = rule.footing.streamed or (isinstance(model, OfflineModel) and model.streamed)
-    return replace(rule.footing, streamed=streamed)
+    if not isinstance(model, OfflineModel):
+        return rule.footing
+    return replace(rule.footing, streamed=rule.footing.streamed or model.streamed, normalised=model.normalised)
 
 
 @dataclass(frozen=True)
@@ -380,6 +389,8 @@ class Pair:
         seeds: the paper's, the first of which is the default.
         summary: one line for lists.
         notes: how the network or its recipe differs from the paper's text, and why.
+        tried: how many other settings we know to have been tried on the task before these, or in their place; None:
+            some, and nobody counted them. What the authors of a paper tried, whose settings these are, is unknown.
     """
 
     task: str
@@ -388,6 +399,7 @@ class Pair:
     seeds: tuple[int, ...]
     summary: str
     notes: tuple[str, ...] = field(default=())
+    tried: int | None = 0
 
 
 __all__ = [

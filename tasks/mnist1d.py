@@ -213,9 +213,8 @@ class MNIST1D(Task):
         fingerprint = sha256(f"mnist1d-{steps}".encode(), identity.tobytes(), samples.labels.tobytes())
         return Data(splits, fingerprint, official, digests)
 
-    def describe(self, config: RunConfig) -> Mapping[str, str]:
-        sizes = (part.stop - part.start for part in SPLITS[config.protocol].values())
-        return {"samples": "/".join(f"{size:,}" for size in sizes)}
+    def sizes(self, config: RunConfig) -> Mapping[str, int]:
+        return {name: part.stop - part.start for name, part in SPLITS[config.protocol].items()}
 
     def evaluation_split(self, protocol: ProtocolName) -> str:
         return "test" if protocol == "paper" else "validation"

@@ -217,6 +217,15 @@ def test_offline_networks_answer_and_all_of_them_learns(data: Path, name: str) -
 
 
 @EVERY_OFFLINE_PAIR
+def test_what_normalises_or_drops_out_says_so(name: str) -> None:
+    config = CONFIGS[name]
+    modules = config.network.build(registry.task(config.task).shape(config.options), 0).modules()
+    families = tuple(vars(torch.nn.modules)[kind] for kind in ("batchnorm", "dropout", "instancenorm", "normalization"))
+    found = [module for module in modules if type(module).__module__ in {family.__name__ for family in families}]
+    assert config.network.normalised == bool(found)
+
+
+@EVERY_OFFLINE_PAIR
 def test_offline_parameters_are_a_function_of_the_seed_alone(name: str) -> None:
     config = CONFIGS[name]
     shape = registry.task(config.task).shape(config.options)

@@ -183,11 +183,12 @@ def test_protocol_clean_has_a_section_of_its_own_and_no_verdict() -> None:
     assert clean.ours is not None
     assert (clean.ours.mean, clean.split, clean.published, clean.verdict) == (50.0, "test", None, "")
     sections = tables.render(tables.build(TASK, both, PAIRS)).split("### ")
-    assert [part.partition(" evaluation")[0] for part in sections[1:]] == [
+    assert [part.partition("\n")[0].partition(" evaluation")[0] for part in sections[1:]] == [
         "Protocol paper, last",
         "Protocol paper, best",
         "Protocol clean, last",
         "Protocol clean, best",
+        "On equal footing",
     ]
     assert "verdict" not in sections[3].partition("\n\n")[2].partition("\n\n")[0]
 
@@ -257,7 +258,7 @@ def test_markdown_is_aligned_and_fits_a_terminal(records: list[Record]) -> None:
     text = tables.render(tables.build(TASK, records, PAIRS))
     assert max(map(len, text.splitlines())) <= 140
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(blocks) == (4 if records else 2)
+    assert len(blocks) == (5 if records else 2)
     for block in blocks:
         bars = [[found.start() for found in re.finditer(r"\|", line)] for line in block]
         assert all(places == bars[0] for places in bars)

@@ -55,6 +55,17 @@ def outputs_for(batch: Batch, channels: int, steps: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
+@EVERY_TASK
+@EVERY_PROTOCOL
+def test_official_data_have_the_sizes_that_were_told(name: str, protocol: ProtocolName, data: Path) -> None:
+    found = loaded(name, protocol, data)
+    pairs = [pair for pair in registry.pairs() if pair.task == name]
+    if not pairs or not found.data.official:
+        return
+    told = found.task.sizes(pairs[0].configure("paper").model_copy(update={"protocol": protocol}))
+    assert not told or told == {split: len(samples) for split, samples in found.data.splits.items()}
+
+
 def test_there_are_tasks() -> None:
     assert {"mnist1d", "toy-signal"} <= set(TASKS)
 

@@ -24,7 +24,7 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import from_plain, to_plain
 from gle_bench.models.gle import GLENetwork
 from gle_bench.names import UsageError
-from gle_bench.protocols import Batch, Data, Shape
+from gle_bench.protocols import Batch, Data, Footing, Shape
 from gle_bench.training import execute as execution
 from gle_bench.training.module import Experiment
 from gle_bench.training.plan import choose_engine
@@ -518,7 +518,7 @@ def test_a_strangers_rule_learns_in_windows(tmp_path: Path) -> None:
     config = configured("toy-signal", "toy-gle", "epochs=30", rule="toy-bptt")
     (record,) = run(config, [1], tmp_path)
     assert record.run_id.startswith("toy-signal-toy-gle+toy-bptt-")
-    assert record.footing == {"online": False, "streamed": True, "local_in_space": False, "local_in_time": False}
+    assert record.footing == vars(Footing(streamed=True))
     history = seed_folder(tmp_path, 1).read_history()
     assert [row["update"] for row in history][:3] == [0, 9, 18]  # three batches of windows of 4, 4 and 2 steps
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]

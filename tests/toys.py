@@ -205,6 +205,8 @@ class ToyLoop(ToyStream):
 class ToyPerceptron(OfflineModel):
     """One hidden layer, the same at all time steps, with dropout; classes are read from its mean over time."""
 
+    normalised: ClassVar[bool] = True
+
     hidden: Count = 5
     dropout: float = 0.2
     signals: bool = False

@@ -110,7 +110,15 @@ def training(rate: float, budget: Budget) -> TrainingConfig:
 
 
 def pair(
-    model: str, rule: str, network: LeNet5, rate: float, summary: str, notes: tuple[str, ...], *, alias: str = ""
+    model: str,
+    rule: str,
+    network: LeNet5,
+    rate: float,
+    summary: str,
+    notes: tuple[str, ...],
+    *,
+    alias: str = "",
+    tried: int = 0,
 ) -> Pair:
     """A network on CIFAR-10: 4 epochs (`short`) or 100 (`paper`), or one of a few images (`smoke`).
 
@@ -130,4 +138,4 @@ def pair(
             training=training(rate, budget),
         )
 
-    return Pair("cifar10", alias or model, configure, SEEDS, summary, notes)
+    return Pair("cifar10", alias or model, configure, SEEDS, summary, notes, tried)

@@ -122,6 +122,7 @@ def readout_pair(
     summary: str,
     precision: Precision = "float32",
     notes: tuple[str, ...] = (),
+    tried: int | None = 0,
 ) -> Pair:
     """A readout model on a task: it sees every training sample once, under each budget, and is solved for then."""
 
@@ -137,4 +138,4 @@ def readout_pair(
             training=TrainingConfig(epochs=1, shuffle=False),
         )
 
-    return Pair(task, model, configure, seeds, summary, notes)
+    return Pair(task, model, configure, seeds, summary, notes, tried)

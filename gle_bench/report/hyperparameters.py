@@ -72,7 +72,9 @@ def described(task: Task, pair: Pair) -> dict[str, str]:
     shape = task.shape(config.options)
     assert isinstance(config.network, OnlineModel)
     network = config.network.network(shape, task.learned_by(config.network).loss)
-    samples = task.describe(config)["samples"].split("/")
+    training, *held_out = task.sizes(
+        config
+    ).values()  # where nothing is held out, the paper validates by the test split
     return {
         "dt": str(network.dt),
         "T": f"{shape.steps * network.dt:g} = {shape.steps} dt",
@@ -83,8 +85,8 @@ def described(task: Task, pair: Pair) -> dict[str, str]:
         "beta": str(network.beta),
         "initial weights, biases": _initial(config.network, network),
         **_training(config),
-        "training samples": samples[0],
-        "validation samples": samples[1],
+        "training samples": f"{training:,}",
+        "validation samples": f"{held_out[0]:,}",
         "seeds": str(len(pair.seeds)),
     }
 

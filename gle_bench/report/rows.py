@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from gle_bench import registry
 from gle_bench.config import ProtocolName
 from gle_bench.protocols import LearningRule, Pair, Published, Task
+from gle_bench.report.estimates import full_seconds
 from gle_bench.report.models import granted, parameter_count
 from gle_bench.report.student import Interval, Sample, sample
 from gle_bench.report.verdicts import Comparison, compare, mean_interval
@@ -56,7 +57,7 @@ class Row:
         interval: 95 %, of our mean.
         watched: ours on the split evaluated while training; None where that is `split`.
         seeds: how many runs have each status.
-        command: what would run it, where nothing was.
+        command: what would run it, where nothing was; seconds: how long that would take, if recorded runs tell.
         notes: footnotes.
     """
 
@@ -76,6 +77,7 @@ class Row:
     comparison: Comparison | None = None
     seeds: tuple[tuple[str, int], ...] = ()
     command: str = ""
+    seconds: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -170,7 +172,7 @@ class _Builder:
         for cell in cells:
             yield from (self._measured(section, group, cell) for group in full)
             if not full:
-                yield self._not_run(section, cell)
+                yield self._not_run(section, cell, [r for g in groups if g.first.model == model for r in g.records])
         for group in mine:
             told = {cell.split for cell in cells} if group in full else set()
             if self._split(section, group) not in told:
@@ -178,7 +180,7 @@ class _Builder:
                 if row.ours is not None or (section.selection == "last" and not told):
                     yield row
 
-    def _not_run(self, section: Section, cell: Published) -> Row:
+    def _not_run(self, section: Section, cell: Published, alike: Sequence[Record]) -> Row:
         pair = self._known.get(cell.model)
         notes = tuple(filter(None, [cell.caveat]))
         if pair is None:
@@ -197,6 +199,7 @@ class _Builder:
             streamed=ground.streamed,
             published=cell,
             command=f"glebench run {self._task.name} --model {cell.model} --seeds paper --budget paper",
+            seconds=full_seconds(self._task, pair, alike),
             notes=notes,
         )
 

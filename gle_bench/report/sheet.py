@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from gle_bench.report.numbers import MOST_DECIMALS, places, published_text, sample_text
 from gle_bench.report.rows import SECTIONS, Row
 from gle_bench.report.student import Interval
+from gle_bench.report.summary import duration
 from gle_bench.report.verdicts import MOST_SEEDS
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ COSTS: Final = (
     "By NeuroBench: footprint in bytes, sparsity of connections (W = 0) and of activations (r = 0), and synaptic "
     "operations: dense, or effective, without those with a zero. By our own count: MACs, and updates of neurons' "
     "states, which it leaves out. Means over the seeds counted; `glebench show RUN` counts, and says what differs."
+)
+FOOTING: Final = (
+    "MACs: multiply-accumulates of one sample, all its time steps together, updates of neurons' states not counted; to "
+    "learn from it once takes three times as many, for outputs, errors and gradients (blank: solved in closed form). "
+    "MiB: the process at its peak, with so many networks side by side. Seconds: of one seed, on the machine that its "
+    "record names, busy or not. Whole: learns or answers only once the whole sequence is there. Norm: normalises over "
+    "a batch or a layer, or drops out. Tried: other settings that we know to have been tried; blank: not counted."
 )
 EMPTY: Final = "Nothing was published, and nothing has been run."
 
@@ -63,10 +71,46 @@ def sheet(built: "Table") -> Sheet:
             mine = [row for row in built.rows if (row.section, row.split) == (section, split)]
             heading = f"Protocol {section.protocol}, {section.selection} evaluation, {split} split"
             parts.append(Part(heading, _cells(built, mine, decimals)))
+    if built.ground:
+        parts.append(Part("On equal footing", _footing(built), FOOTING))
     if built.costs:
         parts.append(Part("What running a network costs, operations a time step", _costs(built), COSTS))
-    commands = dict.fromkeys(row.command for row in built.rows if row.command)
+    commands = dict.fromkeys(_command(row) for row in built.rows if row.command)
     return Sheet(built.title, built.caption, parts, built.footnotes, tuple(commands))
+
+
+def _command(row: Row) -> str:
+    """What would run it; how long that takes is a comment to the shell."""
+    if row.seconds is None:
+        return f"{row.command}  # how long: --dry-run measures it"
+    return f"{row.command}  # about {duration(row.seconds)} by the rate of recorded runs"
+
+
+def _footing(built: "Table") -> list[Cells]:
+    """One dictionary a configuration."""
+    return [
+        {
+            "model": line.model,
+            "protocol": line.protocol,
+            "seeds": str(line.seeds),
+            "params": f"{line.parameters:,}",
+            "MACs": _count(line.macs),
+            "to learn": _count(line.learning_macs),
+            "MiB": "" if line.memory is None else f"{line.memory / 2**20:,.0f}",
+            "nets": str(line.networks),
+            "seconds": f"{line.wall_s:,.0f}",
+            "online": _yes(line.online),
+            "stream": _yes(line.streamed),
+            "whole": _yes(line.whole_sequence),
+            "norm": _yes(line.normalised),
+            "tried": _count(line.tried),
+        }
+        for line in built.ground
+    ]
+
+
+def _count(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
 
 
 def _costs(built: "Table") -> list[Cells]:

@@ -45,7 +45,8 @@ def _not_a_reproduction(record: Record, seconds: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """'45 s', '12 min' or '3.5 h'."""
+    """'45 s', '12 min', '3.5 h' or '2,560 h'."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    hours = seconds / 3600
+    return f"{seconds / 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"

@@ -11,7 +11,7 @@ from typing import Any, Final
 from gle_bench import registry
 from gle_bench.names import UnknownName, did_you_mean
 from gle_bench.protocols import Metric, Pair, Task
-from gle_bench.report import complexity
+from gle_bench.report import complexity, footing
 from gle_bench.report.complexity import Complexity
 from gle_bench.report.layouts import LAYOUTS, Format
 from gle_bench.report.rows import SECTIONS, Row, rows
@@ -29,7 +29,8 @@ TABLES: Final = {"2": "mnist1d", "3": "gsc"}  # the paper's tables of results ->
 class Table:
     """What is printed: rows in the order of `SECTIONS`, and the paper's own table with ours beside, if there is one.
 
-    Footnotes, numbered from 1, are the notes of both. `costs` are those of running the networks, where counted.
+    Footnotes, numbered from 1, are the notes of both. `ground` (its equal footing) and `costs`, where
+    counted, have a line a configuration.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Table:
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     setup: tuple[Line, ...] = ()
+    ground: tuple[footing.Line, ...] = ()
     costs: tuple[complexity.Line, ...] = ()
 
 
@@ -67,7 +69,18 @@ def build(
     notes = [note for line in beside for note in line.notes.values()] + [note for row in found for note in row.notes]
     footnotes = tuple(dict.fromkeys(notes))
     costs = tuple(_costs(found, records, counted or {}))
-    return Table(_title(task), _caption(task), task.name, task.metric, tuple(found), footnotes, tuple(beside), costs)
+    known = {pair.model: pair for pair in pairs if pair.task == task.name}
+    return Table(
+        _title(task),
+        _caption(task),
+        task.name,
+        task.metric,
+        tuple(found),
+        footnotes,
+        tuple(beside),
+        tuple(footing.footing_lines(found, records, known)),
+        costs,
+    )
 
 
 def _costs(
@@ -98,6 +111,7 @@ def as_json(built: Table) -> dict[str, Any]:
             for line in built.setup
         ],
         "rows": [_flat(built, row) for row in built.rows],
+        "footing": [line._asdict() for line in built.ground],
         "costs": [costs._asdict() for costs in built.costs],
         "footnotes": list(built.footnotes),
     }
@@ -174,6 +188,7 @@ def _flat(built: Table, row: Row) -> dict[str, Any]:
         "without_verdict": (compared and compared.without) or None,
         "decisive_n": compared and compared.decisive_n,
         "command": row.command or None,
+        "estimated_s": row.seconds,
         "footnotes": _numbers(built, row.notes),
     }
 

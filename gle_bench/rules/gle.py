@@ -17,7 +17,9 @@ class GLE(LearningRule):
     name: ClassVar[str] = "gle"
     engines: ClassVar[frozenset[str]] = frozenset({"torch", "native", "graph"})
     ordered: ClassVar[bool] = True
-    footing: ClassVar[Footing] = Footing(online=True, streamed=True, local_in_space=True, local_in_time=True)
+    footing: ClassVar[Footing] = Footing(
+        online=True, streamed=True, local_in_space=True, local_in_time=True, whole_sequence=False
+    )
 
     def learn(
         self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window

@@ -1,6 +1,6 @@
 """CIFAR-10: ten classes of small photographs, each shown as a constant input for a while."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gle_bench.config import ProtocolName, TaskOptions
+from gle_bench.config import ProtocolName, RunConfig, TaskOptions
 from gle_bench.data.files import sha256
 from gle_bench.models.cifar10 import CIFAR10Options
 from gle_bench.protocols import Batch, Data, Metric, Published, Shape, Task
@@ -78,6 +78,11 @@ class CIFAR10(Task):
 
     def shape(self, options: TaskOptions) -> Shape:
         return Shape(_own(options).steps, PIXELS, len(CLASSES))
+
+    def sizes(self, config: RunConfig) -> Mapping[str, int]:
+        train, test = archive.SIZES
+        held_out = train // HELD_OUT
+        return {"train": train - held_out, "validation": held_out, "test": test}
 
     def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
         if not self.is_prepared(folder, options):

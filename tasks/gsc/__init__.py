@@ -13,7 +13,7 @@ from gle_bench.protocols import Data, Published, Setting, Shape, Split, Task
 from . import archive
 from .clips import ClipSplit, Hearing, read_noises
 from .front_ends import FRONT_ENDS
-from .partition import CLASSES, SILENCE, Clip, partition
+from .partition import CLASSES, SILENCE, SIZES, Clip, partition
 from .published import PUBLISHED, SETUP, described
 
 
@@ -52,6 +52,9 @@ class GSC(Task):
 
     def describe(self, config: RunConfig) -> Mapping[str, str]:
         return described(config)
+
+    def sizes(self, config: RunConfig) -> Mapping[str, int]:
+        return {**SIZES[_own(config.options).splits]}
 
     def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
         if not self.is_prepared(folder, options):
