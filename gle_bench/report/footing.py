@@ -47,8 +47,8 @@ def footing_lines(rows: Sequence[Row], records: Sequence[Record], known: Mapping
         if record.status == "done":
             done.setdefault((record.config_hash, record.protocol), []).append(record)
     counted = _counted(records)
-    labels = {(row.config_hash, row.section.protocol): row.label for row in reversed(rows) if row.config_hash}
-    for (digest, protocol), label in reversed(labels.items()):
+    labels = {(row.config_hash, row.section.protocol): row.label for row in rows if row.config_hash}
+    for (digest, protocol), label in labels.items():
         if mine := done.get((digest, protocol)):
             yield _line(label, mine, counted, known.get(mine[0].model))
 

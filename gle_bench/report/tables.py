@@ -87,8 +87,8 @@ def _costs(
     found: Sequence[Row], records: Sequence[Record], counted: Mapping[str, Complexity]
 ) -> Iterator[complexity.Line]:
     """A line for each configuration of which a seed was counted, in the order of the rows."""
-    labels = {(row.config_hash, row.section.protocol): row.label for row in reversed(found) if row.config_hash}
-    for (digest, protocol), label in reversed(labels.items()):
+    labels = {(row.config_hash, row.section.protocol): row.label for row in found if row.config_hash}
+    for (digest, protocol), label in labels.items():
         seeds = [record.run_id for record in records if record.config_hash == digest and record.run_id in counted]
         if seeds:
             yield complexity.line(label, protocol, [counted[seed] for seed in seeds])
