@@ -1,7 +1,9 @@
 """Speech Commands' samples: augmented by seed, epoch and place; features that are kept; threads that change nothing."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,10 +52,24 @@ class Rigged:
         return self._integers.pop(0)
 
 
+def changed(name: str, wave: np.ndarray, noises: Sequence[np.ndarray], random: Any) -> np.ndarray:
+    """A single clip after augmentation, which leaves the clip as it was."""
+    before = wave.copy()
+    (found,) = AUGMENTATION.AUGMENTATIONS[name](wave[None], np.array([len(wave)]), noises, [random])
+    np.testing.assert_array_equal(wave, before)
+    return found
+
+
+def shifted(wave: np.ndarray, shift: int) -> np.ndarray:
+    moved = np.zeros_like(wave)
+    AUGMENTATION.shift_into(moved, wave, shift)
+    return moved
+
+
 @pytest.mark.parametrize("shift", [0, 5, -5, 1599, -1600, 30_000, -30_000])
 def test_a_shift_moves_a_clip_and_lets_zeros_in(shift: int) -> None:
     wave = np.arange(1.0, 16_001, dtype=np.float32)
-    moved = AUGMENTATION.shifted(wave, shift)
+    moved = shifted(wave, shift)
     expected = np.array([wave[i - shift] if 0 <= i - shift < 16_000 else 0 for i in range(16_000)])
     np.testing.assert_array_equal(moved, expected)
     np.testing.assert_array_equal(wave, np.arange(1.0, 16_001))
@@ -64,29 +80,27 @@ def test_gle_mixes_noise_by_the_references_factor() -> None:
     noises = [np.pad(noise, (100, 50))]
     for number, level in enumerate((20, 10, 3)):
         scale = np.exp(level / 10) * np.linalg.norm(noise) / np.linalg.norm(wave)
-        found = AUGMENTATION.gle(wave, noises, Rigged(0.79, number, 0, 100, 7))
+        found = changed("gle", wave, noises, Rigged(0.79, number, 0, 100, 7))
         np.testing.assert_allclose(found[7:], ((scale * wave + noise) / 2)[:-7], rtol=1e-5, atol=1e-5)
         assert (found[:7] == 0).all()
-    np.testing.assert_array_equal(AUGMENTATION.gle(wave, noises, Rigged(0.8, 0, 0, 100, 0)), wave)
+    np.testing.assert_array_equal(changed("gle", wave, noises, Rigged(0.8, 0, 0, 100, 0)), wave)
 
 
 def test_gles_augmented_silence_is_a_constant_plus_noise() -> None:
     noise = 0.1 * generator(1).standard_normal(16_000).astype(np.float32)
-    found = AUGMENTATION.gle(np.full(16_000, 1e-9, np.float32), [noise], Rigged(0.0, 2, 0, 0, 0))
+    found = changed("gle", np.full(16_000, 1e-9, np.float32), [noise], Rigged(0.0, 2, 0, 0, 0))
     offset = np.exp(0.3) * np.linalg.norm(noise) / np.sqrt(16_000) / 2
     np.testing.assert_allclose(found - noise / 2, offset, rtol=1e-4)
-    zeros = AUGMENTATION.gle(np.zeros(16_000, np.float32), [noise], Rigged(0.0, 2, 0, 0, 0))
+    zeros = changed("gle", np.zeros(16_000, np.float32), [noise], Rigged(0.0, 2, 0, 0, 0))
     np.testing.assert_array_equal(zeros, noise / 2)
 
 
 def test_hello_edge_shifts_then_adds_noise_and_clips() -> None:
-    wave, noise = generator(1).standard_normal((2, 16_000)).astype(np.float32)
-    found = AUGMENTATION.hello_edge(wave, [noise], Rigged(0.5, 0, 0, 9))
-    expected = np.clip(AUGMENTATION.shifted(wave, 9) + 0.05 * noise, -1, 1)
+    wave, noise = generator(1).uniform(-1, 1, (2, 16_000)).astype(np.float32)
+    found = changed("hello-edge", wave, [noise], Rigged(0.5, 0, 0, 9))
+    expected = np.clip(shifted(wave, 9) + 0.05 * noise, -1, 1)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(
-        AUGMENTATION.hello_edge(wave, [noise], Rigged(0.9, 0, 0, 9)), AUGMENTATION.shifted(wave, 9)
-    )
+    np.testing.assert_array_equal(changed("hello-edge", wave, [noise], Rigged(0.9, 0, 0, 9)), shifted(wave, 9))
 
 
 @pytest.mark.parametrize("name", ["gle", "hello-edge"])
@@ -94,11 +108,24 @@ def test_four_of_five_clips_get_noise_and_shifts_stay_within_100_ms(name: str) -
     noises = [np.full(16_000, 1e-3, np.float32), np.full(20_000, 2e-3, np.float32)]
     wave = np.zeros(16_000, np.float32)
     wave[8_000] = 0.5
-    found = np.stack([AUGMENTATION.AUGMENTATIONS[name](wave, noises, generator(seed)) for seed in range(600)])
+    found = np.stack([changed(name, wave, noises, generator(seed)) for seed in range(600)])
     assert (found[:, 3000] != 0).mean() == pytest.approx(0.8, abs=0.05)
     shifts = found.argmax(1) - 8_000
     assert -1600 <= shifts.min() < -1500
     assert 1500 < shifts.max() < 1600
+
+
+@pytest.mark.parametrize("name", ["gle", "hello-edge"])
+def test_clips_are_changed_alike_alone_and_in_company(name: str) -> None:
+    waves = generator(1).uniform(-1, 1, (5, 16_000)).astype(np.float32)
+    lengths = np.full(5, 16_000) if name == "hello-edge" else np.array([16_000, 9_000, 1, 16_000, 12_345])
+    for wave, length in zip(waves, lengths, strict=True):
+        wave[length:] = 0
+    noises = [generator(2).uniform(-1, 1, 20_000).astype(np.float32)]
+    together = AUGMENTATION.AUGMENTATIONS[name](waves, lengths, noises, [generator(seed) for seed in range(5)])
+    for seed, (wave, length) in enumerate(zip(waves, lengths, strict=True)):
+        np.testing.assert_array_equal(together[seed, :length], changed(name, wave[:length], noises, generator(seed)))
+        assert not together[seed, length:].any()
 
 
 @pytest.mark.parametrize("options", [{}, {"front_end": "mfcc-25", "augmentation": "hello-edge"}])

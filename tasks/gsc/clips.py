@@ -46,7 +46,7 @@ class ClipSplit:
         self._kept = np.zeros(len(clips), bool)
         spec = FRONT_ENDS[hearing.front_end]
         self._features = torch.empty(len(clips) if self._augment is None else 0, spec.frames, spec.channels)
-        self._waves = np.empty((0 if self._augment is None else len(clips), RATE), np.int16)
+        self._waves = np.zeros((0 if self._augment is None else len(clips), RATE), np.int16)
         self._lengths = np.zeros(len(clips), np.int64)
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class ClipSplit:
             waves, lengths = np.zeros((len(new), RATE), np.float32), np.zeros(len(new), np.int64)
             for row, index in enumerate(new):
                 wave = self._read(index)
-                waves[row, : len(wave)], lengths[row] = _floats(wave, self._silence(index)), len(wave)
+                waves[row, : len(wave)], lengths[row] = FAINT if self._silence(index) else _floats(wave), len(wave)
             self._features[torch.from_numpy(new)] = self._heard(waves, lengths)
             self._kept[new] = True
         return self._features[torch.from_numpy(chosen)]
@@ -78,17 +78,14 @@ class ClipSplit:
         """Features (B, frames, channels) of clips that are changed by random numbers of (seed, epoch, place)."""
         assert self._augment is not None
         seed, epoch, place = draw
-        waves = np.zeros((len(chosen), RATE), np.float32)
-        for row, index in enumerate(chosen):
-            if not self._kept[index]:
-                wave = self._read(index)
-                self._waves[index, : len(wave)], self._waves[index, len(wave) :] = wave, 0
-                self._lengths[index], self._kept[index] = len(wave), True
-            length = self._lengths[index]
-            clip = _floats(self._waves[index, :length], self._silence(index))
-            random = np.random.default_rng((seed, epoch, place + row))
-            waves[row, :length] = self._augment(clip, self._hearing.noises, random)
-        return self._heard(waves, self._lengths[chosen])
+        for index in np.unique(chosen[~self._kept[chosen]]):
+            wave = self._read(index)
+            self._waves[index, : len(wave)] = wave
+            self._lengths[index], self._kept[index] = len(wave), True
+        waves, lengths = _floats(self._waves[chosen]), self._lengths[chosen]
+        waves[[self._silence(index) for index in chosen]] = FAINT
+        randoms = [np.random.default_rng((seed, epoch, place + row)) for row in range(len(chosen))]
+        return self._heard(self._augment(waves, lengths, self._hearing.noises, randoms), lengths)
 
     def _heard(self, waves: Wave, lengths: NDArray[np.int64]) -> Tensor:
         return features(self._hearing.front_end, torch.from_numpy(waves), torch.from_numpy(lengths))
@@ -105,8 +102,8 @@ class ClipSplit:
         return wave
 
 
-def _floats(wave: NDArray[np.int16], silence: bool) -> Wave:
-    return np.full(len(wave), FAINT) if silence else (wave / np.float32(FULL_SCALE)).astype(np.float32, copy=False)
+def _floats(waves: NDArray[np.int16]) -> Wave:
+    return (waves / np.float32(FULL_SCALE)).astype(np.float32, copy=False)
 
 
 def read_noises(folder: Path) -> list[Wave]:
@@ -117,7 +114,7 @@ def read_noises(folder: Path) -> list[Wave]:
     """
     noises = []
     for path in sorted(folder.glob("*.wav")):
-        noises.append(_floats(read_wav(path, RATE), False))
+        noises.append(_floats(read_wav(path, RATE)))
         if len(noises[-1]) < RATE:
             raise GleBenchError(f"{path} is shorter than a second; put a longer recording there, or take it out.")
     if not noises:
