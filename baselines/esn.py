@@ -1,19 +1,24 @@
 """Echo state networks: a random recurrent reservoir that does not learn, and a linear readout by ridge regression."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, Literal
+
 from pydantic import Field
-from torch import Tensor
 
 from gle_bench.config import Budget, Count, Positive
 from gle_bench.models.gsc import SMOKE_CLIPS, GSCOptions
 from gle_bench.models.initial import seeded
 from gle_bench.models.mackey_glass import MEAN, SCALE, MackeyGlassOptions
 from gle_bench.models.mnist1d import MNIST1DOptions
-from gle_bench.models.readout import Readout, ReadoutModel, Reads, linear, readout_pair
+from gle_bench.models.readout_pairs import ReadoutModel, Reads, readout_pair
 from gle_bench.names import UsageError
 from gle_bench.protocols import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.models.readout import Readout
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -54,6 +59,10 @@ class EchoState(ReadoutModel):
         Raises:
             UsageError: a reservoir whose eigenvalue is 0, as it is where there is no loop, so that no scaling helps.
         """
+        import torch
+
+        from .modules.esn import Reservoir
+
         with seeded(seed):
             driving = torch.rand(self.neurons, 1 + shape.inputs, dtype=torch.float64) - 0.5
             connected = torch.rand(self.neurons, self.neurons, dtype=torch.float64) <= self.connect_prob
@@ -61,9 +70,14 @@ class EchoState(ReadoutModel):
             recurrent[connected] = torch.randn(int(connected.sum()), dtype=torch.float64)
         driving[:, 0] *= self.bias_scale
         driving[:, 1:] *= self.input_scale
-        return _Reservoir(self, shape, driving, self._scaled(recurrent))
+        recurrent = self._scaled(recurrent)
+        return Reservoir(
+            shape, driving, recurrent, leak=self.leak, shift=self.shift, scale=self.scale, reads=self.reads
+        )
 
     def _scaled(self, weight: Tensor) -> Tensor:
+        import torch
+
         sizes = torch.linalg.eigvals(weight).abs()
         reference = sizes.max() if self.scaling == "largest" else sizes[0]
         if not reference > 0:
@@ -73,23 +87,6 @@ class EchoState(ReadoutModel):
             )
         scaled: Tensor = weight * (self.spectral_radius / reference)
         return scaled
-
-
-class _Reservoir(Readout):
-    def __init__(self, config: EchoState, shape: Shape, driving: Tensor, recurrent: Tensor) -> None:
-        super().__init__(1 + shape.inputs + config.neurons, shape, reads=config.reads)
-        dtype = torch.get_default_dtype()
-        self.driving, self.recurrent = linear(driving.to(dtype)), linear(recurrent.to(dtype))
-        self.leak, self.shift, self.scale = config.leak, config.shift, config.scale
-
-    def start(self, batch: int) -> Tensor:
-        return self.recurrent.weight.new_zeros(batch, self.recurrent.in_features)
-
-    def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        seen = torch.cat([torch.ones_like(x[:, :1]), self.shift + self.scale * x], 1)
-        new = (self.recurrent(memory) + self.driving(seen)).tanh()
-        memory = (1 - self.leak) * memory + self.leak * new
-        return torch.cat([seen, memory], 1), memory
 
 
 def _mackey_glass(budget: Budget) -> MackeyGlassOptions:

@@ -1,14 +1,16 @@
 """LeNet-5 that learns by backpropagation: the paper's comparison, and one that shares all it can with LE's network."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
-from torch.nn import functional
-
-from gle_bench.dynamics.activations import activation
 from gle_bench.models.cifar10 import LeNet5, pair
 from gle_bench.protocols import OfflineModel, RateGroup, Shape
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class LeNet(LeNet5, OfflineModel):
@@ -26,35 +28,22 @@ class LeNet(LeNet5, OfflineModel):
         Raises:
             UsageError: images of another size, or too small for the kernels.
         """
+        from .modules.lenet import Network
+
         self.check(shape)
         self.volumes()
         weights, biases = self.first_weights(shape.outputs, seed)
-        return _Network(self.image, self.phi, weights, biases)
+        return Network(self.image, self.phi, weights, biases)
 
     def rate_groups(self, module: nn.Module) -> Sequence[RateGroup]:
-        assert isinstance(module, _Network)
+        from .modules.lenet import Network
+
+        assert isinstance(module, Network)
         _, first, _, second, _ = self.volumes()
         averaged = [prod(volume[1:]) if self.average_biases else 1 for volume in (first, second)] + [1, 1]
         factors = [*self.factors, *(factor / count for factor, count in zip(self.factors, averaged, strict=True))]
         parameters = [*module.weights, *module.biases]
         return [RateGroup((parameter,), factor) for parameter, factor in zip(parameters, factors, strict=True)]
-
-
-class _Network(nn.Module):
-    def __init__(self, image: tuple[int, int, int], phi: str, weights: list[Tensor], biases: list[Tensor]) -> None:
-        super().__init__()
-        self.weights, self.biases = nn.ParameterList(weights), nn.ParameterList(biases)
-        self._image, self._phi = image, activation(phi).rate
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The last step's image (B, T, C_in) -> (B, C_out)."""
-        channels, *area = self._image
-        first, second, hidden, readout = zip(self.weights, self.biases, strict=True)
-        below = inputs[:, -1].reshape(-1, *area, channels).permute(0, 3, 1, 2)
-        for weight, bias in (first, second):
-            below = functional.max_pool2d(self._phi(functional.conv2d(below, weight, bias)), 2)
-        top = below.permute(0, 2, 3, 1).flatten(1)  # in the order of LE's neurons
-        return functional.linear(self._phi(functional.linear(top, *hidden)), *readout)
 
 
 _LOSS = "bp's loss is cross-entropy, that of le and bp-matched half a squared error: the two cannot be compared."

@@ -1,14 +1,16 @@
 """NeuroBench's LSTM on Mackey-Glass: one cell that sees a window of the last values, layer-normalised, at each step."""
 
-from typing import ClassVar, NamedTuple
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from gle_bench.config import Budget, Count, Positive, RunConfig, TrainingConfig
 from gle_bench.models.initial import seeded
 from gle_bench.models.mackey_glass import MEAN, SCALE, MackeyGlassOptions
 from gle_bench.protocols import OfflineModel, Pair, Shape
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # NeuroBench's 1e-3 belongs to the mean squared error of the signal as it is. Our loss is half that in standard units.
 WEIGHT_DECAY = 1e-3 / (2 * SCALE**2)
@@ -35,57 +37,10 @@ class LookbackLSTM(OfflineModel):
 
     def build(self, shape: Shape, seed: int) -> nn.Module:
         """A module (B, T, C_in) -> (B, T, C_out)."""
+        from .modules.lookback import Lookback
+
         with seeded(seed):
-            return _Lookback(self, shape)
-
-
-class _Memory(NamedTuple):
-    window: Tensor  # (B, W, C_in)
-    h: Tensor  # (B, H)
-    c: Tensor
-
-
-class _Lookback(nn.Module):
-    window: Tensor
-    h: Tensor
-    c: Tensor
-
-    def __init__(self, config: LookbackLSTM, shape: Shape) -> None:
-        super().__init__()
-        seen = config.window * shape.inputs
-        self.cell = nn.LSTMCell(seen, config.hidden)
-        self.readout = nn.Linear(config.hidden, shape.outputs)
-        self.norm = nn.LayerNorm(seen)
-        self.shift, self.scale = config.shift, config.scale
-        # What the memory starts from; a buffer, so that it counts in the footprint, as NeuroBench's does.
-        self.register_buffer("window", torch.zeros(1, config.window, shape.inputs), persistent=False)
-        self.register_buffer("h", torch.zeros(1, config.hidden), persistent=False)
-        self.register_buffer("c", torch.zeros(1, config.hidden), persistent=False)
-
-    def start(self, batch: int) -> _Memory:
-        """The memory before the first time step."""
-        return _Memory(*(x.expand(batch, *x.shape[1:]) for x in (self.window, self.h, self.c)))
-
-    def step(self, x: Tensor, memory: _Memory) -> tuple[Tensor, _Memory]:
-        """One time step: x (B, C_in) and the memory so far -> outputs (B, C_out) and the memory from here on."""
-        window = torch.cat([memory.window[:, 1:], (self.shift + self.scale * x)[:, None]], 1)
-        h, c = self.cell(self.norm(window.flatten(1)), memory[1:])
-        return self._read(h), _Memory(window, h, c)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The steps one after the other; what does not wait for the cell is done for all at once."""
-        memory = self.start(len(inputs))
-        signal = torch.cat([memory.window[:, 1:], self.shift + self.scale * inputs], 1)
-        windows = signal.unfold(1, memory.window.shape[1], 1).transpose(2, 3)  # (B, T, W, C_in)
-        state, found = memory[1:], []
-        for seen in self.norm(windows.flatten(2)).unbind(1):
-            state = self.cell(seen, state)
-            found.append(state[0])
-        return self._read(torch.stack(found, 1))
-
-    def _read(self, h: Tensor) -> Tensor:
-        outputs: Tensor = (self.readout(h.relu()) - self.shift) / self.scale
-        return outputs
+            return Lookback(shape, hidden=self.hidden, window=self.window, shift=self.shift, scale=self.scale)
 
 
 def _pair(model: str, hidden: int, summary: str, notes: tuple[str, ...]) -> Pair:

@@ -1,16 +1,19 @@
 """Multi-layer perceptrons that see a sequence as one vector."""
 
-import math
+from __future__ import annotations
+
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
-from torch import Tensor, nn
 
 from gle_bench.config import Count
 from gle_bench.models import gsc, mnist1d
 from gle_bench.models.initial import seeded
 from gle_bench.protocols import OfflineModel, Shape
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class MLP(OfflineModel):
@@ -27,43 +30,23 @@ class MLP(OfflineModel):
     initial: Literal["torch", "hello-edge"] = "torch"
 
     @model_validator(mode="after")
-    def _equal_widths(self) -> "MLP":
+    def _equal_widths(self) -> MLP:
         if self.residual and len(set(self.hidden)) > 1:
             raise ValueError(f"residual layers need equal widths, not hidden = {self.hidden}; or set residual to false")
         return self
 
     def build(self, shape: Shape, seed: int) -> nn.Module:
         """A module (B, T, C_in) -> (B, C_out)."""
+        from torch import nn
+
+        from .modules.mlp import Perceptron, draw_as_hello_edge
+
         widths = [shape.steps * shape.inputs, *self.hidden, shape.outputs]
         with seeded(seed):
             layers = [nn.Linear(below, above) for below, above in pairwise(widths)]
             if self.initial == "hello-edge":
-                _draw_as_hello_edge(layers)
-            return _Perceptron(layers, self.residual)
-
-
-def _draw_as_hello_edge(layers: list[nn.Linear]) -> None:
-    """Weights by Glorot; so too the hidden biases, as vectors of n in and n out: uniform on +-sqrt(3/n). Readout: 0."""
-    for layer in layers:
-        nn.init.xavier_uniform_(layer.weight)
-        bound = math.sqrt(3 / layer.out_features)
-        nn.init.uniform_(layer.bias, -bound, bound)
-    nn.init.zeros_(layers[-1].bias)
-
-
-class _Perceptron(nn.Module):
-    def __init__(self, layers: list[nn.Linear], residual: bool) -> None:
-        super().__init__()
-        self.first, self.middle, self.readout = layers[0], nn.ModuleList(layers[1:-1]), layers[-1]
-        self.residual = residual
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        hidden = self.first(inputs.flatten(1)).relu()
-        for layer in self.middle:
-            new = layer(hidden).relu()
-            hidden = hidden + new if self.residual else new
-        logits: Tensor = self.readout(hidden)
-        return logits
+                draw_as_hello_edge(layers)
+            return Perceptron(layers, self.residual)
 
 
 PAIRS = (

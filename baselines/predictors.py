@@ -1,15 +1,17 @@
 """Trivial predictors: the mean, the last value, and polynomials of the inputs; what any network has to beat."""
 
-from itertools import combinations_with_replacement
-from typing import Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Literal
 
 from gle_bench.config import Budget, Count
 from gle_bench.models.mackey_glass import MackeyGlassOptions
-from gle_bench.models.readout import Readout, ReadoutModel, readout_pair
+from gle_bench.models.readout_pairs import ReadoutModel, readout_pair
 from gle_bench.protocols import Pair, Shape
+
+if TYPE_CHECKING:
+    from gle_bench.models.readout import Readout
 
 
 class Polynomial(ReadoutModel):
@@ -25,27 +27,14 @@ class Polynomial(ReadoutModel):
 
     def build(self, shape: Shape, seed: int) -> Readout:
         """A module (B, T, C_in) -> (B, T, C_out), whatever the seed."""
-        return _Polynomial(monomials(shape.inputs, self.degree), shape, self.residual)
+        from .modules.predictors import PolynomialReadout
+
+        return PolynomialReadout(monomials(shape.inputs, self.degree), shape, self.residual)
 
 
 def monomials(channels: int, degree: int | None) -> list[tuple[int, ...]]:
     """The factors of each monomial up to a degree: channels from 1 on, and 0 for the constant 1."""
     return [] if degree is None else [*combinations_with_replacement(range(channels + 1), degree)]
-
-
-class _Polynomial(Readout):
-    def __init__(self, factors: list[tuple[int, ...]], shape: Shape, residual: bool) -> None:
-        super().__init__(len(factors), shape, residual=residual)
-        degree = len(factors[0]) if factors else 0
-        self._factors = torch.tensor(factors, dtype=torch.int64).view(len(factors), degree)
-
-    def features(self, inputs: Tensor) -> Tensor:
-        """(..., C_in) -> (..., F)."""
-        known = torch.cat([torch.ones_like(inputs[..., :1]), inputs], -1)
-        return known[..., self._factors].prod(-1)
-
-    def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features(x), memory
 
 
 def _pair(

@@ -1,16 +1,20 @@
 """Convolutional networks over the whole sequence: along time alone, or over time and channels as an image."""
 
+from __future__ import annotations
+
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
 
 from gle_bench.config import Count
 from gle_bench.models import gsc, mnist1d
 from gle_bench.models.initial import seeded
 from gle_bench.names import UsageError
 from gle_bench.protocols import OfflineModel, Shape
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class TCN(OfflineModel):
@@ -51,23 +55,17 @@ class TCN(OfflineModel):
         Raises:
             UsageError: if the sequence is too short for the layers.
         """
+        from torch import nn
+
+        from .modules.tcn import Convolutions
+
         features = self.channels * self.positions(shape.steps)
         widths = [shape.inputs, *[self.channels] * len(self.kernels)]
         with seeded(seed):
             layers: list[nn.Module] = []
             for kernel, (below, above) in zip(self.kernels, pairwise(widths), strict=True):
                 layers += [nn.Conv1d(below, above, kernel, self.stride, self.padding, self.dilation), nn.ReLU()]
-            return _Convolutions(nn.Sequential(*layers), nn.Linear(features, shape.outputs))
-
-
-class _Convolutions(nn.Module):
-    def __init__(self, layers: nn.Sequential, readout: nn.Linear) -> None:
-        super().__init__()
-        self.layers, self.readout = layers, readout
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        logits: Tensor = self.readout(self.layers(inputs.transpose(1, 2)).flatten(1))
-        return logits
+            return Convolutions(nn.Sequential(*layers), nn.Linear(features, shape.outputs))
 
 
 _NORM = (1e-3, 0.01)  # eps and momentum: TensorFlow's defaults, whose momentum is one minus PyTorch's
@@ -115,6 +113,10 @@ class KeywordCNN(OfflineModel):
         Raises:
             UsageError: if the sample is too small for the kernels.
         """
+        from torch import nn
+
+        from .modules.tcn import Image, zero
+
         (first, second), features = self.channels, self.channels[1] * self.positions(shape)
         with seeded(seed):
             convolutions = (
@@ -125,23 +127,12 @@ class KeywordCNN(OfflineModel):
             hidden, readout = nn.Linear(self.linear, self.hidden), nn.Linear(self.hidden, shape.outputs)
             for layer in (*convolutions, hidden, readout):
                 nn.init.trunc_normal_(layer.weight, std=0.01, a=-0.02, b=0.02)  # TensorFlow cuts at two deviations
-                _zero(layer.bias)
+                zero(layer.bias)
             nn.init.xavier_uniform_(linear.weight)
-            _zero(linear.bias)
+            zero(linear.bias)
         below = [layer for c in convolutions for layer in (c, nn.BatchNorm2d(c.out_channels, *_NORM), nn.ReLU())]
         above = [linear, hidden, nn.BatchNorm1d(self.hidden, *_NORM), nn.ReLU(), readout]
-        return nn.Sequential(_Image(), *below, nn.Flatten(), *above)
-
-
-class _Image(nn.Module):
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(B, T, C) -> (B, 1, T, C)."""
-        return inputs[:, None]
-
-
-def _zero(bias: Tensor | None) -> None:
-    assert bias is not None
-    nn.init.zeros_(bias)
+        return nn.Sequential(Image(), *below, nn.Flatten(), *above)
 
 
 PAIRS = (

@@ -8,23 +8,29 @@ Shapes, everywhere:
 
 Inside the dynamics K layers of one shape lie side by side: W (K, S, N_out, N_in), b and the time constants
 (K, S, 1, N), the state (K, S, B, N); see `gle_bench.dynamics.network`.
+
+Importing PyTorch takes a second, of which tables and lists need nothing: our own modules that declare tasks, models and
+rules import it only where they compute. A stranger's need not.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from gle_bench.config import Budget, ModelConfig, ProtocolName, RunConfig, TaskOptions
-from gle_bench.dynamics.engine import Feedback, Learned, Window
-from gle_bench.dynamics.network import Parameters, State
-from gle_bench.dynamics.structure import Loss, Network
 from gle_bench.names import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from gle_bench.dynamics.engine import Feedback, Learned, Window
+    from gle_bench.dynamics.network import Parameters, State
+    from gle_bench.dynamics.structure import Loss, Network
 
 
 class Shape(NamedTuple):
@@ -163,7 +169,7 @@ class Task:
     notes: ClassVar[tuple[str, ...]] = ()  # what `glebench show` and the tables' footnotes say
     traced: ClassVar[tuple[int, ...]] = ()  # rounds after which the evaluated outputs are kept, as after the last
 
-    def learned_by(self, model: ModelConfig) -> "Task":
+    def learned_by(self, model: ModelConfig) -> Task:
         """The task as that model learns it: with the model's loss, where it names one of its own.
 
         Raises:
@@ -219,6 +225,8 @@ class Task:
     def targets(self, batch: Batch, outputs: int) -> Tensor:
         """Target rates (S|1, B, T|1, C) of an online model: signals as they are, classes as one-hot."""
         if batch.targets.dim() == 2:
+            from torch import nn
+
             return nn.functional.one_hot(batch.targets, outputs).to(batch.inputs.dtype)[:, :, None]
         return batch.targets
 
@@ -243,7 +251,7 @@ class Task:
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Metrics of each sample, (S, B), whose means over a split are reported."""
         if batch.targets.dim() == 2:
-            return {"accuracy": 100.0 * (decisions.argmax(-1) == batch.targets).to(torch.float64)}
+            return {"accuracy": 100.0 * (decisions.argmax(-1) == batch.targets).double()}
         return {"mse": mean_over_time((decisions - batch.targets).square().mean(-1), batch.mask)}
 
 
@@ -252,6 +260,8 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     By hand: torch's log_softmax along so short a dimension takes ten times as long, as long as the networks themselves.
     """
+    import torch
+
     top = reduce(torch.maximum, logits.detach().unbind(-1))  # cancels in the gradient
     total = (logits - top[..., None]).exp().sum(-1).log() + top
     return total - (targets * logits).sum(-1)
@@ -361,7 +371,7 @@ class OfflineModel(ModelConfig):
         """A module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; a function of the seed alone."""
         raise NotImplementedError
 
-    def rate_groups(self, module: nn.Module) -> Sequence["RateGroup"]:
+    def rate_groups(self, module: nn.Module) -> Sequence[RateGroup]:
         """The module's parameters, each in one group, with their factors on the learning rate."""
         return [RateGroup(tuple(module.parameters()))]
 

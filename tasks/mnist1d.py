@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gle_bench.config import ProtocolName, RunConfig, TaskOptions
@@ -223,6 +222,8 @@ class MNIST1D(Task):
 def _split(
     samples: Samples, identity: NDArray[np.generic], parts: Mapping[str, slice]
 ) -> tuple[dict[str, TensorSplit], dict[str, str]]:
+    import torch
+
     inputs = torch.from_numpy(samples.inputs).float()[:, :, None]
     targets = torch.from_numpy(samples.labels)
     splits = {name: TensorSplit(inputs[part], targets[part], inputs.shape[1]) for name, part in parts.items()}

@@ -19,7 +19,7 @@ from gle_bench.training.data_module import Feed, Loader
 from gle_bench.training.rounds import Pick
 
 PACKAGE = TASKS["gsc"].partition(":")[0]
-AUGMENTATION, CLIPS, FRONT_ENDS = (load(f"{PACKAGE}.{name}") for name in ("augmentation", "clips", "front_ends"))
+AUGMENTATION, CLIPS, FEATURES = (load(f"{PACKAGE}.{name}") for name in ("augmentation", "clips", "features"))
 TASK = registry.task("gsc")
 UNKNOWN, SILENCE = 0, 1
 
@@ -173,10 +173,10 @@ def test_silence_is_faint_to_gle_and_nothing_to_hello_edge(folder: Path) -> None
     for options, expected in [({}, 1e-9), ({"front_end": "mfcc-49", "augmentation": "hello-edge"}, 0.0)]:
         split = data(folder, **options).splits["test"]
         silent = (split.targets == SILENCE).nonzero()[:1, 0]
-        own = FRONT_ENDS.features(
+        own = FEATURES.features(
             options.get("front_end", "mel"), torch.full((1, 16_000), expected), torch.tensor([16_000])
         )
-        expected_steps = FRONT_ENDS.stretched(own, options.get("front_end", "mel"))
+        expected_steps = FEATURES.stretched(own, options.get("front_end", "mel"))
         assert torch.equal(split.fetch(silent, 1, 0).inputs[0], expected_steps)
 
 

@@ -7,7 +7,7 @@ from gsc_oracle import gle_features, hello_edge_features, stretched
 
 from gle_bench.registry import TASKS, load
 
-MODULE = load(TASKS["gsc"].partition(":")[0] + ".front_ends")
+MODULE = load(TASKS["gsc"].partition(":")[0] + ".features")
 ORACLES = {
     "mel": gle_features,
     "mfcc-25": lambda wave: hello_edge_features(wave, 640),

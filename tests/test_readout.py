@@ -11,7 +11,8 @@ from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.models.readout import Readout, ReadoutModel, fold, solve
+from gle_bench.models.readout import Readout, fold, solve
+from gle_bench.models.readout_pairs import ReadoutModel
 from gle_bench.names import UsageError
 from gle_bench.protocols import Batch, Shape
 from gle_bench.training.data_module import side_by_side

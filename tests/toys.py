@@ -21,7 +21,8 @@ from gle_bench.dynamics.packing import pack, per_parameter, unpack
 from gle_bench.dynamics.structure import Network
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.models.initial import seeded
-from gle_bench.models.readout import Readout, ReadoutModel, Reads, linear
+from gle_bench.models.readout import Readout, linear
+from gle_bench.models.readout_pairs import ReadoutModel, Reads
 from gle_bench.protocols import (
     Batch,
     Data,

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gle_bench.names import GleBenchError
@@ -36,6 +35,8 @@ def _imported() -> Any:
     Raises:
         GleBenchError: if it cannot be imported even so.
     """
+    import torch
+
     try:
         return importlib.import_module("torchaudio")
     except OSError:
@@ -73,6 +74,8 @@ def read_wav(path: Path, rate: int) -> NDArray[np.int16]:
     if not np.isfinite(wave).all():
         raise GleBenchError(f"{path} holds values that are not finite; put a sound copy there.")
     if own_rate != rate:
+        import torch
+
         wave = torchaudio().functional.resample(torch.from_numpy(wave), own_rate, rate).numpy()
     samples_16: NDArray[np.int16] = np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
     return samples_16

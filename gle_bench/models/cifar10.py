@@ -1,16 +1,18 @@
 """What the task CIFAR-10 and its models agree on: images, budgets, seeds, and the LeNet-5 that they all are."""
 
-from math import prod
-from typing import Final, Literal, NamedTuple
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from math import prod
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from gle_bench.config import Budget, Count, ModelConfig, Positive, RunConfig, TaskOptions, TrainingConfig
 from gle_bench.models.gle import Phi
 from gle_bench.models.initial import seeded
 from gle_bench.names import UsageError
 from gle_bench.protocols import Pair, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EPOCHS: Final[dict[Budget, int]] = {"smoke": 1, "short": 4, "paper": 100}
 SMOKE_IMAGES: Final = 256  # a split: the LE network takes a second or two for 128 of them
@@ -89,6 +91,9 @@ class LeNet5(ModelConfig):
 
     def first_weights(self, outputs: int, seed: int) -> tuple[list[Tensor], list[Tensor]]:
         """Weights and biases of the four layers, by the seed alone: the same ones for LE and for backpropagation."""
+        import torch
+        from torch import nn
+
         _, _, _, _, top = self.volumes()
         image, (first, second), square = Volume(*self.image), self.channels, (self.kernel, self.kernel)
         with seeded(seed):

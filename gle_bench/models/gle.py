@@ -1,17 +1,21 @@
 """Fully connected GLE networks with populations of time constants: the paper's headline model."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from gle_bench.config import Budget, Count, Exponential, Frozen, Plateau, Positive, RunConfig, TrainingConfig
-from gle_bench.dynamics.network import Parameters, initial_parameters
-from gle_bench.dynamics.structure import Layer, Loss, Network
 from gle_bench.models.gsc import SMOKE_CLIPS, GSCOptions
 from gle_bench.models.initial import seeded
 from gle_bench.models.mnist1d import MNIST1DOptions
 from gle_bench.protocols import OnlineModel, Pair, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.network import Parameters
+    from gle_bench.dynamics.structure import Layer, Loss, Network
 
 Phi = Literal["identity", "tanh", "softplus", "relu", "hard-sigmoid"]
 
@@ -49,6 +53,8 @@ class GLENetwork(OnlineModel):
     prospective_errors: bool = True
 
     def network(self, shape: Shape, loss: Loss) -> Network:
+        from gle_bench.dynamics.structure import Layer, Network
+
         width = sum(p.neurons for p in self.populations)
         tau_m = tuple(p.tau_m for p in self.populations for _ in range(p.neurons))
         tau_r = tuple(p.tau_r for p in self.populations for _ in range(p.neurons))
@@ -64,11 +70,15 @@ class GLENetwork(OnlineModel):
         return Network((first, *deeper, output), self.dt, loss, self.beta)
 
     def initialise(self, network: Network, seed: int) -> Parameters:
+        from gle_bench.dynamics.network import initial_parameters
+
         return initial_parameters(network, *linear_defaults(network.layers, seed))
 
 
 def linear_defaults(layers: Sequence[Layer], seed: int) -> tuple[list[Tensor], list[Tensor | None]]:
     """Weights and biases as PyTorch initialises `nn.Linear`: uniform on +-1/sqrt(fan-in) (Table 1, footnote 3)."""
+    from torch import nn
+
     with seeded(seed):
         modules = [nn.Linear(layer.inputs, layer.neurons, bias=layer.bias) for layer in layers]
     biases = [module.bias.detach() if layer.bias else None for module, layer in zip(modules, layers, strict=True)]

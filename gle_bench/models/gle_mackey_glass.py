@@ -1,20 +1,25 @@
 """GLE networks for Mackey-Glass: layers traversed in order, of instantaneous and retrospective neurons."""
 
+from __future__ import annotations
+
 from math import exp
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from gle_bench.config import Budget, Count, Exponential, Positive, RunConfig, TrainingConfig
-from gle_bench.dynamics.network import Parameters, initial_parameters
-from gle_bench.dynamics.structure import Integrator, Layer, Loss, Network
 from gle_bench.models.gle import Phi, linear_defaults
 from gle_bench.models.mackey_glass import MackeyGlassOptions
 from gle_bench.protocols import OnlineModel, Pair, Shape
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.network import Parameters
+    from gle_bench.dynamics.structure import Loss, Network
+
+Integrator = Literal["euler", "exponential", "rk4"]
 EPOCHS: Final[dict[Budget, int]] = {"smoke": 1, "short": 15, "paper": 150}
 SEEDS: Final = tuple(range(30))  # one a sequence
 _TIMES: Final = 1  # of a seed's streams of random numbers, that of time constants: torch's own is that of weights
@@ -57,7 +62,7 @@ class MackeyGlassGLE(OnlineModel):
     gamma: float = 0.0
 
     @model_validator(mode="after")
-    def _resolved(self) -> "MackeyGlassGLE":
+    def _resolved(self) -> MackeyGlassGLE:
         shortest = min(self.tau_m, self.tau_r) * exp(-self.spread)
         if shortest < self.dt:
             raise ValueError(
@@ -72,6 +77,10 @@ class MackeyGlassGLE(OnlineModel):
 
     def network(self, shape: Shape, loss: Loss) -> Network:
         """The network, with the means of its time constants: those of a seed are in its parameters."""
+        import torch
+
+        from gle_bench.dynamics.structure import Layer, Network
+
         tau_m, tau_r = (self._times(tau, torch.zeros(self.retrospective)) for tau in (self.tau_m, self.tau_r))
         hidden = [
             Layer(inputs, self.width, tuple(tau_m.tolist()), tuple(tau_r.tolist()), self.phi, gamma=self.gamma)
@@ -82,6 +91,10 @@ class MackeyGlassGLE(OnlineModel):
         return Network((*hidden, output), self.dt, loss, self.beta, integrator=self.integrator)
 
     def initialise(self, network: Network, seed: int) -> Parameters:
+        import torch
+
+        from gle_bench.dynamics.network import initial_parameters
+
         parameters = initial_parameters(network, *linear_defaults(network.layers, seed))
         random = np.random.default_rng((seed, _TIMES))
         draws = torch.from_numpy(random.uniform(-1, 1, (self.hidden_layers, self.retrospective))).float()
@@ -99,11 +112,15 @@ class MackeyGlassGLE(OnlineModel):
 
     def _times(self, tau: float, draw: Tensor) -> Tensor:
         """A time constant of all neurons of a hidden layer, (N,), from the U of its retrospective neurons."""
+        import torch
+
         return torch.cat([torch.full((self.instantaneous,), self.tau_instantaneous), tau * (self.spread * draw).exp()])
 
 
 def _stacked(layers: list[Tensor]) -> Tensor:
     """(K, 1, 1, N), as a block has them."""
+    import torch
+
     return torch.stack(layers)[:, None, None]
 
 

@@ -1,15 +1,19 @@
 """LagNet: fixed chains of lagging neurons that lay time out in space, below an instantaneous network."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from gle_bench.config import Budget, Count, Positive, RunConfig
-from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.network import Parameters, initial_parameters
-from gle_bench.dynamics.structure import Layer, Loss, Network
 from gle_bench.models.gle import Phi, linear_defaults, mnist1d_training
 from gle_bench.models.mnist1d import MNIST1DOptions
 from gle_bench.protocols import OnlineModel, Pair, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.network import Parameters
+    from gle_bench.dynamics.structure import Loss, Network
 
 
 class LagNet(OnlineModel):
@@ -36,6 +40,11 @@ class LagNet(OnlineModel):
     phi: Phi = "tanh"
 
     def network(self, shape: Shape, loss: Loss) -> Network:
+        import torch
+
+        from gle_bench.dynamics.connections import Dense
+        from gle_bench.dynamics.structure import Layer, Network
+
         lags = tuple(round(float(tau), 2) for tau in torch.linspace(*self.lag_range, self.chains, dtype=torch.float64))
         fixed = Dense(plastic=False)
         layers = [
@@ -51,6 +60,10 @@ class LagNet(OnlineModel):
         return Network(tuple(layers), self.dt, loss, self.beta)
 
     def initialise(self, network: Network, seed: int) -> Parameters:
+        import torch
+
+        from gle_bench.dynamics.network import initial_parameters
+
         chains, plastic = network.layers[: self.chain_length], network.layers[self.chain_length :]
         weights, biases = linear_defaults(plastic, seed)
         fixed: list[Tensor] = [torch.ones(self.chains, chains[0].inputs)]

@@ -1,18 +1,21 @@
 """Latent Equilibrium: GLE with tau_m = tau_r throughout, as a LeNet-5 whose convolutions learn locally (Fig. 8g)."""
 
-from math import prod
-from typing import Literal
+from __future__ import annotations
 
-from torch import Tensor
+from math import prod
+from typing import TYPE_CHECKING, Literal
 
 from gle_bench.config import Positive
-from gle_bench.dynamics.connections import Connection, Dense
-from gle_bench.dynamics.convolution import Convolution, MaxPool
-from gle_bench.dynamics.network import Parameters, initial_parameters
-from gle_bench.dynamics.structure import Layer, Loss, Network, relay_layer
 from gle_bench.models.cifar10 import LeNet5, pair
 from gle_bench.models.gle import Phi
 from gle_bench.protocols import OnlineModel, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.connections import Connection
+    from gle_bench.dynamics.network import Parameters
+    from gle_bench.dynamics.structure import Layer, Loss, Network
 
 
 class LE(LeNet5, OnlineModel):
@@ -38,6 +41,10 @@ class LE(LeNet5, OnlineModel):
         Raises:
             UsageError: images of another size, or too small for the kernels.
         """
+        from gle_bench.dynamics.connections import Dense
+        from gle_bench.dynamics.convolution import Convolution, MaxPool
+        from gle_bench.dynamics.structure import Layer, Network, relay_layer
+
         self.check(shape)
         image, first, pooled, second, top = self.volumes()
 
@@ -66,6 +73,8 @@ class LE(LeNet5, OnlineModel):
         return Network(layers, self.dt, loss, self.beta)
 
     def initialise(self, network: Network, seed: int) -> Parameters:
+        from gle_bench.dynamics.network import initial_parameters
+
         weights, biases = (_around_pools(drawn) for drawn in self.first_weights(network.outputs, seed))
         return initial_parameters(network, weights, biases)
 

@@ -1,12 +1,15 @@
 """What the task Mackey-Glass and its models agree on: the grid of points, the inputs, and where the loop closes."""
 
-from typing import Final, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Final, Literal
+
 from pydantic import model_validator
-from torch import Tensor
 
 from gle_bench.config import Positive, TaskOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Grid = Literal["fine", "neurobench"]
 
@@ -26,7 +29,7 @@ def standardised(signal: Tensor) -> Tensor:
 
 def raw(seen: Tensor) -> Tensor:
     """The signal itself, in float64: inverse of `standardised`."""
-    return MEAN + SCALE * seen.to(torch.float64)
+    return MEAN + SCALE * seen.double()
 
 
 class MackeyGlassOptions(TaskOptions):
@@ -50,7 +53,7 @@ class MackeyGlassOptions(TaskOptions):
     washout: float = 0.0
 
     @model_validator(mode="after")
-    def _whole_steps(self) -> "MackeyGlassOptions":
+    def _whole_steps(self) -> MackeyGlassOptions:
         if not self.delays or min(self.delays) < 0:
             raise ValueError(f"delays = {list(self.delays)} must be one or more, none of them negative")
         for delay in self.delays:
@@ -60,7 +63,7 @@ class MackeyGlassOptions(TaskOptions):
         return self
 
     @model_validator(mode="after")
-    def _within_the_series(self) -> "MackeyGlassOptions":
+    def _within_the_series(self) -> MackeyGlassOptions:
         before = self.forced_steps + max(self.delay_steps)
         if before > KNOWN * self.points:
             most = (KNOWN * self.points - max(self.delay_steps)) / self.points

@@ -1,16 +1,10 @@
 """Fixed features of an input sequence and a linear readout of them, which alone learns: by ridge regression."""
 
-from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from gle_bench.config import Budget, Precision, RunConfig, TaskOptions, TrainingConfig
-from gle_bench.protocols import OfflineModel, Pair, Shape
-
-Reads = Literal["every step", "mean"]
+from gle_bench.models.readout_pairs import Reads
+from gle_bench.protocols import Shape
 
 
 class Readout(nn.Module):
@@ -74,22 +68,6 @@ def linear(weight: Tensor) -> nn.Linear:
     return layer
 
 
-class ReadoutModel(OfflineModel):
-    """A family whose modules are `Readout`s: its fields are the hyper-parameters.
-
-    Attributes:
-        ridge: weight of the squared readout weights against the squared errors, both summed.
-    """
-
-    streamed: ClassVar[bool] = True
-    closed_loop: ClassVar[bool] = True
-
-    ridge: Annotated[float, Field(ge=0)] = 0.0
-
-    def build(self, shape: Shape, seed: int) -> Readout:
-        raise NotImplementedError
-
-
 def fold(factor: Tensor, rows: Tensor) -> Tensor:
     """Adds rows of features and targets, (M, F + C), to the triangular factor R of all that came before.
 
@@ -110,32 +88,3 @@ def solve(factor: Tensor, features: int, ridge: float) -> Tensor:
         return triangle.new_zeros(factor.shape[1], 0)
     weight: Tensor = torch.linalg.lstsq(triangle[:, :features], triangle[:, features:], driver="gelsd").solution
     return weight.T
-
-
-def readout_pair(
-    task: str,
-    model: str,
-    network: ReadoutModel,
-    options: Callable[[Budget], TaskOptions],
-    *,
-    seeds: tuple[int, ...],
-    summary: str,
-    precision: Precision = "float32",
-    notes: tuple[str, ...] = (),
-    tried: int | None = 0,
-) -> Pair:
-    """A readout model on a task: it sees every training sample once, under each budget, and is solved for then."""
-
-    def configure(budget: Budget) -> RunConfig:
-        return RunConfig(
-            task=task,
-            model=model,
-            rule="readout",
-            budget=budget,
-            precision=precision,
-            options=options(budget),
-            network=network,
-            training=TrainingConfig(epochs=1, shuffle=False),
-        )
-
-    return Pair(task, model, configure, seeds, summary, notes, tried)

@@ -45,13 +45,14 @@ def _lines(task: Task, pair: Pair | None, model: str, rows: Sequence[Row]) -> It
     if pair is not None:
         config = pair.configure("paper")
         ours = {column: _ours(split, measured) for split, column in columns.items()}
-        yield Line(model, "ours", _described(task, config, printed) | ours, {})
+        yield Line(model, "ours", _described(task, config, printed, measured) | ours, {})
 
 
-def _described(task: Task, config: RunConfig, names: Mapping[str, str]) -> dict[str, str]:
+def _described(task: Task, config: RunConfig, names: Mapping[str, str], measured: Sequence[Row]) -> dict[str, str]:
     found = task.describe(config)
-    counted = f"{parameter_count(task, config):,}"
-    return {name: counted if name == "parameters" else found.get(name, "") for name in names}
+    known = [row.parameters for row in measured if row.parameters is not None]  # or the network is built, and counted
+    counted = known[0] if known else parameter_count(task, config)
+    return {name: f"{counted:,}" if name == "parameters" else found.get(name, "") for name in names}
 
 
 def _ours(split: str, rows: Sequence[Row]) -> str:

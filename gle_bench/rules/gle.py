@@ -1,14 +1,17 @@
 """The paper's rule: one local update a time step, from errors that are local in space and time."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
-from gle_bench.dynamics.engine import Learned, Window
-from gle_bench.dynamics.network import Parameters, State
-from gle_bench.dynamics.ordered import advance
-from gle_bench.dynamics.structure import Network
 from gle_bench.protocols import Footing, LearningRule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.engine import Learned, Window
+    from gle_bench.dynamics.network import Parameters, State
+    from gle_bench.dynamics.structure import Network
 
 
 class GLE(LearningRule):
@@ -24,6 +27,9 @@ class GLE(LearningRule):
     def learn(
         self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
     ) -> Learned:
+        from gle_bench.dynamics.engine import Learned
+        from gle_bench.dynamics.ordered import advance
+
         ensemble = state[0].u.shape[1]
         result = advance(network, parameters, state, window.at(0, ensemble), lambda output: window.at(1, ensemble))
         return Learned(result.state, result.gradients, result.signals.output[:, :, None])

@@ -12,7 +12,7 @@ from gle_bench.config import RunConfig
 from gle_bench.dynamics.engine import Job
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
-from gle_bench.models.readout import ReadoutModel
+from gle_bench.models.readout_pairs import ReadoutModel
 from gle_bench.names import GleBenchError, UsageError, look_up
 from gle_bench.protocols import Data, OfflineModel, OnlineModel, Task
 from gle_bench.tracking.record import Record

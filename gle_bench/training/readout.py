@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gle_bench.models.readout import Readout, ReadoutModel, fold, solve
+from gle_bench.models.readout import Readout, fold, solve
+from gle_bench.models.readout_pairs import ReadoutModel
 from gle_bench.protocols import Batch
 from gle_bench.training.module import Experiment
 from gle_bench.training.offline import WholeModule

@@ -1,14 +1,14 @@
 """CIFAR-10: ten classes of small photographs, each shown as a constant input for a while."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gle_bench.config import ProtocolName, RunConfig, TaskOptions
 from gle_bench.data.files import sha256
@@ -18,6 +18,9 @@ from gle_bench.protocols import Batch, Data, Metric, Published, Shape, Task
 from . import archive
 from .batches import CLASSES, PIXELS, SHAPE, Images
 from .published import PUBLISHED
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SPLIT_SEED = 7  # whatever the run's seed: the splits are one and the same for all runs
 HELD_OUT = 5  # one image in so many of those to learn from is for validation
@@ -42,6 +45,8 @@ class ImageSplit:
 
     def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
         """Images as a batch, inputs (1, B, 1, 3072)."""
+        import torch
+
         inputs = torch.from_numpy(self.pixels[indices.numpy()]).float() / BRIGHTEST
         return Batch(self.steps, inputs[None, :, None], self.targets[indices][None])
 
@@ -120,12 +125,14 @@ class CIFAR10(Task):
         return super().losses(outputs[:, :, -1:], batch)
 
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return {"error": 100.0 * (decisions.argmax(-1) != batch.targets).to(torch.float64)}
+        return {"error": 100.0 * (decisions.argmax(-1) != batch.targets).double()}
 
 
 def _split(images: Images, rows: NDArray[np.int64], steps: int) -> ImageSplit:
     planes = images.pixels[rows].reshape(-1, *SHAPE)
     pixels = np.ascontiguousarray(planes.transpose(0, 2, 3, 1)).reshape(-1, PIXELS)
+    import torch
+
     return ImageSplit(pixels, torch.from_numpy(images.labels[rows]), steps)
 
 

@@ -11,7 +11,6 @@ from gle_bench.models.gsc import GSCOptions
 from gle_bench.protocols import Data, Published, Setting, Shape, Split, Task
 
 from . import archive
-from .clips import ClipSplit, Hearing, read_noises
 from .front_ends import FRONT_ENDS
 from .partition import CLASSES, SILENCE, SIZES, Clip, partition
 from .published import PUBLISHED, SETUP, described
@@ -54,7 +53,7 @@ class GSC(Task):
         return described(config)
 
     def sizes(self, config: RunConfig) -> Mapping[str, int]:
-        return {**SIZES[_own(config.options).splits]}
+        return {str(part): size for part, size in SIZES[_own(config.options).splits].items()}
 
     def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
         if not self.is_prepared(folder, options):
@@ -67,6 +66,8 @@ class GSC(Task):
         return archive.place(folder) is not None
 
     def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+        from .clips import ClipSplit, Hearing, read_noises
+
         own, found = _own(options), archive.read(folder)
         torchaudio()  # if it cannot be had, that is said now, and not by a thread in the midst of training
         made = partition(found.names, found.lists, own.splits, own.clips)

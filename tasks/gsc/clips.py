@@ -16,7 +16,8 @@ from gle_bench.names import GleBenchError
 from gle_bench.protocols import Batch
 
 from .augmentation import AUGMENTATIONS, Wave
-from .front_ends import FRONT_ENDS, RATE, features, stretched
+from .features import features, stretched
+from .front_ends import FRONT_ENDS, RATE
 from .partition import Clip
 
 FAINT = np.float32(1e-9)  # of which the GLE code's silence is made; Hello Edge's is made of zeros

@@ -1,16 +1,13 @@
 """Mackey-Glass: a chaotic signal, to be continued in closed loop for ten Lyapunov times."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gle_bench.config import ProtocolName, RunConfig, TaskOptions
 from gle_bench.data.files import sha256
-from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.dynamics.structure import Loss
 from gle_bench.models.mackey_glass import HALF, KNOWN, SCALE, MackeyGlassOptions, raw, standardised
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Batch, Data, Metric, Published, Setting, Shape, Task, TensorSplit
@@ -18,7 +15,12 @@ from gle_bench.protocols import Batch, Data, Metric, Published, Setting, Shape, 
 from .published import PUBLISHED, SETUP, described
 from .scores import TOO_LARGE, along_the_horizon, grid_of, scores, smape
 from .series import NEUROBENCH, sequence, series
-from .windows import predicted, taught
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.feedback import DelayedFeedback
+    from gle_bench.dynamics.structure import Loss
 
 _LARGEST = TOO_LARGE / SCALE  # of an output, which is standardised
 
@@ -87,6 +89,10 @@ class MackeyGlass(Task):
         report(f"The series comes with glebench; to use NeuroBench's own, put its {NEUROBENCH} into {folder}.")
 
     def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+        import torch
+
+        from .windows import predicted, taught
+
         own, number = _own(options), seed or 0
         found = series(folder, own.grid)
         signal = standardised(torch.from_numpy(sequence(found, own.grid, number).copy()))
@@ -104,6 +110,8 @@ class MackeyGlass(Task):
         return "test" if protocol == "paper" else "validation"
 
     def feedback(self, options: TaskOptions) -> DelayedFeedback:
+        from gle_bench.dynamics.feedback import DelayedFeedback
+
         own = _own(options)
         return DelayedFeedback(own.horizon_steps, own.delay_steps, own.forced_steps + 1)
 
@@ -142,7 +150,7 @@ def _closed(batch: Batch) -> bool:
 def _counted(batch: Batch) -> Tensor:
     """Which time steps count, (T,): the same in all samples."""
     if batch.mask is None:
-        return torch.ones(batch.steps, dtype=torch.bool, device=batch.inputs.device)
+        return batch.inputs.new_ones(batch.steps).bool()
     return batch.mask[0, 0].expand(batch.steps) > 0
 
 

@@ -1,11 +1,13 @@
 """How good a prediction is: sMAPE on two grids, the time for which it is valid, and how it fades along the horizon."""
 
-from typing import Final
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Final
 
 from gle_bench.models.mackey_glass import POINTS, SCALE, Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WORST: Final = 200.0  # of sMAPE, in per cent
 TOO_LARGE: Final = 1e6  # beyond which a prediction has diverged; the signal lies between 0.4 and 1.4
@@ -30,10 +32,10 @@ def scores(predicted: Tensor, true: Tensor, grid: Grid) -> dict[str, Tensor]:
     good = (predicted - true).abs() / SCALE <= VALID
     on_neurobenchs = [_every(values, POINTS[grid] / POINTS["neurobench"]) for values in (predicted, true)]
     return {
-        "smape": torch.where(gone, WORST, smape(predicted, true)),
-        "smape_75": torch.where(gone, WORST, smape(*on_neurobenchs)),
-        "valid_time": good.to(torch.float64).cumprod(-1).sum(-1) / POINTS[grid],
-        "diverged": gone.to(torch.float64),
+        "smape": smape(predicted, true).masked_fill(gone, WORST),
+        "smape_75": smape(*on_neurobenchs).masked_fill(gone, WORST),
+        "valid_time": good.double().cumprod(-1).sum(-1) / POINTS[grid],
+        "diverged": gone.double(),
     }
 
 
@@ -47,6 +49,8 @@ def _every(values: Tensor, steps: float) -> Tensor:
 
     In between they are interpolated linearly.
     """
+    import torch
+
     count = values.shape[-1]
     places = steps * torch.arange(1, round(count / steps) + 1, dtype=torch.float64, device=values.device)
     below = places.floor().clamp(1, count).long()
@@ -58,4 +62,4 @@ def _every(values: Tensor, steps: float) -> Tensor:
 def along_the_horizon(predicted: Tensor, true: Tensor, points: int) -> Tensor:
     """sMAPE within each Lyapunov time of `points` points: raw values (..., n) -> (..., n / points)."""
     p, y = (values.reshape(*values.shape[:-1], -1, points) for values in (predicted, true))
-    return torch.where(has_diverged(p), WORST, smape(p, y))
+    return smape(p, y).masked_fill(has_diverged(p), WORST)

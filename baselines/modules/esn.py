@@ -1,0 +1,29 @@
+"""A reservoir."""
+
+import torch
+from torch import Tensor
+
+from gle_bench.models.readout import Readout, linear
+from gle_bench.models.readout_pairs import Reads
+from gle_bench.protocols import Shape
+
+
+class Reservoir(Readout):
+    """Leaky neurons between V (N, 1 + C_in), `driving`, and W (N, N), `recurrent`; features are [1, s, x]."""
+
+    def __init__(
+        self, shape: Shape, driving: Tensor, recurrent: Tensor, *, leak: float, shift: float, scale: float, reads: Reads
+    ) -> None:
+        super().__init__(1 + shape.inputs + len(recurrent), shape, reads=reads)
+        dtype = torch.get_default_dtype()
+        self.driving, self.recurrent = linear(driving.to(dtype)), linear(recurrent.to(dtype))
+        self.leak, self.shift, self.scale = leak, shift, scale
+
+    def start(self, batch: int) -> Tensor:
+        return self.recurrent.weight.new_zeros(batch, self.recurrent.in_features)
+
+    def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        seen = torch.cat([torch.ones_like(x[:, :1]), self.shift + self.scale * x], 1)
+        new = (self.recurrent(memory) + self.driving(seen)).tanh()
+        memory = (1 - self.leak) * memory + self.leak * new
+        return torch.cat([seen, memory], 1), memory

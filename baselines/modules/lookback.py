@@ -1,0 +1,61 @@
+"""An LSTM cell that sees a window of the last values."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gle_bench.protocols import Shape
+
+
+class Memory(NamedTuple):
+    """What is carried from step to step."""
+
+    window: Tensor  # (B, W, C_in)
+    h: Tensor  # (B, H)
+    c: Tensor
+
+
+class Lookback(nn.Module):
+    """(B, T, C_in) -> (B, T, C_out), of a signal shift + scale * input, whose last `window` values the cell sees."""
+
+    window: Tensor
+    h: Tensor
+    c: Tensor
+
+    def __init__(self, shape: Shape, *, hidden: int, window: int, shift: float, scale: float) -> None:
+        super().__init__()
+        seen = window * shape.inputs
+        self.cell = nn.LSTMCell(seen, hidden)
+        self.readout = nn.Linear(hidden, shape.outputs)
+        self.norm = nn.LayerNorm(seen)
+        self.shift, self.scale = shift, scale
+        # What the memory starts from; a buffer, so that it counts in the footprint, as NeuroBench's does.
+        self.register_buffer("window", torch.zeros(1, window, shape.inputs), persistent=False)
+        self.register_buffer("h", torch.zeros(1, hidden), persistent=False)
+        self.register_buffer("c", torch.zeros(1, hidden), persistent=False)
+
+    def start(self, batch: int) -> Memory:
+        """The memory before the first time step."""
+        return Memory(*(x.expand(batch, *x.shape[1:]) for x in (self.window, self.h, self.c)))
+
+    def step(self, x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """One time step: x (B, C_in) and the memory so far -> outputs (B, C_out) and the memory from here on."""
+        window = torch.cat([memory.window[:, 1:], (self.shift + self.scale * x)[:, None]], 1)
+        h, c = self.cell(self.norm(window.flatten(1)), memory[1:])
+        return self._read(h), Memory(window, h, c)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The steps one after the other; what does not wait for the cell is done for all at once."""
+        memory = self.start(len(inputs))
+        signal = torch.cat([memory.window[:, 1:], self.shift + self.scale * inputs], 1)
+        windows = signal.unfold(1, memory.window.shape[1], 1).transpose(2, 3)  # (B, T, W, C_in)
+        state, found = memory[1:], []
+        for seen in self.norm(windows.flatten(2)).unbind(1):
+            state = self.cell(seen, state)
+            found.append(state[0])
+        return self._read(torch.stack(found, 1))
+
+    def _read(self, h: Tensor) -> Tensor:
+        outputs: Tensor = (self.readout(h.relu()) - self.shift) / self.scale
+        return outputs

@@ -1,0 +1,24 @@
+"""Polynomials, read out."""
+
+import torch
+from torch import Tensor
+
+from gle_bench.models.readout import Readout
+from gle_bench.protocols import Shape
+
+
+class PolynomialReadout(Readout):
+    """Features are products of input channels, of which 0 is the constant 1: `factors` has a tuple each."""
+
+    def __init__(self, factors: list[tuple[int, ...]], shape: Shape, residual: bool) -> None:
+        super().__init__(len(factors), shape, residual=residual)
+        degree = len(factors[0]) if factors else 0
+        self._factors = torch.tensor(factors, dtype=torch.int64).view(len(factors), degree)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """(..., C_in) -> (..., F)."""
+        known = torch.cat([torch.ones_like(inputs[..., :1]), inputs], -1)
+        return known[..., self._factors].prod(-1)
+
+    def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        return self.features(x), memory

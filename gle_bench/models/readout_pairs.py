@@ -1,0 +1,61 @@
+"""What models with a linear readout of fixed features have in common, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from gle_bench.config import Budget, Precision, RunConfig, TaskOptions, TrainingConfig
+from gle_bench.protocols import OfflineModel, Pair, Shape
+
+if TYPE_CHECKING:
+    from gle_bench.models.readout import Readout
+
+Reads = Literal["every step", "mean"]
+
+
+class ReadoutModel(OfflineModel):
+    """A family whose modules are `gle_bench.models.readout.Readout`s: its fields are the hyper-parameters.
+
+    Attributes:
+        ridge: weight of the squared readout weights against the squared errors, both summed.
+    """
+
+    streamed: ClassVar[bool] = True
+    closed_loop: ClassVar[bool] = True
+
+    ridge: Annotated[float, Field(ge=0)] = 0.0
+
+    def build(self, shape: Shape, seed: int) -> Readout:
+        raise NotImplementedError
+
+
+def readout_pair(
+    task: str,
+    model: str,
+    network: ReadoutModel,
+    options: Callable[[Budget], TaskOptions],
+    *,
+    seeds: tuple[int, ...],
+    summary: str,
+    precision: Precision = "float32",
+    notes: tuple[str, ...] = (),
+    tried: int | None = 0,
+) -> Pair:
+    """A readout model on a task: it sees every training sample once, under each budget, and is solved for then."""
+
+    def configure(budget: Budget) -> RunConfig:
+        return RunConfig(
+            task=task,
+            model=model,
+            rule="readout",
+            budget=budget,
+            precision=precision,
+            options=options(budget),
+            network=network,
+            training=TrainingConfig(epochs=1, shuffle=False),
+        )
+
+    return Pair(task, model, configure, seeds, summary, notes, tried)
