@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess as _Process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -45,24 +46,44 @@ class Finished(NamedTuple):
 
 def glebench(*arguments: object, largest_file: int | None = None, **variables: str) -> Finished:
     """Runs `glebench`, forked. Environment variables are added; no file may grow beyond `largest_file` bytes."""
-    with TemporaryDirectory() as home, patch.dict(os.environ, ENVIRONMENT):
+    (finished,) = together([arguments], largest_file, **variables)
+    return finished
+
+
+def together(commands: Sequence[Sequence[object]], largest_file: int | None = None, **variables: str) -> list[Finished]:
+    """Runs `glebench` with each of these arguments, all at the same time."""
+    with (
+        TemporaryDirectory() as home,
+        patch.dict(os.environ, ENVIRONMENT),
+        ThreadPoolExecutor(2 * len(commands)) as pool,
+    ):
         forkserver.ensure_running()  # it imports under this environment, once
-        pipes = [_context.Pipe(duplex=False) for _ in range(2)]
         everything = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, **ENVIRONMENT, **variables}
-        ends = [end for _, end in pipes]
-        process = _context.Process(target=_main, args=([*map(str, arguments)], *ends, everything, largest_file))
-        process.start()
-        with ThreadPoolExecutor(2) as readers:
-            texts = [readers.submit(_read, reader) for reader, _ in pipes]
-            for end in ends:
-                end.close()
-            process.join(60)
-            code = process.exitcode
-            process.kill()
-            process.join()
-        finished = Finished(code, *(text.result() for text in texts))
-        process.close()
-    assert code is not None, f"glebench {arguments} hangs: {finished}"
+        started = [_start([*map(str, arguments)], everything, largest_file, pool) for arguments in commands]
+        return [_finish(process, texts) for process, texts in started]
+
+
+def _start(
+    arguments: list[str], variables: Mapping[str, str], largest_file: int | None, pool: ThreadPoolExecutor
+) -> "tuple[_Process, list[Future[str]]]":
+    pipes = [_context.Pipe(duplex=False) for _ in range(2)]
+    ends = [end for _, end in pipes]
+    process = _context.Process(target=_main, args=(arguments, *ends, variables, largest_file))
+    process.start()
+    texts = [pool.submit(_read, reader) for reader, _ in pipes]
+    for end in ends:
+        end.close()
+    return process, texts
+
+
+def _finish(process: "_Process", texts: "list[Future[str]]") -> Finished:
+    process.join(60)
+    code = process.exitcode
+    process.kill()
+    process.join()
+    finished = Finished(code, *(text.result() for text in texts))
+    process.close()
+    assert code is not None, f"glebench hangs: {finished}"
     assert "Traceback" not in finished.err, finished.err
     return finished
 

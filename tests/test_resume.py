@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from command import Finished, glebench, real
+from command import Finished, glebench, real, together
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import Tried
@@ -20,6 +20,7 @@ from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 from gle_bench.config import RunConfig
 from gle_bench.names import GleBenchError
 from gle_bench.tracking.lock import hold, is_live
+from gle_bench.tracking.store import Store
 from gle_bench.training import checkpoints
 from gle_bench.training.bookkeeping import Bookkeeping
 from gle_bench.training.plan import Settings, plan
@@ -344,3 +345,21 @@ def test_asking_for_what_failed_goes_on_with_what_was_cut_off(tmp_path: Path) ->
     cut_off(config, "1", tmp_path, "SIGINT 1 2")
     (record,) = run(config, [1], tmp_path, rerun="failed")
     assert [part.from_round for part in record.lineage] == [0, 1]
+
+
+def test_eight_commands_at_once_on_the_same_and_different_runs_lose_nothing(tmp_path: Path) -> None:
+    def words(seeds: str) -> list[object]:
+        chosen = ("--model", "toy-mlp", "--seeds", seeds, "--budget", "smoke", "--wandb", "off", "--runs", tmp_path)
+        return ["run", "toy-classes", *chosen]
+
+    ended = together([words(seeds) for seeds in ("1,2", "1,2", "1", "2", "3", "4", "3,4", "5")])
+    for one in ended:  # it ran them, or found them done; or somebody else was at one of them, which is one sentence
+        assert one.code == 0 or (one.code == 1 and "is in use by" in one.told), one
+    assert glebench(*words("1-5")).code == 0
+    found, skipped = Store(tmp_path).records()
+    assert (sorted(record.seed for _, record in found), skipped) == ([1, 2, 3, 4, 5], [])
+    for folder, record in found:
+        assert record.status == "done"
+        (alone,) = run(configured("toy-classes", "toy-mlp", budget="smoke"), [record.seed], tmp_path / "alone")
+        assert record.metrics == alone.metrics
+        assert {"history.csv", "predictions.npz"} <= {path.name for path in folder.path.iterdir()}

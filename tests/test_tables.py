@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import glebench
 from record_examples import example
 
 from gle_bench import registry
@@ -383,6 +384,33 @@ def test_both_stores_are_read_and_the_users_own_runs_win(tmp_path: Path, monkeyp
     row = only([r for r in tables.from_stores("2", ours)[0].rows if r.model == "gle-42k" and r.ours][:1])
     assert row.ours is not None
     assert row.ours.n == 2
+
+
+def test_a_damaged_store_still_yields_its_table_and_names_what_it_passed_over(tmp_path: Path) -> None:
+    whole = record(0, 93.5, digest="a" * 12).model_dump_json().encode()
+
+    def put(seed: int, name: str, content: bytes) -> None:
+        folder = Store(tmp_path).folder("mnist1d", "gle-42k", None, "a" * 12, seed).path
+        folder.mkdir(parents=True)
+        (folder / name).write_bytes(content)
+
+    put(0, "record.json", whole)
+    reasons = {
+        1: (whole[: len(whole) // 2], "EOF"),
+        2: (b'{"epoch": 3}', "Field required"),
+        3: (whole.replace(b'"schema_version":1', b'"schema_version":0'), "an older glebench"),
+        4: (b"", "EOF"),
+    }
+    for seed, (content, _) in reasons.items():
+        put(seed, "record.json", content)
+    put(5, ".record.json.x1.part", whole[:100])  # its writer was killed before it could be renamed
+    for format in ("md", "csv", "tex", "html"):
+        done = glebench("table", "2", "--format", format, "--runs", tmp_path)
+        assert done.code == 0
+        assert "93.50" in done.out or ",93.5," in done.out
+        told = [line.removeprefix("Passed over ").partition(": ") for line in done.err.splitlines()]
+        assert [Path(path).parent.name for path, _, _ in told] == [f"seed-{seed}" for seed in reasons]
+        assert all(reason in said for (_, _, said), (_, reason) in zip(told, reasons.values(), strict=True))
 
 
 def test_published_records_lie_in_the_leaderboards() -> None:
