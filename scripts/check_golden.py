@@ -18,9 +18,9 @@ try:
     import torch
     from torch import Tensor
 
+    from gle_bench.dynamics.blocks import Parameters, initial_parameters
     from gle_bench.dynamics.engine import Engine, Window, start
     from gle_bench.dynamics.engines import choice
-    from gle_bench.dynamics.network import Parameters, initial_parameters
     from gle_bench.dynamics.optimizers import Optimizer
     from gle_bench.dynamics.packing import Carry, join, select
     from gle_bench.dynamics.structure import Layer, Network

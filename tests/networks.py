@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import BlockParameters, Parameters, State, initial_parameters
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engine import Window
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.network import BlockParameters, Parameters, State, initial_parameters
 from gle_bench.dynamics.structure import Layer, Network
 
 FIXED = Dense(plastic=False)

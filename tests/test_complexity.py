@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from toy_runs import checkpoint, configured, run, seed_folder
 
 from gle_bench import registry
+from gle_bench.dynamics.blocks import Parameters, initial_parameters, zero_state
 from gle_bench.dynamics.engine import Window
 from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.network import Parameters, initial_parameters, zero_state
 from gle_bench.dynamics.structure import Integrator, Layer, Network
 from gle_bench.names import GleBenchError
 from gle_bench.report import complexity, counting, harness, show, sources, tables

@@ -9,10 +9,11 @@ import torch
 from networks import FIXED, descend, make_batch, make_network, make_parameters, normal
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import BlockParameters, Parameters, State, zero_state
 from gle_bench.dynamics.engine import Learned, Window, start
 from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.dynamics.network import BlockParameters, Parameters, State, step, zero_state
+from gle_bench.dynamics.network import step
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import Carry, pack, select
 from gle_bench.dynamics.structure import Network

@@ -7,7 +7,8 @@ import torch
 from networks import PHIS, descend, layerwise, make_batch, make_network, make_parameters, normal
 from torch import Tensor
 
-from gle_bench.dynamics.network import BlockState, Parameters, State, step, zero_state
+from gle_bench.dynamics.blocks import BlockState, Parameters, State, zero_state
+from gle_bench.dynamics.network import step
 from gle_bench.dynamics.structure import Network
 
 SIZES = (3, 5, 5, 5, 4)

@@ -7,10 +7,10 @@ import torch
 from networks import make_network, make_parameters, normal
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import Parameters, initial_parameters, zero_state
 from gle_bench.dynamics.engine import Window
 from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.dynamics.network import Parameters, initial_parameters, zero_state
 from gle_bench.dynamics.structure import Layer, Network
 from gle_bench.names import UsageError
 

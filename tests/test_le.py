@@ -10,9 +10,10 @@ from toy_runs import configured, parameters, seed_folder
 
 from gle_bench import registry
 from gle_bench.config import BUDGETS, RunConfig
+from gle_bench.dynamics.blocks import zero_state
 from gle_bench.dynamics.engine import Window, start
 from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.network import step, zero_state
+from gle_bench.dynamics.network import step
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.names import UsageError
 from gle_bench.protocols import Batch, OfflineModel, OnlineModel, Shape

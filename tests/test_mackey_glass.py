@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from toy_runs import configured, run, seed_folder
 
 from gle_bench import registry
+from gle_bench.dynamics.blocks import zero_state
 from gle_bench.dynamics.engine import Window
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.network import zero_state
 from gle_bench.models.gle_mackey_glass import MackeyGlassGLE
 from gle_bench.models.mackey_glass import MEAN, POINTS, SCALE, MackeyGlassOptions
 from gle_bench.names import GleBenchError, UsageError

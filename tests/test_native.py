@@ -16,12 +16,12 @@ from torch import Tensor
 from toy_runs import assert_alike, configured, run
 
 from gle_bench.bench.networks import NETWORKS
+from gle_bench.dynamics.blocks import State, initial_parameters, zero_state
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engine import Window, start
 from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.engines.native import NativeEngine
 from gle_bench.dynamics.native import library, recipe
-from gle_bench.dynamics.network import State, initial_parameters, zero_state
 from gle_bench.dynamics.optimizers import Optimizer, OptimizerState
 from gle_bench.dynamics.packing import Carry, join, select
 from gle_bench.dynamics.structure import Layer, Network

@@ -23,8 +23,9 @@ from networks import (
 )
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import BlockParameters, Parameters, State, zero_state
 from gle_bench.dynamics.engine import prepare_state
-from gle_bench.dynamics.network import BlockParameters, Parameters, State, Step, step, zero_state
+from gle_bench.dynamics.network import Step, step
 from gle_bench.dynamics.packing import fit_batch
 from gle_bench.dynamics.structure import Layer, Network
 from gle_bench.names import UsageError

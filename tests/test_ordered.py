@@ -13,9 +13,10 @@ from networks import FIXED, PHIS, generator, layerwise, make_batch, make_network
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import Parameters, State, initial_parameters, zero_state
 from gle_bench.dynamics.engine import Window, start
 from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.network import Instant, Parameters, State, initial_parameters, step, zero_state
+from gle_bench.dynamics.network import Instant, step
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.ordered import ordered_step
 from gle_bench.dynamics.packing import pack, select

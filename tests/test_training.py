@@ -15,11 +15,11 @@ from toy_runs import assert_alike, checkpoint, close, column, configured, parame
 
 from gle_bench import registry
 from gle_bench.config import RunConfig, TrainingConfig
+from gle_bench.dynamics.blocks import zero_state
 from gle_bench.dynamics.engine import Window, start
 from gle_bench.dynamics.engines.choice import OFFLINE
 from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.engines.graph import GraphEngine
-from gle_bench.dynamics.network import zero_state
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import from_plain, to_plain
 from gle_bench.models.gle import GLENetwork

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from gle_bench.config import Budget, Count, ProtocolName, RunConfig, TaskOptions, TrainingConfig
 from gle_bench.data.files import sha256
+from gle_bench.dynamics.blocks import BlockParameters, Parameters, State, zero_state
 from gle_bench.dynamics.engine import Feedback, Learned, Window
 from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.network import BlockParameters, Parameters, State, step, zero_state
+from gle_bench.dynamics.network import step
 from gle_bench.dynamics.packing import pack, per_parameter, unpack
 from gle_bench.dynamics.structure import Network
 from gle_bench.models.gle import GLENetwork, Population

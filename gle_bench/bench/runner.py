@@ -9,9 +9,9 @@ from torch import Tensor
 
 from gle_bench.bench.cases import Case
 from gle_bench.bench.networks import NETWORKS
+from gle_bench.dynamics.blocks import BlockParameters
 from gle_bench.dynamics.engine import Window, start
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.network import BlockParameters
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import Carry, join, pack
 from gle_bench.dynamics.structure import Network

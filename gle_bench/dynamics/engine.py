@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.network import Instant, Parameters, State, zero_state
+from gle_bench.dynamics.blocks import Parameters, State, zero_state
+from gle_bench.dynamics.network import Instant
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import Carry, fit_batch, pack
 from gle_bench.dynamics.structure import Network

@@ -12,19 +12,8 @@ from torch import Tensor
 
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.activations import activation
-from gle_bench.dynamics.network import (
-    BlockParameters,
-    BlockState,
-    Instant,
-    Parameters,
-    Signals,
-    State,
-    Step,
-    local_gradients,
-    output_feedback,
-    present,
-    step,
-)
+from gle_bench.dynamics.blocks import BlockParameters, BlockState, Parameters, State, present
+from gle_bench.dynamics.network import Instant, Signals, Step, local_gradients, output_feedback, step
 from gle_bench.dynamics.structure import Network
 from gle_bench.names import UsageError
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State, present_weight
+from gle_bench.dynamics.blocks import BlockParameters, BlockState, Parameters, State, present_weight
 from gle_bench.dynamics.optimizers import OptimizerState
 from gle_bench.dynamics.structure import Network
 

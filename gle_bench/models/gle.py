@@ -14,7 +14,7 @@ from gle_bench.protocols import OnlineModel, Pair, Shape
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.network import Parameters
+    from gle_bench.dynamics.blocks import Parameters
     from gle_bench.dynamics.structure import Layer, Loss, Network
 
 Phi = Literal["identity", "tanh", "softplus", "relu", "hard-sigmoid"]
@@ -70,7 +70,7 @@ class GLENetwork(OnlineModel):
         return Network((first, *deeper, output), self.dt, loss, self.beta)
 
     def initialise(self, network: Network, seed: int) -> Parameters:
-        from gle_bench.dynamics.network import initial_parameters
+        from gle_bench.dynamics.blocks import initial_parameters
 
         return initial_parameters(network, *linear_defaults(network.layers, seed))
 

@@ -16,7 +16,7 @@ from gle_bench.protocols import OnlineModel, Pair, Shape
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.network import Parameters
+    from gle_bench.dynamics.blocks import Parameters
     from gle_bench.dynamics.structure import Loss, Network
 
 Integrator = Literal["euler", "exponential", "rk4"]
@@ -93,7 +93,7 @@ class MackeyGlassGLE(OnlineModel):
     def initialise(self, network: Network, seed: int) -> Parameters:
         import torch
 
-        from gle_bench.dynamics.network import initial_parameters
+        from gle_bench.dynamics.blocks import initial_parameters
 
         parameters = initial_parameters(network, *linear_defaults(network.layers, seed))
         random = np.random.default_rng((seed, _TIMES))

@@ -12,7 +12,7 @@ from gle_bench.protocols import OnlineModel, Pair, Shape
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.network import Parameters
+    from gle_bench.dynamics.blocks import Parameters
     from gle_bench.dynamics.structure import Loss, Network
 
 
@@ -62,7 +62,7 @@ class LagNet(OnlineModel):
     def initialise(self, network: Network, seed: int) -> Parameters:
         import torch
 
-        from gle_bench.dynamics.network import initial_parameters
+        from gle_bench.dynamics.blocks import initial_parameters
 
         chains, plastic = network.layers[: self.chain_length], network.layers[self.chain_length :]
         weights, biases = linear_defaults(plastic, seed)

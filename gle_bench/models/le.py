@@ -13,8 +13,8 @@ from gle_bench.protocols import OnlineModel, Shape
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gle_bench.dynamics.blocks import Parameters
     from gle_bench.dynamics.connections import Connection
-    from gle_bench.dynamics.network import Parameters
     from gle_bench.dynamics.structure import Layer, Loss, Network
 
 
@@ -73,7 +73,7 @@ class LE(LeNet5, OnlineModel):
         return Network(layers, self.dt, loss, self.beta)
 
     def initialise(self, network: Network, seed: int) -> Parameters:
-        from gle_bench.dynamics.network import initial_parameters
+        from gle_bench.dynamics.blocks import initial_parameters
 
         weights, biases = (_around_pools(drawn) for drawn in self.first_weights(network.outputs, seed))
         return initial_parameters(network, weights, biases)

@@ -7,7 +7,7 @@ Shapes, everywhere:
     u, v, r, e   (S, B, N)     W (S, N_out, N_in)   b, tau_m, tau_r (S|1, N)
 
 Inside the dynamics K layers of one shape lie side by side: W (K, S, N_out, N_in), b and the time constants
-(K, S, 1, N), the state (K, S, B, N); see `gle_bench.dynamics.network`.
+(K, S, 1, N), the state (K, S, B, N); see `gle_bench.dynamics.blocks`.
 
 Importing PyTorch takes a second, of which tables and lists need nothing: our own modules that declare tasks, models and
 rules import it only where they compute. A stranger's need not.

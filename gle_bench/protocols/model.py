@@ -13,7 +13,7 @@ from gle_bench.protocols.rule import Footing, LearningRule
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from gle_bench.dynamics.network import Parameters
+    from gle_bench.dynamics.blocks import Parameters
     from gle_bench.dynamics.structure import Loss, Network
 
 

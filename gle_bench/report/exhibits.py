@@ -11,10 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gle_bench.dynamics.blocks import BlockParameters, Parameters, zero_state
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engine import Feedback, Window
 from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.network import BlockParameters, Parameters, zero_state
 from gle_bench.dynamics.structure import Network
 from gle_bench.names import GleBenchError
 

@@ -9,8 +9,8 @@ from gle_bench.protocols import Footing, LearningRule
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gle_bench.dynamics.blocks import Parameters, State
     from gle_bench.dynamics.engine import Learned, Window
-    from gle_bench.dynamics.network import Parameters, State
     from gle_bench.dynamics.structure import Network
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import Parameters, zero_state
 from gle_bench.dynamics.engine import Window, start
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.network import Parameters, zero_state
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import (
     Carry,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
+from gle_bench.dynamics.blocks import initial_parameters, zero_state
 from gle_bench.dynamics.engine import Engine, Job, Window
-from gle_bench.dynamics.network import initial_parameters, zero_state
 from gle_bench.dynamics.structure import Layer, Network
 from gle_bench.names import GleBenchError, UsageError, look_up
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import Parameters, State, constrain, silent
 from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
 from gle_bench.dynamics.engines.chunks import matmul_precision
-from gle_bench.dynamics.network import Instant, Parameters, State, constrain, silent
+from gle_bench.dynamics.network import Instant
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.ordered import advance
 from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import Parameters, State, constrain
 from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
 from gle_bench.dynamics.engines.chunks import Loop, chunk_length, copy, form, switch
-from gle_bench.dynamics.network import Parameters, State, constrain, step
+from gle_bench.dynamics.network import step
 from gle_bench.dynamics.optimizers import Corrections, Optimizer, OptimizerState, clone
 from gle_bench.dynamics.packing import (
     Carry,

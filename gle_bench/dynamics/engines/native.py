@@ -5,6 +5,7 @@ import ctypes
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import BlockParameters, Parameters, State
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, prepare_state
 from gle_bench.dynamics.engines.native_call import (
@@ -19,7 +20,6 @@ from gle_bench.dynamics.engines.native_call import (
 )
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.native import library
-from gle_bench.dynamics.network import BlockParameters, Parameters, State
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.packing import Carry, cloned, ensemble_size, learned, pack, unpack
 from gle_bench.dynamics.structure import Network

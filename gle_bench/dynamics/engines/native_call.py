@@ -10,9 +10,9 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.blocks import BlockParameters, BlockState, Parameters, State
 from gle_bench.dynamics.engine import Window
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.dynamics.network import BlockParameters, BlockState, Parameters, State
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.packing import ensemble_size
 from gle_bench.dynamics.structure import Block, Integrator, Network
