@@ -142,22 +142,23 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(runs: Path, model: str, values: dict[int, float], rule: str | None = None, **changes: Any) -> None:
-    """Finished runs of mnist1d."""
-    split = changes.pop("split", "test")
-    _, config = registry.configure("mnist1d", model, rule, "paper", "paper", ())
+    """Finished runs, of mnist1d unless another task is given."""
+    split, task = changes.pop("split", "test"), changes.pop("task", "mnist1d")
+    metric = registry.task(task).metric.name
+    _, config = registry.configure(task, model, rule, "paper", "paper", ())
     digest = registry.run_hash(config, FINGERPRINT)
     named = {name: getattr(config, name) for name in ("task", "model", "rule", "protocol", "budget")}
     for seed, value in values.items():
-        final = {split: {"accuracy": {"value": value, "n": 1000}}}
+        final = {split: {metric: {"value": value, "n": 1000}}}
         fields = {
-            "run_id": run_id("mnist1d", model, rule, digest, seed),
+            "run_id": run_id(task, model, rule, digest, seed),
             "config": config.model_dump(mode="json"),
             "config_hash": digest,
             "metrics": {"last": final, "best": final},
             "data": DataUsed(fingerprint=FINGERPRINT, official=True, digests={}),
             **({"marks": (f"rule={rule}",)} if rule else {}),
         }
-        Store(runs).folder("mnist1d", model, rule, digest, seed).write(example(seed, **(named | fields | changes)))
+        Store(runs).folder(task, model, rule, digest, seed).write(example(seed, **(named | fields | changes)))
 
 
 def compared(runs: Path, *models: str) -> Compared:
@@ -190,6 +191,23 @@ def test_rules_on_one_network_are_paired(runs: Path) -> None:
     assert [test.paired for test in found.tests.values()] == [False, False, True]
     assert found.tests[1, 2].seeds == (3, 3)
     assert "(paired, 3 seeds, d = " in as_text(found)
+
+
+def test_a_record_from_before_a_setting_was_there_is_paired_with_later_ones(runs: Path) -> None:
+    put(runs, "gle-15k", {1: 91.0, 2: 90.0, 3: 92.0})
+    put(runs, "gle-15k", {1: 90.0, 2: 89.0, 3: 90.8}, rule="toy-bptt")
+    for path in (runs / "mnist1d" / "gle-15k").rglob("record.json"):
+        old = json.loads(path.read_text())
+        del old["config"]["network"]["loss"], old["config"]["training"]["sampling"]
+        path.write_text(json.dumps(old))
+    assert [test.paired for test in compared(runs).tests.values()] == [True]
+
+
+def test_where_every_seed_has_data_of_its_own_all_models_are_paired(runs: Path) -> None:
+    put(runs, "esn", {0: 14.0, 1: 20.0, 2: 9.0}, task="mackey-glass")
+    put(runs, "gle", {0: 15.0, 1: 21.5, 2: 9.5}, task="mackey-glass")
+    found = compare("mackey-glass", (), runs, "paper", "last")[0]
+    assert [test.paired for test in found.tests.values()] == [True]
 
 
 def test_marks_are_told(runs: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gle_bench import registry
-from gle_bench.config import ProtocolName
+from gle_bench.config import ProtocolName, TrainingConfig
 from gle_bench.names import UsageError, look_up
 from gle_bench.protocols import Metric, Task
 from gle_bench.report.numbers import sample_text
@@ -29,7 +29,8 @@ class Contender:
     Attributes:
         label: the model, its rule where that is not its own, and its marks.
         values: {seed: final value} of the seeds that are done.
-        begins: what first weights and the order of samples depend on, but for the seed.
+        begins: what first weights and the order of samples depend on, but for the seed; where every seed has data of
+            its own, that alone.
     """
 
     label: str
@@ -135,14 +136,19 @@ def _contender(task: Task, title: str, group: Together, selection: Selection, sp
         for mark in group.marks
         if not mark.startswith("rule=")
     )
-    config = group.first.config
-    training = config["training"] if isinstance(config["training"], dict) else {}
-    begins = {"network": config["network"], "options": config["options"], **{k: training.get(k) for k in SHARED}}
+    begins = {"data": "one a seed"} if task.data_per_seed else _begins(group.first.config)
     return Contender(f"{title} [{', '.join(marks)}]" if marks else title, values, begins)
 
 
+def _begins(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what is at null, which a record from before that setting was there does not have."""
+    parts = {"options": config["options"], "network": config["network"]}
+    shared = {key: config["training"].get(key, TrainingConfig.model_fields[key].default) for key in SHARED}
+    return {name: {k: v for k, v in part.items() if v is not None} for name, part in parts.items()} | shared
+
+
 def _test(first: Contender, second: Contender) -> Test:
-    """Paired where both begin alike, so that a seed stands for the same weights and the same order of samples."""
+    """Paired where a seed stands for the same data, or for the same first weights and the same order of samples."""
     return compare_two(first.values, second.values, paired=first.begins == second.begins)
 
 
