@@ -47,13 +47,16 @@ def test_a_committed_record_stands_where_it_belongs(folder, record) -> None:
         assert set(folder.read_predictions()) in (whole, set())  # scripts/publish leaves large ones out
 
 
-@pytest.mark.parametrize("epoch", [10, 20, 50])
-def test_gle_15k_learns_as_fast_as_the_reference(epoch: int) -> None:
+@pytest.mark.parametrize("epoch", [10, 20, 50, 100, 149])
+@pytest.mark.parametrize("model", ["gle-15k", "gle-42k", "lagnet-le"])
+def test_gle_networks_learn_as_fast_as_the_references(model: str, epoch: int) -> None:
     """Difference of ten-seed means within twice its standard error; epoch 0 of the curves is before training."""
-    reference = curves(shared_path("reference/mnist1d_gle_curves.csv"), "gle_15k", "epoch")[epoch]
+    name = model.replace("-", "_")
+    reference = curves(shared_path("reference/mnist1d_gle_curves.csv"), name, "epoch")[epoch]
     ours = []
-    for path in sorted((LEADERBOARDS / "records/mnist1d/gle-15k").glob("*/seed-*/history.csv")):
-        ours += curves(path, "gle_15k", "epoch")[epoch]
+    for folder, record in FOUND:
+        if (record.task, record.model, record.protocol) == ("mnist1d", model, "paper"):
+            ours += curves(folder.path / "history.csv", name, "epoch")[epoch]
     assert len(ours) == len(reference) == 10
     error = math.sqrt(variance(ours) / 10 + variance(reference) / 10)
     assert abs(mean(ours) - mean(reference)) <= 2 * error
