@@ -5,11 +5,32 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gle_bench.names import GleBenchError, UsageError
+from gle_bench.options import (
+    RUNS,
+    AcceptData,
+    Again,
+    Budget,
+    Data,
+    Format,
+    Json,
+    Kind,
+    Offline,
+    Protocol,
+    Rerun,
+    Runs,
+    Selection,
+    Wandb,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gle_bench.tracking.store import Skipped
 
 app = typer.Typer(
     help="A benchmark suite and experiment tracker for learning in space and time.",
@@ -21,21 +42,6 @@ app = typer.Typer(
 )
 
 
-# The options' spellings; whatever they are handed to declares its own, and mypy holds the two together.
-Budget = Literal["smoke", "short", "paper"]
-Protocol = Literal["paper", "clean"]
-Wandb = Literal["auto", "online", "offline", "off"]
-Rerun = Literal["missing", "failed", "always"]
-Selection = Literal["last", "best"]
-Again = Literal["missing", "failed"]
-Kind = Literal["tasks", "models", "rules", "runs"]
-Format = Literal["md", "tex", "html", "csv"]
-Runs = Annotated[Path, typer.Option("--runs", envvar="GLEBENCH_RUNS", help="The folder of all runs.")]
-Data = Annotated[Path | None, typer.Option("--data", envvar="GLEBENCH_DATA", help="The folder of all data.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-RUNS = Path("runs")
-
-
 @app.command()
 def run(
     task: Annotated[str, typer.Argument(help="The task, say mnist1d.")],
@@ -45,13 +51,13 @@ def run(
     budget: Annotated[
         Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="How long: paper is the full run.")
     ] = "short",
-    protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = "paper",
+    protocol: Protocol = "paper",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
     engine: Annotated[str, typer.Option(help="auto, graph, native or torch.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    wandb: Annotated[Wandb, typer.Option(help="The mirror in W&B: auto is online when logged in.")] = "auto",
-    accept_data: Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    wandb: Wandb = "auto",
+    accept_data: AcceptData = False,
+    offline: Offline = False,
     rerun: Annotated[Rerun, typer.Option(help="Which existing records are made anew.")] = "missing",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and for how long.")] = False,
     runs: Runs = RUNS,
@@ -139,8 +145,7 @@ def table(
         return
     built, skipped = tables.from_stores(name, runs)
     _print(tables.as_json(built) if as_json else None, as_json, lambda _: tables.render(built, format))
-    for passed in skipped:
-        _say(f"Passed over {passed.path}: {passed.reason}.")
+    _pass_over(skipped)
 
 
 @app.command()
@@ -149,7 +154,7 @@ def compare(
     models: Annotated[
         list[str] | None, typer.Argument(help="MODEL or MODEL+RULE; all that were run by default.")
     ] = None,
-    protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = "paper",
+    protocol: Protocol = "paper",
     selection: Annotated[Selection, typer.Option(help="Which evaluation counts.")] = "last",
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -159,8 +164,7 @@ def compare(
 
     compared, skipped = comparison.compare(task, models or (), runs, protocol, selection)
     _print(comparison.as_json(compared), as_json, lambda _: comparison.as_text(compared))
-    for passed in skipped:
-        _say(f"Passed over {passed.path}: {passed.reason}.")
+    _pass_over(skipped)
 
 
 @app.command()
@@ -169,9 +173,9 @@ def suite(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is, and what is missing.")] = False,
     jobs: Annotated[int, typer.Option(help="How many runs side by side; they share the cores.")] = 1,
     rerun: Annotated[Again, typer.Option(help="Which existing records are made anew.")] = "missing",
-    wandb: Annotated[Wandb, typer.Option(help="The mirror in W&B: auto is online when logged in.")] = "auto",
-    accept_data: Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    wandb: Wandb = "auto",
+    accept_data: AcceptData = False,
+    offline: Offline = False,
     runs: Runs = RUNS,
     data: Data = None,
     as_json: Json = False,
@@ -199,8 +203,7 @@ def suite(
         _say(f"Interrupted. The same command goes on from the last checkpoints:\n  {_command()}")
         raise typer.Exit(130) from None
     _print(command.as_json(found, again), as_json, lambda _: command.as_text(found, again))
-    for passed_over in skipped:
-        _say(f"Passed over {passed_over.path}: {passed_over.reason}.")
+    _pass_over(skipped)
     if not dry_run and any(each.to_run(True) for each in found):
         raise typer.Exit(1)
 
@@ -210,7 +213,7 @@ def figure(
     name: Annotated[str, typer.Argument(help="8d, 8e, 8f, 8g or 10.")],
     model: Annotated[str | None, typer.Option(help="This model; those of the figure by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The run that is shown alone; the best by default.")] = None,
-    protocol: Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")] = "paper",
+    protocol: Protocol = "paper",
     out: Annotated[Path | None, typer.Option(help="A .png, .pdf or .svg; figure-NAME.png by default.")] = None,
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -221,8 +224,7 @@ def figure(
 
     made = catalogue.make(name, Request(runs, model, seed, protocol), out, draw=out is not None or not as_json)
     _print(made.shown, as_json, lambda _: made.told)
-    for passed in made.skipped:
-        _say(f"Passed over {passed.path}: {passed.reason}.")
+    _pass_over(made.skipped)
 
 
 @app.command()
@@ -283,6 +285,11 @@ def _data(chosen: Path | None) -> Path:
     from gle_bench.data.files import data_folder
 
     return data_folder(chosen)
+
+
+def _pass_over(skipped: "Iterable[Skipped]") -> None:
+    for passed in skipped:
+        _say(f"Passed over {passed.path}: {passed.reason}.")
 
 
 def _say(line: str) -> None:

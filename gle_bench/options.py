@@ -1,0 +1,25 @@
+"""Options that commands share: how they are spelled, and what `--help` says of them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+# Whatever these are handed to declares its own, and mypy holds the two together.
+Budget = Literal["smoke", "short", "paper"]
+Rerun = Literal["missing", "failed", "always"]
+Selection = Literal["last", "best"]
+Again = Literal["missing", "failed"]
+Kind = Literal["tasks", "models", "rules", "runs"]
+Format = Literal["md", "tex", "html", "csv"]
+Protocol = Annotated[Literal["paper", "clean"], typer.Option(help="As the paper did, flaws included, or clean.")]
+Wandb = Annotated[
+    Literal["auto", "online", "offline", "off"],
+    typer.Option(help="The mirror in W&B: auto is online when logged in."),
+]
+AcceptData = Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
+Runs = Annotated[Path, typer.Option("--runs", envvar="GLEBENCH_RUNS", help="The folder of all runs.")]
+Data = Annotated[Path | None, typer.Option("--data", envvar="GLEBENCH_DATA", help="The folder of all data.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RUNS = Path("runs")
