@@ -166,6 +166,16 @@ def test_the_time_is_that_of_seeds_that_did_the_same_work() -> None:
     assert Standing(of, dict.fromkeys(of.seeds, "done"), None).estimate(again=False) == 0
 
 
+def test_the_time_of_a_full_run_is_told_from_the_rate_of_shorter_ones() -> None:
+    of = planned()
+    known = record(of, 1, config_hash="0" * 12, budget="short", marks=("budget short",))
+    cost = known.cost.model_copy(update={"wall_s": 60.0, "networks": 1, "steps": 1000})
+    found = standing(of, [], [known.model_copy(update={"cost": cost})])
+    assert found.estimate(again=False) == pytest.approx(6 * 0.06 * 150 * 40 * 360)  # seeds, s a step, epochs, batches
+    (changed,) = resolve(Suite("", "", (Entry(task="mnist1d", model="gle-15k", set=("epochs=3",)),)))
+    assert standing(changed, [], [known.model_copy(update={"cost": cost})]).estimate(again=False) is None
+
+
 # How jobs are run ----------------------------------------------------------------------------------------------------
 
 

@@ -98,10 +98,12 @@ def as_text(standings: Sequence[Standing], again: bool) -> str:
         lines.append("  ".join([f"{each.planned.label:<{width}}", *counts, _time(each.estimate(again))]))
     if not any(each.to_run(again) for each in standings):
         return "\n".join([*lines, "Nothing is left to run."])
-    known = [seconds for each in standings if (seconds := each.estimate(again)) is not None]
-    more = "" if len(known) == len(standings) else ", and what is not known (`glebench run ... --dry-run` measures it)"
-    lines.append(f"To run: about {duration(sum(known))} one after the other{more}, by the wall time of recorded seeds.")
-    return "\n".join(lines)
+    times = [each.estimate(again) for each in standings]
+    known = sum(seconds for seconds in times if seconds is not None)
+    told = [f"about {duration(known)} one after the other, by recorded runs"] if known else []
+    if None in times:
+        told.append("what is not known, which `glebench run ... --dry-run` measures")
+    return "\n".join([*lines, f"To run: {', and '.join(told)}."])
 
 
 def _time(seconds: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from gle_bench import registry
 from gle_bench.config import ProtocolName, RunConfig
+from gle_bench.report.estimates import full_seconds
 from gle_bench.suites.matrix import Planned
 from gle_bench.tracking.record import Record
 
@@ -28,8 +29,8 @@ class Standing:
 
     Attributes:
         states: of each seed. 'published': done, and its record came with glebench.
-        seconds: of one seed, by the records of the same work under either protocol, wherever it was done; None: there
-            are none.
+        seconds: of one seed, by the records of the same work under either protocol, wherever it was done, or by the
+            rate of shorter runs; None: there are none.
     """
 
     planned: Planned
@@ -68,7 +69,16 @@ def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record
         if record.seed in states and whole and states[record.seed] != "done":
             states[record.seed] = "published"
     alike = [r for r in (*own, *published) if _alike(planned.config, hashes, r)]
-    return Standing(planned, states, _seconds(alike))
+    return Standing(planned, states, _seconds(alike) or _by_rate(planned, (*own, *published)))
+
+
+def _by_rate(planned: Planned, records: Sequence[Record]) -> float | None:
+    """Seconds of a full seed by the rate of recorded runs of other length, as tables estimate it."""
+    config, pair = planned.config, registry.pair(planned.config.task, planned.config.model)
+    if config.model_copy(update={"protocol": "paper"}) != pair.configure("paper"):
+        return None
+    whole = full_seconds(registry.task(config.task), pair, [r for r in records if r.task == config.task])
+    return None if whole is None else whole / len(pair.seeds)
 
 
 def _hash(config: RunConfig, protocol: ProtocolName, fingerprint: str) -> str:
