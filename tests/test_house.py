@@ -57,7 +57,7 @@ def test_scripts_are_executable() -> None:
         ("--help", HEAVY | {"numpy", "pandas", "scipy"}),
         ("list models", HEAVY | {"pandas", "scipy"}),
         ("table mackey-glass", HEAVY | {"pandas", "matplotlib"}),
-        ("compare mnist1d gle-15k gru", HEAVY),
+        ("compare mnist1d gle-15k gru", HEAVY | {"pandas"}),
         ("suite table2 --dry-run", HEAVY | {"pandas", "scipy"}),
     ],
 )

@@ -4,8 +4,8 @@ All spreads are sample standard deviations (ddof 1), all intervals 95 %, all val
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import accumulate, combinations
 from string import ascii_lowercase
 from typing import Final
 
@@ -55,16 +55,11 @@ def compare_two(first: Values, second: Values, paired: bool) -> Test:
 
 
 def corrected(tests: Sequence[Test]) -> list[Test]:
-    """The same tests with Holm's p."""
-    from dataclasses import replace
-
-    from statsmodels.stats.multitest import multipletests
-
-    known = [test.p for test in tests if test.p is not None]
-    if not known:
-        return list(tests)
-    holm = iter(multipletests(known, ALPHA, method="holm")[1].tolist())
-    return [test if test.p is None else replace(test, holm=next(holm)) for test in tests]
+    """The same tests with Holm's p: the smallest of m times m, the next times m - 1, and none below one before it."""
+    ranked = sorted((test.p, place) for place, test in enumerate(tests) if test.p is not None)
+    scaled = accumulate((min(1.0, (len(ranked) - k) * p) for k, (p, _) in enumerate(ranked)), max)
+    holm = {place: p for (_, place), p in zip(ranked, scaled, strict=True)}
+    return [replace(test, holm=holm.get(place)) for place, test in enumerate(tests)]
 
 
 def letters(count: int, apart: Sequence[tuple[int, int]]) -> list[str]:
