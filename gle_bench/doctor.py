@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from gle_bench import registry
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Task
-from gle_bench.tracking.environment import PLUGINS, environment
+from gle_bench.tracking.environment import environment
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -186,8 +186,8 @@ def _plugins() -> list[Check]:
         point.load()
         return "ok", f"{point.value}{f' ({point.dist.name} {point.dist.version})' if point.dist else ''}"
 
-    points = [point for group in PLUGINS for point in entry_points(group=group)]
-    found = [_guarded(f"plugin {p.group.removeprefix('glebench.')} {p.name}", partial(load, p)) for p in points]
+    points = [(kind, point) for kind in ("tasks", "rules", "models") for point in registry.plugins(kind)]
+    found = [_guarded(f"plugin {kind} {point.name}", partial(load, point)) for kind, point in points]
     return found or [Check("plugins", "ok", "none")]
 
 

@@ -7,8 +7,9 @@ and `glebench.rules` name a class, `glebench.models` a module with `PAIRS` (a ta
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,10 +54,16 @@ def places(kind: str) -> dict[str, str]:
         GleBenchError: if a plugin claims a name that is taken.
     """
     known = dict({"tasks": TASKS, "rules": RULES, "models": FAMILIES}[kind])
-    for point in entry_points(group=f"glebench.{kind}"):
+    for point in plugins(kind):
         if known.setdefault(point.name, point.value) != point.value:
             raise GleBenchError(f"Two {kind} are called '{point.name}': {known[point.name]} and {point.value}.")
     return known
+
+
+@cache  # a look through every installed package takes ten milliseconds, and a table asks for names sixty times
+def plugins(kind: str) -> tuple[EntryPoint, ...]:
+    """The entry points of that kind of all that was installed when this process first asked."""
+    return tuple(entry_points(group=f"glebench.{kind}"))
 
 
 def load(place: str) -> Any:

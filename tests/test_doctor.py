@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from gle_bench import doctor
+from gle_bench import doctor, registry
 from gle_bench.config import TaskOptions
 from gle_bench.doctor import GIB, Check, as_json, as_text, diagnose
 from gle_bench.dynamics.native import library
@@ -124,11 +124,10 @@ def test_wandb_is_logged_in_or_not(content: str | None, tmp_path: Path, monkeypa
 
 def test_a_broken_plugin_is_named_and_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = {
-        "glebench.rules": [EntryPoint("sound", "gle_bench.rules.gle:GLE", "glebench.rules")],
-        "glebench.tasks": [EntryPoint("broken", "no_such_module:Task", "glebench.tasks")],
+        "rules": (EntryPoint("sound", "gle_bench.rules.gle:GLE", "glebench.rules"),),
+        "tasks": (EntryPoint("broken", "no_such_module:Task", "glebench.tasks"),),
     }
-    monkeypatch.setattr(doctor, "entry_points", lambda group: points.get(group, []))
-    monkeypatch.setattr("gle_bench.registry.entry_points", lambda group: points.get(group, []))
+    monkeypatch.setattr(registry, "plugins", lambda kind: points.get(kind, ()))
     checks = diagnose(tmp_path, tmp_path)
     assert named(checks, "plugin rules sound").status == "ok"
     assert named(checks, "plugin tasks broken").status == "fail"

@@ -292,6 +292,7 @@ def test_a_plugin_may_not_take_a_name_that_is_taken(tmp_path: Path, monkeypatch:
     (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
     (plugin / "entry_points.txt").write_text("[glebench.tasks]\nmnist1d = other:Task\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "plugins", registry.plugins.__wrapped__)  # that it keeps what it found first
     with pytest.raises(
         registry.GleBenchError, match=r"Two tasks are called 'mnist1d': gle_bench\.tasks\.mnist1d:MNIST1D and"
     ):

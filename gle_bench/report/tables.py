@@ -88,10 +88,13 @@ def _costs(
 ) -> Iterator[complexity.Line]:
     """A line for each configuration of which a seed was counted, in the order of the rows."""
     labels = {(row.config_hash, row.section.protocol): row.label for row in found if row.config_hash}
+    seeds: dict[str, list[Complexity]] = {}
+    for record in records:
+        if record.run_id in counted:
+            seeds.setdefault(record.config_hash, []).append(counted[record.run_id])
     for (digest, protocol), label in labels.items():
-        seeds = [record.run_id for record in records if record.config_hash == digest and record.run_id in counted]
-        if seeds:
-            yield complexity.line(label, protocol, [counted[seed] for seed in seeds])
+        if digest in seeds:
+            yield complexity.line(label, protocol, seeds[digest])
 
 
 def render(built: Table, format: Format = "md") -> str:
