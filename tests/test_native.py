@@ -322,16 +322,30 @@ POTENTIALS = [*torch.linspace(-25, 25, 2001).tolist(), 1.0, 88.0, 1e4, 1e30, -88
 @DTYPES
 @pytest.mark.parametrize("phi", PHIS)
 def test_rates_and_slopes_are_right_everywhere(native: NativeEngine, phi: str, dtype: torch.dtype) -> None:
-    """One neuron whose prospective potential is its input, which each sample has another of."""
-    network = Network((Layer(1, 1, (1.0,), (1.0,), phi=phi),), DT)
-    inputs = torch.tensor(POTENTIALS, dtype=dtype)
-    parameters = initial_parameters(network, [torch.ones(1, 1, dtype=dtype)], [torch.zeros(1, dtype=dtype)])
-    window = Window(1, inputs[None, :, None, None], None, None)
-    rest = zero_state(network, parameters, len(inputs))
-    (ours,), (theirs,) = (engine.infer(network, parameters, rest, window)[0] for engine in (native, TORCH))
+    ours, theirs = (neurons_at(POTENTIALS, engine, phi, dtype) for engine in (native, TORCH))
     scale = torch.finfo(dtype).eps
     torch.testing.assert_close(ours.r, theirs.r, rtol=4 * scale, atol=4 * scale, equal_nan=True)
     torch.testing.assert_close(ours.slope, theirs.slope, rtol=4 * scale, atol=8 * scale, equal_nan=True)
+
+
+@DTYPES
+def test_tanh_keeps_its_digits_where_it_is_small_and_stays_within_one(native: NativeEngine, dtype: torch.dtype) -> None:
+    """Which PyTorch's engine, whose tanh is a sigmoid, cannot tell."""
+    potentials = [sign * 10.0**power for sign in (1, -1) for power in torch.linspace(-9, 3, 1201).tolist()]
+    rates = neurons_at(potentials, native, "tanh", dtype).r.flatten()
+    exact = torch.tensor(potentials, dtype=dtype).double().tanh()
+    assert rates.abs().max() <= 1
+    torch.testing.assert_close(rates.double(), exact, rtol=4 * torch.finfo(dtype).eps, atol=0)
+
+
+def neurons_at(potentials: list[float], engine: Any, phi: str, dtype: torch.dtype) -> State:
+    """One neuron whose prospective potential is its input, which each sample has another of."""
+    network = Network((Layer(1, 1, (1.0,), (1.0,), phi=phi),), DT)
+    inputs = torch.tensor(potentials, dtype=dtype)
+    parameters = initial_parameters(network, [torch.ones(1, 1, dtype=dtype)], [torch.zeros(1, dtype=dtype)])
+    window = Window(1, inputs[None, :, None, None], None, None)
+    (state,) = engine.infer(network, parameters, zero_state(network, parameters, len(inputs)), window)[0]
+    return state
 
 
 # Threads and company --------------------------------------------------------------------------------------------------
