@@ -1,7 +1,7 @@
 """What a model hears of a clip: GLE's log-mel bands, or Hello Edge's MFCC (facts/algorithms.md 5, baselines.md 3)."""
 
 import math
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final
 
 import torch
@@ -41,7 +41,7 @@ def log_mel(waves: Tensor, spec: FrontEndSpec) -> Tensor:
 
     torchaudio's defaults: periodic Hann, centred frames with reflected borders, bands of unit peak from 0 to 8 kHz.
     """
-    logs = (_power(_spectrogram(spec)(waves)) @ torchaudio_bands(spec.bands) + 1e-9).log2()
+    logs = (_power(_spectrogram(spec)(waves).transpose(1, 2)) @ torchaudio_bands(spec.bands) + 1e-9).log2()
     mean, spread = logs.mean((1, 2), keepdim=True), logs.std((1, 2), keepdim=True)
     return (logs - mean) / spread.clamp_min(1e-9)  # zeros of digital silence stay zeros; silence of 1e-9 has 4.6e-6
 
@@ -63,9 +63,11 @@ def mfcc(waves: Tensor, spec: FrontEndSpec) -> Tensor:
     Magnitudes of uncentred frames of 640 samples (periodic Hann, in a transform of 1024), 40 bands, natural logarithm,
     DCT-II of which all rows are scaled alike.
     """
-    heard = tensorflow_bands(spec.bands)
-    bands = _power(_spectrogram(spec)(waves)[:, : len(heard)]).sqrt() @ heard
     assert spec.coefficients is not None
+    window, stride = _samples(spec)
+    heard = tensorflow_bands(spec.bands)
+    spectrum = torch.fft.rfft(waves.unfold(1, window, stride) * _hann(window), FFT)[..., : len(heard)]
+    bands = _power(spectrum).sqrt() @ heard
     return bands.clamp_min(1e-12).log() @ _cosines(spec.coefficients, spec.bands)
 
 
@@ -111,23 +113,23 @@ def _triangles(places: Tensor, edges: Tensor) -> Tensor:
     return torch.minimum(rising, falling).clamp_min(0)
 
 
-def _power(spectrum: Tensor) -> Tensor:
-    """|z|^2 of (B, frequencies, frames), turned; by way of |z| it would take several times as long."""
-    z = spectrum.transpose(1, 2)
+def _power(z: Tensor) -> Tensor:
+    """|z|^2; by way of |z| it would take several times as long."""
     return z.real.square() + z.imag.square()
 
 
 @cache
 def _spectrogram(spec: FrontEndSpec) -> Any:
-    window, stride = (RATE * ms // 1000 for ms in (spec.window_ms, spec.stride_ms))
-    centred = spec.kind == "MFS"
-    return torchaudio().transforms.Spectrogram(
-        FFT,
-        win_length=window,
-        hop_length=stride,
-        # torch puts the window into the middle of the transform: with zeros in front, frames start where TF's do.
-        pad=0 if centred else (FFT - window) // 2,
-        window_fn=partial(torch.hann_window, dtype=torch.float64),
-        power=None,
-        center=centred,
-    )
+    """Centred frames, (B, frequencies, frames); TensorFlow's are not, and torchaudio would put zeros around each."""
+    window, stride = _samples(spec)
+    return torchaudio().transforms.Spectrogram(FFT, window, stride, window_fn=_hann, power=None)
+
+
+@cache
+def _hann(samples: int) -> Tensor:
+    return torch.hann_window(samples, dtype=torch.float64)
+
+
+def _samples(spec: FrontEndSpec) -> tuple[int, int]:
+    """Window and stride."""
+    return RATE * spec.window_ms // 1000, RATE * spec.stride_ms // 1000
