@@ -186,7 +186,7 @@ def _plugins() -> list[Check]:
         point.load()
         return "ok", f"{point.value}{f' ({point.dist.name} {point.dist.version})' if point.dist else ''}"
 
-    points = [(kind, point) for kind in ("tasks", "rules", "models") for point in registry.plugins(kind)]
+    points = [(kind, point) for kind in registry.KINDS for point in registry.plugins(kind)]
     found = [_guarded(f"plugin {kind} {point.name}", partial(load, point)) for kind, point in points]
     return found or [Check("plugins", "ok", "none")]
 

@@ -45,6 +45,7 @@ FAMILIES = {
     "rnn": "gle_bench.baselines.rnn",
     "tcn": "gle_bench.baselines.tcn",
 }
+KINDS = {"tasks": TASKS, "models": FAMILIES, "rules": RULES}  # each with entry points, `glebench.tasks` and so on
 
 
 def places(kind: str) -> dict[str, str]:
@@ -53,7 +54,7 @@ def places(kind: str) -> dict[str, str]:
     Raises:
         GleBenchError: if a plugin claims a name that is taken.
     """
-    known = dict({"tasks": TASKS, "rules": RULES, "models": FAMILIES}[kind])
+    known = dict(KINDS[kind])
     for point in plugins(kind):
         if known.setdefault(point.name, point.value) != point.value:
             raise GleBenchError(f"Two {kind} are called '{point.name}': {known[point.name]} and {point.value}.")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from gle_bench import registry
+
 PACKAGE = Path(__file__).parents[1]
-PLUGINS = ("glebench.tasks", "glebench.models", "glebench.rules")
 
 
 class Entry(BaseModel):
@@ -83,8 +84,8 @@ def _packages() -> dict[str, str]:
     names = {"glebench"} | {
         found[0] for line in requirements if "extra ==" not in line and (found := re.match(r"[\w.-]+", line))
     }
-    for group in PLUGINS:
-        names |= {point.dist.name for point in importlib.metadata.entry_points(group=group) if point.dist}
+    for kind in registry.KINDS:
+        names |= {point.dist.name for point in registry.plugins(kind) if point.dist}
     versions = {}
     for name in sorted(names):
         try:
