@@ -54,8 +54,9 @@ inline Vector<double> exp(Vector<double> x, double factor) {
     return by_lane<double>(x * factor, [](double y) { return std::exp(y); });
 }
 
-// x P(x^2) / Q(x^2), |x| beyond 7.75 as at 7.75: the two polynomials with the least relative error there, 5e-9; rounding
-// makes 3.5e-7 of it. At 7.75 tanh is 4e-7 short of 1, and no rounding takes the fraction beyond 1.
+// x P(x^2) / Q(x^2), |x| beyond 7.75 as at 7.75. Lawson's iteration (least squares, weighted anew by what is left) found
+// the polynomials of degree 4 with about the least relative error, 5e-9; rounding makes 3.5e-7 of it. At 7.75 tanh is
+// 4e-7 short of 1, and no rounding takes the fraction beyond 1.
 inline Vector<float> tanh(Vector<float> x) {
     x = limited(x, 7.75f);
     const Vector<float> y = x * x;
