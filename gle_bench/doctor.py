@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from gle_bench import registry
+from gle_bench import plugins, registry
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Task
 from gle_bench.tracking.environment import environment
@@ -69,7 +69,7 @@ def _guarded(name: str, look: Callable[[], tuple[Status, str]]) -> Check:
     """A check that fails must not hide the others: a broken installation is what we are here for."""
     try:
         return Check(name, *look())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         first = next(iter(str(error).splitlines()), "")
         return Check(name, "fail", f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
@@ -186,7 +186,7 @@ def _plugins() -> list[Check]:
         point.load()
         return "ok", f"{point.value}{f' ({point.dist.name} {point.dist.version})' if point.dist else ''}"
 
-    points = [(kind, point) for kind in registry.KINDS for point in registry.plugins(kind)]
+    points = [(kind, point) for kind in registry.KINDS for point in plugins.offered(kind)]
     found = [_guarded(f"plugin {kind} {point.name}", partial(load, point)) for kind, point in points]
     return found or [Check("plugins", "ok", "none")]
 

@@ -1,9 +1,11 @@
 """Errors that users meet, and names with a did-you-mean."""
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
+NAME = re.compile(r"\w[\w.-]*")  # of a task, a model or a rule, which name folders; '+' separates model and rule
 Value = TypeVar("Value")
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gle_bench.names import GleBenchError, UnknownName, UsageError, did_you_mean, look_up
+from gle_bench import plugins
+from gle_bench.names import NAME, GleBenchError, UnknownName, UsageError, did_you_mean, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gle_bench.config import Budget, ProtocolName, RunConfig
     from gle_bench.protocols import LearningRule, Pair, Task
@@ -51,20 +52,22 @@ KINDS = {"tasks": TASKS, "models": FAMILIES, "rules": RULES}  # each with entry 
 def places(kind: str) -> dict[str, str]:
     """Name -> dotted place of all tasks, rules or models' families: ours, then what plugins add.
 
-    Raises:
-        GleBenchError: if a plugin claims a name that is taken.
+    A name that is taken stays with whoever had it first, and ours are first; the plugin that wants it is named.
     """
-    known = dict(KINDS[kind])
-    for point in plugins(kind):
-        if known.setdefault(point.name, point.value) != point.value:
-            raise GleBenchError(f"Two {kind} are called '{point.name}': {known[point.name]} and {point.value}.")
-    return known
+    return dict(KINDS[kind]) | {name: point.value for name, point in points(kind).items()}
 
 
-@cache  # a look through every installed package takes ten milliseconds, and a table asks for names sixty times
-def plugins(kind: str) -> tuple[EntryPoint, ...]:
-    """The entry points of that kind of all that was installed when this process first asked."""
-    return tuple(entry_points(group=f"glebench.{kind}"))
+def points(kind: str) -> dict[str, EntryPoint]:
+    """Name -> entry point of the tasks, rules or families that plugins add."""
+    added: dict[str, EntryPoint] = {}
+    for point in plugins.offered(kind):
+        holder = KINDS[kind].get(point.name) or added.setdefault(point.name, point).value
+        if holder != point.value:
+            plugins.complain(f"{plugins.called(point)}: the name is taken by {holder}; the plugin's is left out.")
+        elif not NAME.fullmatch(point.name):
+            plugins.complain(f"{plugins.called(point)}: such a name cannot name a folder; it is left out.")
+            del added[point.name]
+    return added
 
 
 def load(place: str) -> Any:
@@ -77,8 +80,10 @@ def load(place: str) -> Any:
     try:
         found = import_module(module)
         return getattr(found, attribute) if attribute else found
-    except Exception as error:  # a stranger's module may fail in any way
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's module may fail in any way, and must not end the program
+        reason = plugins.described(error)
         raise GleBenchError(f"Cannot load {place}: {reason}. Install what it needs, or remove its plugin.") from error
 
 
@@ -101,9 +106,12 @@ def task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        UnknownName: with the nearest name.
+        UnknownName: with the nearest name. GleBenchError: a plugin's, which cannot be used.
     """
-    found: Task = load(look_up("task", name, places("tasks")))()
+    from gle_bench.protocols import Task
+
+    place = look_up("task", name, places("tasks"))
+    found: Task = plugins.checked(lambda: load(place)(), Task, name, f"Task {place}")
     return found
 
 
@@ -111,28 +119,83 @@ def rule(name: str) -> LearningRule:
     """The learning rule of that name.
 
     Raises:
-        UnknownName: with the nearest name.
+        UnknownName: with the nearest name. GleBenchError: a plugin's, which cannot be used.
     """
-    found: LearningRule = load(look_up("rule", name, places("rules")))()
+    from gle_bench.protocols import LearningRule
+
+    place = look_up("rule", name, places("rules"))
+    found: LearningRule = plugins.checked(lambda: load(place)(), LearningRule, name, f"Rule {place}")
     return found
 
 
 def pairs() -> list[Pair]:
-    """All pairs of task and model that can be loaded, in the order of the registry."""
-    return _pairs_and_failures()[0]
+    """All pairs of task and model that can be loaded: ours in the order of the registry, then those of plugins."""
+    return [pair for pair, _ in _pairs()]
 
 
-def _pairs_and_failures() -> tuple[list[Pair], list[str]]:
-    """A module that cannot be loaded costs its own pairs, and nobody else's."""
-    modules = [*places("models").values(), *(place.partition(":")[0] for place in places("tasks").values())]
-    found: list[Pair] = []
-    failures = []
-    for module in dict.fromkeys(modules):  # one module may hold several tasks, or a task and its models
-        try:
-            found += getattr(load(module), "PAIRS", ())
-        except GleBenchError as error:
-            failures.append(str(error))
-    return found, failures
+def source_of_pair(task_name: str, model: str) -> EntryPoint | None:
+    """The entry point whose module brought a pair; None for one of ours.
+
+    Raises:
+        UsageError: there is no such pair.
+    """
+    for pair, point in _pairs():
+        if (pair.task, pair.model) == (task_name, model):
+            return point
+    raise UsageError(f"Model '{model}' has no configuration for task '{task_name}'.")
+
+
+def _pairs() -> Iterator[tuple[Pair, EntryPoint | None]]:
+    """Every pair, and the entry point that brought it. A pair's name, once taken, cannot be taken again."""
+    taken: set[tuple[str, str]] = set()
+    for place in [*FAMILIES.values(), *(place.partition(":")[0] for place in TASKS.values())]:
+        for pair in _ours(place):
+            taken.add((pair.task, pair.model))
+            yield pair, None
+    for point, pair in _offered_pairs():
+        if (pair.task, pair.model) in taken:
+            plugins.complain(
+                f"{plugins.called(point)}: {pair.task} has a model {pair.model} already; the plugin's is left out."
+            )
+            continue
+        taken.add((pair.task, pair.model))
+        yield pair, point
+
+
+def _ours(module: str) -> Iterable[Pair]:
+    try:
+        found: Iterable[Pair] = getattr(load(module), "PAIRS", ())
+    except GleBenchError as error:  # a library that it needs is missing
+        plugins.complain(str(error))
+        return ()
+    return found
+
+
+@cache
+def _offered_pairs() -> tuple[tuple[EntryPoint, Pair], ...]:
+    """The pairs of plugins that can be used: a module that cannot be loaded costs its own pairs, and nobody else's."""
+    found: list[tuple[EntryPoint, Pair]] = []
+    modules: set[str] = set()  # one module may hold several tasks, or a task and its models
+    for kind in ("models", "tasks"):
+        for point in points(kind).values():
+            module = point.value.partition(":")[0]
+            if module not in modules:
+                modules.add(module)
+                found += ((point, pair) for pair in _pairs_of(point, module, needed=kind == "models"))
+    return tuple(found)
+
+
+def _pairs_of(point: EntryPoint, module: str, needed: bool) -> list[Pair]:
+    try:
+        loaded = load(module)
+    except GleBenchError as error:
+        plugins.complain(f"{plugins.called(point)}: {error}")
+        return []
+    if not hasattr(loaded, "PAIRS"):
+        if needed:
+            plugins.complain(f"{plugins.called(point)}: the module has no PAIRS; it brings no model.")
+        return []
+    return list(plugins.checked_pairs(loaded.PAIRS, plugins.called(point)))
 
 
 def pair(task_name: str, model: str) -> Pair:
@@ -143,7 +206,7 @@ def pair(task_name: str, model: str) -> Pair:
         UsageError: both exist, but not together.
     """
     look_up("task", task_name, places("tasks"))
-    everything, failures = _pairs_and_failures()
+    everything = pairs()
     models = {p.model: p for p in everything if p.task == task_name}
     if model in models:
         return models[model]
@@ -153,7 +216,7 @@ def pair(task_name: str, model: str) -> Pair:
             f"Model '{model}' has no configuration for task '{task_name}', only for {others}. "
             f"Models of {task_name}: {', '.join(sorted(models))}."
         )
-    raise UnknownName(" ".join([did_you_mean("model", model, models), *failures]))
+    raise UnknownName(did_you_mean("model", model, models))
 
 
 def configure(
@@ -187,8 +250,13 @@ def hash_with(its_task: Task, its_rule: LearningRule, config: RunConfig, fingerp
     """
     from gle_bench.config import config_hash
 
-    versions = {"task": its_task.version, "model": config.network.version, "rule": its_rule.version}
+    versions = versions_of(its_task, its_rule, config)
     return config_hash(config, versions, "one a seed" if its_task.data_per_seed else fingerprint)
+
+
+def versions_of(its_task: Task, its_rule: LearningRule, config: RunConfig) -> dict[str, int]:
+    """The versions of what a run's task, model and rule compute."""
+    return {"task": its_task.version, "model": config.network.version, "rule": its_rule.version}
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from gle_bench import doctor, registry
+from gle_bench import doctor, plugins
 from gle_bench.config import TaskOptions
 from gle_bench.doctor import GIB, Check, as_json, as_text, diagnose
 from gle_bench.dynamics.native import library
@@ -127,7 +127,7 @@ def test_a_broken_plugin_is_named_and_hides_nothing(tmp_path: Path, monkeypatch:
         "rules": (EntryPoint("sound", "gle_bench.rules.gle:GLE", "glebench.rules"),),
         "tasks": (EntryPoint("broken", "no_such_module:Task", "glebench.tasks"),),
     }
-    monkeypatch.setattr(registry, "plugins", lambda kind: points.get(kind, ()))
+    monkeypatch.setattr(plugins, "offered", lambda kind: points.get(kind, ()))
     checks = diagnose(tmp_path, tmp_path)
     assert named(checks, "plugin rules sound").status == "ok"
     assert named(checks, "plugin tasks broken").status == "fail"

@@ -284,19 +284,3 @@ def test_training_has_one_length() -> None:
     for lengths in ({}, {"epochs": 1, "batches": 1}):
         with pytest.raises(ValidationError, match="give one of epochs"):
             TrainingConfig(**lengths)
-
-
-def test_a_plugin_may_not_take_a_name_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = tmp_path / "other.dist-info"
-    plugin.mkdir()
-    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
-    (plugin / "entry_points.txt").write_text("[glebench.tasks]\nmnist1d = other:Task\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(registry, "plugins", registry.plugins.__wrapped__)  # that it keeps what it found first
-    with pytest.raises(
-        registry.GleBenchError, match=r"Two tasks are called 'mnist1d': gle_bench\.tasks\.mnist1d:MNIST1D and"
-    ):
-        registry.places("tasks")
-    (plugin / "entry_points.txt").write_text("[glebench.tasks]\nabsent = no_such_module:Task\n")
-    with pytest.raises(registry.GleBenchError, match="Cannot load no_such_module:Task: No module named"):
-        registry.task("absent")

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from datetime import UTC
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from record_examples import example
 
-from gle_bench.tracking import environment as environments
-from gle_bench.tracking.environment import Git, environment
+from gle_bench.tracking.environment import environment
 from gle_bench.tracking.record import SCHEMA_VERSION, Cost, Measured, Part, Record, UnreadableRecord, parse, run_id
 
 words = st.text(max_size=8)
@@ -102,44 +100,6 @@ def test_the_environment_is_described() -> None:
     assert described.cpu
     assert described.gpu is None
     assert type(described).model_validate_json(described.model_dump_json()) == described
-
-
-@pytest.fixture
-def fresh_git(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(environments, "_git", environments._git.__wrapped__)
-    return monkeypatch
-
-
-def test_git_may_be_absent(fresh_git: pytest.MonkeyPatch) -> None:
-    fresh_git.setenv("PATH", "/nonexistent")
-    assert environments._git() == Git()
-
-
-def test_git_describes_our_checkout_and_no_strangers(fresh_git: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def git(*arguments: str) -> None:
-        identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
-
-    for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        fresh_git.delenv(variable, raising=False)
-    package = tmp_path / "gle_bench"
-    package.mkdir()
-    (package / "module.py").touch()
-    fresh_git.setattr(environments, "PACKAGE", package)
-    git("init")
-    assert environments._git() == Git()  # nothing committed yet
-    git("add", ".")
-    git("commit", "-m", "all")
-    clean = environments._git()
-    assert clean.commit is not None
-    assert len(clean.commit) == 40
-    assert clean.dirty is False
-    (package / "module.py").write_text("changed")
-    assert environments._git() == Git(commit=clean.commit, dirty=True)
-    inside = tmp_path / "site-packages" / "gle_bench"
-    inside.mkdir(parents=True)
-    fresh_git.setattr(environments, "PACKAGE", inside)
-    assert environments._git() == Git()
 
 
 def test_reading_records_loads_nothing_heavy() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import AwareDatetime, Field, ValidationError
 
 from gle_bench.data.files import write_text
-from gle_bench.tracking.environment import Entry
+from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
 

@@ -149,7 +149,10 @@ def _offline(experiment: "Experiment", seed: int, member: dict[str, Any], batch:
     trained = kind(experiment)(experiment, [seed])
     assert isinstance(trained, WholeModule)
     trained.restore({seed: member})
-    footprint, macs = harness.footprint(trained.model), trained.macs * batch.steps / experiment.shape.steps
+    counted = trained.macs
+    if counted.number is None:
+        raise GleBenchError(f"The multiply-accumulates of {experiment.config.model} are not known: {counted.missing}.")
+    footprint, macs = harness.footprint(trained.model), counted.number * batch.steps / experiment.shape.steps
     samples = batch.inputs[0].expand(-1, batch.steps, -1)
     shown: nn.Module = Evaluated(trained.model.double().eval(), lambda _: trained.evaluate(batch)[0])
     traced = traced_exhibit(shown, samples)

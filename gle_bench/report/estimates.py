@@ -22,7 +22,7 @@ def full_seconds(task: Task, pair: Pair, records: Sequence[Record]) -> float | N
         return None
     cost = max((record.cost for record in told), key=lambda cost: cost.steps)
     steps = batches * (task.shape(whole.options).steps if registry.rule(whole.rule).online else 1)
-    return cost.wall_s / cost.networks / cost.steps * steps * len(pair.seeds)
+    return cost.seconds_of_a_seed / cost.steps * steps * len(pair.seeds)
 
 
 def _batches(task: Task, whole: RunConfig) -> int | None:

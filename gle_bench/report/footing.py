@@ -66,7 +66,7 @@ def _line(label: str, mine: Sequence[Record], counted: Mapping[object, int], pai
         learning_macs=None if macs is None or _solved(first) else PASSES * macs,
         memory=max(peaks, default=None),
         networks=max(record.cost.networks for record in mine),
-        wall_s=fmean(record.cost.wall_s / record.cost.networks for record in mine),
+        wall_s=fmean(record.cost.seconds_of_a_seed for record in mine),
         online=ground.get("online"),
         streamed=ground.get("streamed"),
         whole_sequence=ground.get("whole_sequence"),

@@ -100,5 +100,5 @@ def _of(config: RunConfig, hashes: Callable[[ProtocolName, str], str], record: R
 
 def _seconds(records: Sequence[Record]) -> float | None:
     """Mean seconds of a seed that is done; networks that learned side by side share their time."""
-    done = [r.cost.wall_s / r.cost.networks for r in records if r.status == "done" and r.cost.wall_s > 0]
+    done = [r.cost.seconds_of_a_seed for r in records if r.status == "done" and r.cost.wall_s > 0]
     return sum(done) / len(done) if done else None

@@ -4,32 +4,14 @@ import importlib.metadata
 import os
 import platform
 import re
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from gle_bench import registry
-
-PACKAGE = Path(__file__).parents[1]
-
-
-class Entry(BaseModel):
-    """A part of a record: immutable; fields that a newer glebench added are passed over when read.
-
-    Non-finite numbers are written as the texts "NaN", "Infinity" and "-Infinity": JSON has no numbers for them.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
-
-
-class Git(Entry):
-    """The glebench checkout: the commit, and whether files differed from it. None: no checkout, or none committed."""
-
-    commit: str | None = None
-    dirty: bool | None = None
+from gle_bench import plugins, registry
+from gle_bench.tracking.arithmetic import recorded
+from gle_bench.tracking.entry import Entry
+from gle_bench.tracking.provenance import Git, own_git
 
 
 class Environment(Entry):
@@ -69,7 +51,7 @@ def environment(engine: str, reason: str, device: str, threads: int) -> Environm
         engine=engine,
         engine_reason=reason,
         threads=threads,
-        git=_git(),
+        git=own_git(),
         determinism=_determinism(),
     )
 
@@ -85,7 +67,7 @@ def _packages() -> dict[str, str]:
         found[0] for line in requirements if "extra ==" not in line and (found := re.match(r"[\w.-]+", line))
     }
     for kind in registry.KINDS:
-        names |= {point.dist.name for point in registry.plugins(kind) if point.dist}
+        names |= {point.dist.name for point in plugins.offered(kind) if point.dist}
     versions = {}
     for name in sorted(names):
         try:
@@ -114,38 +96,15 @@ def _gpu(device: str) -> str | None:
     return f"{torch.cuda.get_device_name(device)} (CUDA {torch.version.cuda})"
 
 
-@cache  # what was loaded at the start is what runs, whatever is committed meanwhile
-def _git() -> Git:
-    """Commit and cleanness of the checkout that this package is imported from."""
-    found = _ask_git("rev-parse", "--show-toplevel", "HEAD")
-    if found is None:
-        return Git()
-    top, commit = found.rsplit("\n", 1)
-    if Path(top).resolve() / PACKAGE.name != PACKAGE.resolve():
-        return Git()  # installed somewhere inside a stranger's checkout
-    changes = _ask_git("status", "--porcelain")
-    return Git(commit=commit, dirty=None if changes is None else bool(changes))
-
-
-def _ask_git(*arguments: str) -> str | None:
-    """What git prints; None if it is not there, finds no checkout or no commit, or does not answer."""
-    command = ["git", "--no-optional-locks", "-C", str(PACKAGE), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
 def _determinism() -> dict[str, bool | str | None]:
     """Settings of Python, cuBLAS and, where torch is loaded, of torch."""
-    settings: dict[str, bool | str | None] = {
-        name: os.environ.get(name) for name in ("PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG")
-    }
+    settings: dict[str, bool | str | None] = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED")}
+    settings |= {"CUBLAS_WORKSPACE_CONFIG": os.environ.get("CUBLAS_WORKSPACE_CONFIG"), **recorded(os.environ)}
     if "torch" in sys.modules:
         import torch
 
         settings |= {
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
             "cudnn_deterministic": torch.backends.cudnn.deterministic,

@@ -20,7 +20,7 @@ from pydantic import AwareDatetime
 
 from gle_bench.data.files import write_text
 from gle_bench.names import GleBenchError
-from gle_bench.tracking.environment import Entry
+from gle_bench.tracking.entry import Entry
 
 BEAT_S = 10.0
 STALE_S = 60.0  # several beats: a busy disk may delay one
@@ -32,6 +32,10 @@ class RunLocked(GleBenchError):
     """Another process, or another thread of this one, is at work on the run."""
 
 
+class RunLost(GleBenchError):
+    """A run's folder was deleted, or taken over by another process, while this one was at work on it."""
+
+
 class Heartbeat(Entry):
     """Who holds a run, since when; `token` is the holder's own, whatever host and pid say."""
 
@@ -41,8 +45,57 @@ class Heartbeat(Entry):
     token: str
 
 
+class Hold:
+    """Run folders that this process has locked. Made by `hold`, and handed to whoever writes into them."""
+
+    def __init__(self, own: Heartbeat) -> None:
+        self._own = own
+        self._locks: dict[Path, ExitStack] = {}
+
+    def take(self, folder: Path) -> None:
+        """Locks one more folder, which is made if need be.
+
+        Raises:
+            RunLocked: it is held. GleBenchError: it cannot be written to.
+        """
+        with ExitStack() as locked:
+            locked.enter_context(_hold_one(folder, self._own))
+            self._locks[folder] = locked.pop_all()
+
+    def release(self, folder: Path) -> None:
+        """Unlocks a folder whose run has ended, while others go on."""
+        self._locks.pop(folder).close()
+
+    def release_all(self) -> None:
+        """Unlocks what is left."""
+        for folder in list(self._locks):
+            self.release(folder)
+
+    def check(self, folder: Path) -> None:
+        """Makes sure that a folder is still ours; called before anything is written there.
+
+        Raises:
+            RunLost: its heartbeat is gone, or another's.
+        """
+        if not self.is_ours(folder):
+            now = heartbeat(folder)
+            what = "was deleted" if now is None else f"was taken over by process {now.pid} on {now.host}"
+            raise RunLost(f"The run folder {folder} {what} while its run went on; start the run again.")
+
+    def is_ours(self, folder: Path) -> bool:
+        """Whether the folder still has our heartbeat."""
+        now = heartbeat(folder)
+        return now is not None and now.token == self._own.token
+
+    def beat(self) -> None:
+        """Touches the heartbeats. A full or absent disk must not end a run: the next beat may succeed."""
+        for folder in list(self._locks):
+            with suppress(OSError):
+                os.utime(_beat_file(folder))
+
+
 @contextmanager
-def hold(folders: Iterable[Path]) -> Iterator[None]:
+def hold(folders: Iterable[Path]) -> Iterator[Hold]:
     """Locks all the run folders, which are made if need be, or none of them.
 
     Raises:
@@ -50,17 +103,32 @@ def hold(folders: Iterable[Path]) -> Iterator[None]:
         GleBenchError: if one of them cannot be written to.
     """
     own = Heartbeat(host=socket.gethostname(), pid=os.getpid(), since=datetime.now(UTC), token=uuid.uuid4().hex)
-    with ExitStack() as held:
-        # In order, so that of two ensembles that overlap one gets all of its seeds.
-        beats = [held.enter_context(_hold_one(folder, own)) for folder in sorted(set(folders))]
+    held = Hold(own)
+    with ExitStack() as ending:
+        ending.callback(held.release_all)
+        for folder in sorted(set(folders)):  # in order, so that of two ensembles that overlap one gets all of its seeds
+            held.take(folder)
         stop = threading.Event()
-        thread = threading.Thread(target=_beat, args=(beats, stop), name="glebench-heartbeat", daemon=True)
+        thread = threading.Thread(target=_beat, args=(held, stop), name="glebench-heartbeat", daemon=True)
         thread.start()
         try:
-            yield
+            yield held
         finally:
             stop.set()
             thread.join()
+
+
+def clear_remains(folder: Path) -> None:
+    """Removes what a killed process left beside a record that was finished: its heartbeat and half-written files."""
+    with ExitStack() as tried:
+        try:
+            free = _try_lock(folder, tried, patience=0.0)
+        except OSError:  # no locks here: a heartbeat that is young may be somebody's
+            free = not _is_young(folder)
+        if free and not _is_elsewhere(folder, heartbeat(folder)):
+            with suppress(OSError):
+                _beat_file(folder).unlink(missing_ok=True)
+            _sweep(folder)
 
 
 def is_live(folder: Path) -> bool:
@@ -84,8 +152,8 @@ def heartbeat(folder: Path) -> Heartbeat | None:
 
 
 @contextmanager
-def _hold_one(folder: Path, own: Heartbeat) -> Iterator[Path]:
-    """Locks one folder; yields its heartbeat's file, which the caller must keep young."""
+def _hold_one(folder: Path, own: Heartbeat) -> Iterator[None]:
+    """Locks one folder, whose heartbeat the caller must keep young."""
     with ExitStack() as held:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +172,7 @@ def _hold_one(folder: Path, own: Heartbeat) -> Iterator[Path]:
         if kernel is None:
             _confirm(folder, own)
         _sweep(folder)
-        yield _beat_file(folder)
+        yield
 
 
 def _try_lock(folder: Path, held: ExitStack, patience: float) -> bool:
@@ -143,12 +211,10 @@ def _refusal(folder: Path, holder: Heartbeat | None, certain: bool) -> RunLocked
     return RunLocked(f"Run {folder} is in use by {who}; {cure}.")
 
 
-def _beat(files: list[Path], stop: threading.Event) -> None:
-    """Touches the heartbeats until told to stop. A full or absent disk must not end a run: the next may succeed."""
+def _beat(held: Hold, stop: threading.Event) -> None:
+    """Keeps the heartbeats young until told to stop."""
     while not stop.wait(BEAT_S):
-        for file in files:
-            with suppress(OSError):
-                os.utime(file)
+        held.beat()
 
 
 def _is_young(folder: Path) -> bool:

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, ValidationError
 
 from gle_bench.config import Budget, ProtocolName
-from gle_bench.tracking.environment import Entry, Environment
+from gle_bench.tracking.entry import Entry
+from gle_bench.tracking.environment import Environment
+from gle_bench.tracking.provenance import Plugin, Supplied
 
 # Raised when a field's meaning changes or a field without a default joins; a new field with a default leaves it.
 SCHEMA_VERSION: Final = 1
@@ -53,18 +55,27 @@ class Cost(Entry):
     Attributes:
         wall_s: seconds of wall-clock time.
         steps: time steps simulated while learning, of one network (updates, for one that learns offline).
-        networks: how many seeds learned side by side in the same wall-clock time.
+        networks: how many seeds learned side by side in the same wall-clock time, in the last sitting.
+        seed_s: seconds of this seed alone: each sitting's, shared by the networks of that sitting.
         ms_per_step: milliseconds a step of all of them, evaluations included.
         peak_memory: bytes, the process's or the GPU's.
         macs: multiply-accumulates of one network's forward pass over one sample, state updates not counted.
+        macs_missing: why they are not known.
     """
 
     wall_s: float
     steps: int
     networks: int = 1
+    seed_s: float | None = None
     ms_per_step: float | None = None
     peak_memory: int | None = None
     macs: int | None = None
+    macs_missing: str | None = None
+
+    @property
+    def seconds_of_a_seed(self) -> float:
+        """Seconds of one seed, where those that learned side by side share their time."""
+        return self.wall_s / self.networks if self.seed_s is None else self.seed_s  # older records have no seed_s
 
 
 class Part(Entry):
@@ -74,12 +85,14 @@ class Part(Entry):
         ended: None while it runs, and for good if it was killed.
         from_round: the round it continued after; 0 for a fresh start.
         wall_s: seconds.
+        networks: how many seeds learned side by side.
     """
 
     started: AwareDatetime
     ended: AwareDatetime | None = None
     from_round: int = 0
     wall_s: float = 0.0
+    networks: int = 1
     host: str
     pid: int
 
@@ -93,6 +106,7 @@ class Record(Entry):
         parameters: how many the network learns.
         footing: what the method was granted (`gle_bench.protocols.Footing`).
         best_round: the round that selection 'best' took.
+        plugins: the code of what plugins supplied, {'task', 'model' or 'rule': ...}; empty where all is glebench's own.
         marks: what a reader must know before comparing, such as a reduced budget or data that are not official.
         error: why it failed or diverged.
     """
@@ -116,6 +130,7 @@ class Record(Entry):
     footing: dict[str, bool]
     environment: Environment
     lineage: tuple[Part, ...] = ()
+    plugins: dict[Supplied, Plugin] = Field(default_factory=dict)
     marks: tuple[str, ...] = ()
     error: Message | None = None
 

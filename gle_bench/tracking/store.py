@@ -8,7 +8,6 @@ Files are whole or not there, so that readers need no lock; who writes holds `gl
 
 import io
 import os
-import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gle_bench.data.files import write_atomically, write_text
-from gle_bench.names import GleBenchError, UsageError
+from gle_bench.names import NAME, GleBenchError, UsageError
 from gle_bench.tracking.history import Row, from_csv, to_csv
 from gle_bench.tracking.record import Record, UnreadableRecord, parse
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:  # numpy costs a tenth of a second, and listing runs needs non
 
 RECORD = "record.json"
 WANDB = "wandb"  # W&B's own folder inside RUNS: never looked into
-NAME = re.compile(r"\w[\w.-]*")  # one folder's name; '+' separates the model from its rule
 
 
 @dataclass(frozen=True)

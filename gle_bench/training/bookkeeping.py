@@ -13,8 +13,11 @@ import torch
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Data, footing
 from gle_bench.tracking.environment import environment
+from gle_bench.tracking.lock import Hold
 from gle_bench.tracking.record import Cost, DataUsed, Measured, Part, Record, Status, run_id
+from gle_bench.training.completeness import shortfall
 from gle_bench.training.marks import marks
+from gle_bench.training.module import BenchModule
 from gle_bench.training.plan import Plan, default_rule
 from gle_bench.training.scores import Score
 from gle_bench.training.seed_run import SeedRun
@@ -25,8 +28,13 @@ Splits = Mapping[str, Score]
 class Bookkeeping:
     """Keeps the record of each seed of a group: begun, then ended one way or another."""
 
-    def __init__(self, todo: Plan, runs: Mapping[int, SeedRun], parameters: int, macs: int) -> None:
-        self._todo, self._runs, self._parameters, self._macs = todo, runs, parameters, macs
+    def __init__(self, todo: Plan, runs: Mapping[int, SeedRun], held: Hold, module: BenchModule) -> None:
+        self._todo, self._runs, self._held = todo, runs, held
+        self._parameters, self._macs, self._updates_per_batch = (
+            module.parameter_count,
+            module.macs,
+            module.updates_per_batch,
+        )
         self.records: dict[int, Record] = {}
 
     def begin(self, seed: int) -> Record:
@@ -34,7 +42,13 @@ class Bookkeeping:
         todo, run = self._todo, self._runs[seed]
         config, experiment = todo.experiment.config, todo.experiment
         earlier = None if run.member is None else run.folder.read()
-        part = Part(started=datetime.now(UTC), from_round=run.round, host=platform.node(), pid=os.getpid())
+        part = Part(
+            started=datetime.now(UTC),
+            from_round=run.round,
+            networks=len(self._runs),
+            host=platform.node(),
+            pid=os.getpid(),
+        )
         used = todo.data.get(seed) or todo.data[None]
         named = None if config.rule == default_rule(config) else config.rule
         record = Record(
@@ -55,29 +69,53 @@ class Bookkeeping:
             environment=environment(experiment.engine, todo.engine_reason, todo.device, torch.get_num_threads()),
             lineage=(*(earlier.lineage if earlier else ()), part),
             marks=marks(config, used.official),
+            plugins=dict(todo.plugins),
         )
         self._write(seed, record)
         if run.member is None:
             run.folder.clear()  # a run that is cut off before its first round must not go on from an earlier one's end
         return record
 
-    def finish(self, seed: int, scores: Mapping[str, Splits] | None, diverged: str | None) -> None:
-        """Writes how the seed ended: its results and predictions, or why there are none."""
+    def finish(self, seed: int, scores: Mapping[str, Splits] | None, diverged: str | None, updates: int) -> None:
+        """Writes how the seed ended: its results and predictions, or why there are none.
+
+        Args:
+            updates: batches after which the optimizer took a step, over all sittings.
+
+        Raises:
+            RunLost: the folder is no longer ours; nothing is written there.
+        """
+        run = self._runs[seed]
+        self._held.check(run.folder.path)
         if diverged is not None or scores is None:
             self._end(seed, "diverged", diverged)
             return
-        run = self._runs[seed]
         metrics = {selection: measured(splits) for selection, splits in scores.items()}
-        split = self._todo.experiment.task.evaluation_split(self._todo.experiment.config.protocol)
-        metrics["last"][split] = self._from_history(run, run.history[-1], split)
-        assert run.best_row is not None
-        metrics["best"][split] = self._from_history(run, run.best_row, split)
         if scores["last"]:
             arrays = run.folder.read_predictions()
             for name, score in scores["last"].items():
                 arrays |= score.arrays(name)
             run.folder.write_predictions(**arrays)
+        missing = shortfall(run, self._todo.ends, self._updates_per_batch, updates, self._predicted())
+        if missing is not None:
+            self._end(seed, "failed", missing)
+            return
+        split = self._todo.watched
+        metrics["last"][split] = self._from_history(run, run.history[-1], split)
+        assert run.best_row is not None
+        metrics["best"][split] = self._from_history(run, run.best_row, split)
         self._end(seed, "done", None, metrics=metrics, best_round=run.best_round)
+
+    def _predicted(self) -> dict[str, int]:
+        """{split: samples} of which a run that is done has predictions."""
+        names = [self._todo.watched, *(["test"] if self._todo.keeps_test else [])]
+        return {name: len(self._todo.any_data.splits[name]) for name in names}
+
+    def lose(self, seed: int) -> None:
+        """Writes nothing more of a seed whose folder is no longer ours."""
+        record, run = self.records.pop(seed, None), self._runs[seed]
+        if record is not None and run.mirror is not None:
+            run.mirror.finish(record)
 
     def _from_history(self, run: SeedRun, row: Mapping[str, object], split: str) -> dict[str, Measured]:
         size = len(self._todo.any_data.splits[split])
@@ -111,10 +149,12 @@ class Bookkeeping:
         return Cost(
             wall_s=run.wall_s,
             steps=steps,
-            networks=len(self._runs),
+            networks=run.networks,
+            seed_s=run.seed_s,
             ms_per_step=1000 * run.wall_s / steps if steps else None,
             peak_memory=peak,
-            macs=self._macs,
+            macs=self._macs.number,
+            macs_missing=self._macs.missing,
         )
 
     def _write(self, seed: int, record: Record) -> None:

@@ -89,7 +89,7 @@ def full_seconds(config: RunConfig, pair: Pair, records: Sequence[Record]) -> fl
     if record is None or not _alike(config, whole) or "train" not in record.data.sizes:
         return None
     here, full = (round_ends(c.training, record.data.sizes["train"])[-1] for c in (config, whole))
-    return record.cost.wall_s / record.cost.networks * full / here * len(pair.seeds)
+    return record.cost.seconds_of_a_seed * full / here * len(pair.seeds)
 
 
 def prepare(name: str, folder: Path, report: Callable[[str], None]) -> None:

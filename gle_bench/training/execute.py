@@ -1,25 +1,24 @@
 """`execute(config) -> records`: the one way to run."""
 
-import logging
 import traceback
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
-from pytorch_lightning.trainer.states import TrainerStatus
 from rich.console import Console
 
 from gle_bench.config import RunConfig
 from gle_bench.names import GleBenchError
+from gle_bench.plugins import described, guarded
 from gle_bench.protocols import OnlineModel
-from gle_bench.tracking.lock import hold
+from gle_bench.tracking.lock import Hold, RunLost, clear_remains, hold
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.wandb_mirror import Mirror
 from gle_bench.training import checkpoints
 from gle_bench.training.bookkeeping import Bookkeeping
+from gle_bench.training.completeness import whole_evaluation
 from gle_bench.training.data_module import Feed
 from gle_bench.training.kinds import kind
 from gle_bench.training.module import BenchModule
@@ -29,10 +28,7 @@ from gle_bench.training.recorder import Recorder, drop_diverged
 from gle_bench.training.rounds import batches_per_epoch
 from gle_bench.training.scores import Score
 from gle_bench.training.seed_run import SeedRun
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or a request to end: the records say so, and the same command goes on from the last checkpoint."""
+from gle_bench.training.trainer import Attentive, Requests, make_trainer, quietly, through
 
 
 def execute(config: RunConfig, seeds: Sequence[int], settings: Settings) -> list[Record]:
@@ -44,33 +40,159 @@ def execute(config: RunConfig, seeds: Sequence[int], settings: Settings) -> list
         GleBenchError: what is unknown, does not fit or cannot be had; before anything is written, where possible.
         Interrupted: after the records have been brought up to date.
     """
-    todo = plan(config, seeds, settings)
-    records = dict(todo.finished)
-    for seed, record in records.items():
-        again = "always" if record.status == "done" else "failed"
-        settings.report(
-            f"Seed {seed} is {record.status}: its record exists ({record.run_id}; --rerun {again} runs it anew)."
-        )
-    if todo.pending:
-        with hold([folder.path for folder in todo.pending.values()]):
-            records |= _execute_pending(todo, settings)
+    requests = Requests()
+    with requests.heard():
+        todo = plan(config, seeds, settings)
+        records = dict(todo.finished)
+        for seed, record in records.items():
+            again = "always" if record.status == "done" else "failed"
+            settings.report(
+                f"Seed {seed} is {record.status}: its record exists ({record.run_id}; --rerun {again} runs it anew)."
+            )
+            clear_remains(todo.folders[seed].path)
+        if todo.pending:
+            with hold([folder.path for folder in todo.pending.values()]) as held:
+                records |= _Execution(todo, settings, held, requests).run()
     return [records[seed] for seed in seeds]
 
 
-def _execute_pending(todo: Plan, settings: Settings) -> dict[int, Record]:
-    records: dict[int, Record] = {}
-    runs = {}
-    for seed in todo.pending:
-        record = None if settings.rerun == "always" else todo.pending[seed].read()
-        if record is not None and stands(record, settings.rerun):  # finished by another process since we planned
-            records[seed] = record
-        else:
-            runs[seed] = _open_run(todo, seed, record)
-    side_by_side = isinstance(todo.experiment.config.network, OnlineModel)
-    ordered = sorted(runs.values(), key=_stage)
-    for _, group in groupby(ordered, key=lambda run: (_stage(run), None if side_by_side else run.seed)):
-        records |= _execute_group(todo, {run.seed: run for run in group}, settings)
-    return records
+class _Execution:
+    """What the pending seeds of one command share. Made by `execute`."""
+
+    def __init__(self, todo: Plan, settings: Settings, held: Hold, requests: Requests) -> None:
+        self._todo, self._settings, self._held, self._requests = todo, settings, held, requests
+
+    def run(self) -> dict[int, Record]:
+        """Runs them all, group by group."""
+        todo, settings = self._todo, self._settings
+        records: dict[int, Record] = {}
+        runs = {}
+        for seed in todo.pending:
+            record = None if settings.rerun == "always" else todo.pending[seed].read()
+            if record is not None and stands(record, settings.rerun):  # finished by another process since we planned
+                records[seed] = record
+            else:
+                runs[seed] = _open_run(todo, seed, record)
+        side_by_side = isinstance(todo.experiment.config.network, OnlineModel)
+        ordered = sorted(runs.values(), key=_stage)
+        for _, group in groupby(ordered, key=lambda run: (_stage(run), None if side_by_side else run.seed)):
+            records |= self._run_group({run.seed: run for run in group})
+        return records
+
+    def _run_group(self, runs: dict[int, SeedRun]) -> dict[int, Record]:
+        """One Trainer's worth of seeds. Their failure becomes their records; only an interruption is passed on."""
+        todo = self._todo
+        with guarded(f"The network of {todo.experiment.config.model}"):
+            module = kind(todo.experiment)(todo.experiment, list(runs))
+            books = Bookkeeping(todo, runs, self._held, module)
+        try:
+            for seed, run in runs.items():
+                record = books.begin(seed)
+                run.mirror = Mirror.open(record, self._settings.wandb, self._settings.runs, self._settings.report)
+            learned = self._train(module, runs)
+            for seed in runs:
+                books.finish(seed, learned.scores.get(seed), module.diverged.get(seed), learned.updates)
+        except KeyboardInterrupt:
+            books.end_unfinished("interrupted", None)
+            raise
+        except RunLost as lost:
+            for seed, run in runs.items():
+                if not self._held.is_ours(run.folder.path):
+                    books.lose(seed)
+            books.end_unfinished("interrupted", str(lost))  # the others go on from their checkpoints
+            raise
+        except BaseException as error:  # strangers' rules, models and tasks may raise anything
+            self._fail(books, runs, error)
+        for run in runs.values():
+            self._held.release(run.folder.path)
+        return books.records
+
+    def _fail(self, books: Bookkeeping, runs: Mapping[int, SeedRun], error: BaseException) -> None:
+        text = "".join(traceback.format_exception(error))
+        for run in runs.values():
+            with suppress(GleBenchError):  # a full disk, say, which may be the very error
+                run.folder.log(text)
+        books.end_unfinished("failed", described(error))
+        if books.records.keys() != runs.keys():
+            raise error  # not even the record of a begun run can be written
+        self._settings.report(f"{', '.join(f'seed {seed}' for seed in runs)} failed: {described(error)} (see log.txt)")
+
+    def _train(self, module: BenchModule, runs: dict[int, SeedRun]) -> "_Learned":
+        """Trains to the end."""
+        todo, first = self._todo, next(iter(runs.values()))
+        before = module.batches = first.batches
+        module.batches_per_epoch = batches_per_epoch(todo.experiment.config.training, todo.samples)
+        module.rates = {seed: run.rate for seed, run in runs.items()}
+        if first.member is not None:
+            module.restore({seed: _present(run.member) for seed, run in runs.items()})
+        for run in runs.values():
+            run.start_clock(len(runs))
+        feed = feed_for(todo, list(runs), first.round)
+        remaining = len(todo.ends) - 1 - first.round
+        with quietly():
+            trainer = self._trainer(runs, feed, remaining)
+            if first.member is None:
+                through(lambda: trainer.validate(module, datamodule=feed, verbose=False), self._requests)
+            if drop_diverged(module, feed) and remaining:
+                through(lambda: trainer.fit(module, datamodule=feed), self._requests)
+            return _Learned(self._test_scores(module, runs), before + trainer.global_step)
+
+    def _test_scores(self, module: BenchModule, runs: Mapping[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
+        """The test split's scores where another was evaluated while training: it is looked at here for the first time.
+
+        {seed: {selection: {split: score}}}
+        """
+        seeds = [seed for seed in runs if seed not in module.diverged]
+        scores: dict[int, dict[str, dict[str, Score]]] = {seed: {"last": {}, "best": {}} for seed in seeds}
+        for seed in seeds:
+            if self._todo.keeps_test:
+                for selection in ("last", "best"):
+                    scores[seed][selection]["test"] = self._test(type(module), runs[seed], selection)
+        return scores
+
+    def _test(self, kind: type[BenchModule], run: SeedRun, selection: Any) -> Score:
+        """The test split by one seed's last or best weights."""
+        todo = self._todo
+        self._held.check(run.folder.path)
+        content = checkpoints.load(run.folder.checkpoint(selection))
+        if content is None:
+            raise GleBenchError(f"{run.folder.checkpoint(selection)} is missing, which the run wrote; start it anew.")
+        alone = kind(todo.experiment, [run.seed])
+        alone.restore({run.seed: content["member"]})
+        feed = feed_for(todo, [run.seed], 0)
+        trainer = self._trainer({}, feed, 0)
+        through(lambda: trainer.test(alone, datamodule=feed, verbose=False), self._requests)
+        score = alone.scores[run.seed]
+        whole_evaluation(score.samples, len(todo.any_data.splits["test"]), "test")
+        return score
+
+    def _trainer(self, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -> pl.Trainer:
+        """The Trainer of these runs; without any, one that only evaluates."""
+        todo, experiment = self._todo, self._todo.experiment
+        callbacks: list[pl.Callback] = [Attentive(self._requests)]
+        if runs:
+            title = f"{experiment.config.task} {experiment.config.model}"
+            title += f" ×{len(runs)}" if len(runs) > 1 else f" s{next(iter(runs))}"
+            steps = experiment.shape.steps if experiment.rule.online else 1
+            metric = (experiment.task.metric.name, experiment.task.metric.unit)
+            evaluated = len(todo.any_data.splits[todo.watched])
+            callbacks += [
+                Recorder(runs, self._held, feed.samples, evaluated, todo.ends[-1], todo.under),
+                Display(Console(stderr=True), title, todo.ends, steps, metric),
+            ]
+        return make_trainer(todo.device, callbacks, rounds)
+
+
+class _Learned(NamedTuple):
+    """What a group of seeds came to.
+
+    Attributes:
+        scores: {seed: {selection: {split: score}}} of what is not in the history.
+        updates: batches after which the optimizer took a step, over all sittings.
+    """
+
+    scores: dict[int, dict[str, dict[str, Score]]]
+    updates: int
 
 
 def _stage(run: SeedRun) -> tuple[int, bool]:
@@ -94,80 +216,9 @@ def _open_run(todo: Plan, seed: int, record: Record | None) -> SeedRun:
     return run
 
 
-def _execute_group(todo: Plan, runs: dict[int, SeedRun], settings: Settings) -> dict[int, Record]:
-    """One Trainer's worth of seeds. Their failure becomes their records; only an interruption is passed on."""
-    module = kind(todo.experiment)(todo.experiment, list(runs))
-    books = Bookkeeping(todo, runs, module.parameter_count, module.macs)
-    try:
-        for seed, run in runs.items():
-            record = books.begin(seed)
-            run.mirror = Mirror.open(record, settings.wandb, settings.runs, settings.report)
-        scores = _train(todo, module, runs)
-        for seed in runs:
-            books.finish(seed, scores.get(seed), module.diverged.get(seed))
-    except KeyboardInterrupt:
-        books.end_unfinished("interrupted", None)
-        raise
-    except Exception as error:
-        for run in runs.values():
-            with suppress(GleBenchError):  # a full disk, say, which may be the very error
-                run.folder.log(traceback.format_exc())
-        books.end_unfinished("failed", f"{type(error).__name__}: {error}")
-        if books.records.keys() != runs.keys():
-            raise  # not even the record of a begun run can be written
-        settings.report(f"{', '.join(f'seed {seed}' for seed in runs)} failed: {error} (see log.txt)")
-    return books.records
-
-
-def _train(todo: Plan, module: BenchModule, runs: dict[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
-    """Trains to the end; returns {seed: {selection: {split: score}}} of what is not in the history."""
-    first = next(iter(runs.values()))
-    module.batches = first.batches
-    module.batches_per_epoch = batches_per_epoch(todo.experiment.config.training, todo.samples)
-    module.rates = {seed: run.rate for seed, run in runs.items()}
-    if first.member is not None:
-        module.restore({seed: _present(run.member) for seed, run in runs.items()})
-    for run in runs.values():
-        run.start_clock()
-    feed = feed_for(todo, list(runs), first.round)
-    remaining = len(todo.ends) - 1 - first.round
-    with _quietly():
-        trainer = _trainer(todo, runs, feed, remaining)
-        if first.member is None:
-            _through(trainer, lambda: trainer.validate(module, datamodule=feed, verbose=False))
-        if drop_diverged(module, feed) and remaining:
-            _through(trainer, lambda: trainer.fit(module, datamodule=feed))
-        return _test_scores(todo, module, runs)
-
-
 def _present(member: dict[str, Any] | None) -> dict[str, Any]:
     assert member is not None, "seeds of one group have all been checkpointed, or none has"
     return member
-
-
-def _test_scores(
-    todo: Plan, module: BenchModule, runs: Mapping[int, SeedRun]
-) -> dict[int, dict[str, dict[str, Score]]]:
-    """The test split's scores where another was evaluated while training: it is looked at here for the first time."""
-    seeds = [seed for seed in runs if seed not in module.diverged]
-    scores: dict[int, dict[str, dict[str, Score]]] = {seed: {"last": {}, "best": {}} for seed in seeds}
-    for seed in seeds:
-        if todo.keeps_test:
-            for selection in ("last", "best"):
-                scores[seed][selection]["test"] = _test(todo, type(module), runs[seed], selection)
-    return scores
-
-
-def _test(todo: Plan, kind: type[BenchModule], run: SeedRun, selection: Any) -> Score:
-    """The test split by one seed's last or best weights."""
-    content = checkpoints.load(run.folder.checkpoint(selection))
-    assert content is not None, "every round writes a checkpoint"
-    alone = kind(todo.experiment, [run.seed])
-    alone.restore({run.seed: content["member"]})
-    feed = feed_for(todo, [run.seed], 0)
-    trainer = _trainer(todo, {}, feed, 0)
-    _through(trainer, lambda: trainer.test(alone, datamodule=feed, verbose=False))
-    return alone.scores[run.seed]
 
 
 def feed_for(todo: Plan, seeds: Sequence[int], first_round: int) -> Feed:
@@ -183,61 +234,3 @@ def feed_for(todo: Plan, seeds: Sequence[int], first_round: int) -> Feed:
         first_round=first_round,
         dtype=experiment.dtype,
     )
-
-
-def _trainer(todo: Plan, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -> pl.Trainer:
-    """A Trainer that does nothing on its own: no sanity check, which would move the state, no files, no bars."""
-    experiment = todo.experiment
-    callbacks: list[pl.Callback] = []
-    if runs:
-        title = f"{experiment.config.task} {experiment.config.model}"
-        title += f" ×{len(runs)}" if len(runs) > 1 else f" s{next(iter(runs))}"
-        steps = experiment.shape.steps if experiment.rule.online else 1
-        metric = (experiment.task.metric.name, experiment.task.metric.unit)
-        callbacks = [
-            Recorder(runs, feed.samples, todo.ends[-1], todo.under),
-            Display(Console(stderr=True), title, todo.ends, steps, metric),
-        ]
-    return pl.Trainer(
-        accelerator="gpu" if todo.device == "cuda" else "cpu",
-        devices=1,
-        max_epochs=rounds,
-        callbacks=callbacks,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        logger=False,
-        use_distributed_sampler=False,
-        inference_mode=False,  # the state that an evaluation leaves may go into a rule that uses autograd
-    )
-
-
-def _through(trainer: pl.Trainer, call: Any) -> None:
-    """Calls the Trainer, whose answer to Ctrl-C is to leave the program with exit code 1."""
-    try:
-        call()
-    except SystemExit as error:
-        if trainer.state.status == TrainerStatus.INTERRUPTED:
-            raise Interrupted from error
-        raise
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without Lightning's advertisements, and without warnings about what is meant to be so."""
-    import signal
-
-    log = logging.getLogger("pytorch_lightning")
-    level, handler = log.level, signal.getsignal(signal.SIGINT)
-    log.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")  # Lightning 2.6, torch 2.13
-        warnings.filterwarnings("ignore", module="pytorch_lightning.*")
-        try:
-            yield
-        finally:
-            log.setLevel(level)
-            if handler is not None:
-                signal.signal(signal.SIGINT, handler)  # which Lightning leaves ignored

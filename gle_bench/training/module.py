@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gle_bench.config import RunConfig
 from gle_bench.protocols import Batch, LearningRule, Shape, Task
+from gle_bench.training.macs import Macs
 from gle_bench.training.scores import Score, Scores
 
 
@@ -63,7 +64,7 @@ class BenchModule(LightningModule):
         raise NotImplementedError
 
     @property
-    def macs(self) -> int:
+    def macs(self) -> Macs:
         """Multiply-accumulates of one network's forward pass over one sample, without its neurons' updates."""
         raise NotImplementedError
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.flop_counter import FlopCounterMode
 
 from gle_bench.dynamics.engine import Feedback
 from gle_bench.protocols import Batch, OfflineModel, Stepwise
+from gle_bench.training.macs import Macs, count_macs
 from gle_bench.training.module import BenchModule, Experiment
 from gle_bench.training.rounds import seed_of
 
@@ -35,13 +34,8 @@ class WholeModule(BenchModule):
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
     @property
-    def macs(self) -> int:
-        # Of a copy, since counting may move running averages; in float64, as fused float32 kernels escape the counter.
-        shape, model = self.experiment.shape, deepcopy(self.model).eval().double()
-        samples = torch.zeros(2, shape.steps, shape.inputs, dtype=torch.float64)  # a batch norm refuses a single one
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(samples.to(next(model.parameters()).device))
-        return int(counter.get_total_flops()) // 4
+    def macs(self) -> Macs:
+        return count_macs(self.model, self.experiment.shape)
 
     @property
     def updates_per_batch(self) -> int:

@@ -21,6 +21,7 @@ from gle_bench.dynamics.packing import (
     to_plain,
 )
 from gle_bench.protocols import Batch, OnlineModel
+from gle_bench.training.macs import Macs
 from gle_bench.training.module import BenchModule, Experiment
 
 
@@ -67,8 +68,8 @@ class OnlineModule(BenchModule):
         return pack(self.net, self.carry.parameters).numel() // ensemble_size(self.carry.parameters)
 
     @property
-    def macs(self) -> int:
-        return self.experiment.shape.steps * self.net.macs
+    def macs(self) -> Macs:
+        return Macs(self.experiment.shape.steps * self.net.macs)
 
     @property
     def updates_per_batch(self) -> int:

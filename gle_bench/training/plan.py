@@ -1,5 +1,6 @@
 """From a configuration to what there is to do: data, folders, and which seeds are done, to resume or to start."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.models.readout_pairs import ReadoutModel
 from gle_bench.names import GleBenchError, UsageError, look_up
+from gle_bench.plugins import guarded
 from gle_bench.protocols import Data, OfflineModel, OnlineModel, Task
+from gle_bench.tracking.arithmetic import refuse_other_arithmetic
+from gle_bench.tracking.provenance import Plugin, Supplied, changed_files, plugins_of
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
 from gle_bench.training.module import Experiment
@@ -54,6 +58,7 @@ class Plan:
 
     Attributes:
         data: each seed's own, or None's for all.
+        plugins: the code of what plugins supply.
         finished: records that already say how their seeds ended.
         pending: seeds to run, with their folders.
     """
@@ -63,6 +68,7 @@ class Plan:
     device: str
     data: Mapping[int | None, Data]
     hash: str
+    plugins: Mapping[Supplied, Plugin]
     folders: Mapping[int, RunFolder]
     finished: Mapping[int, Record]
     pending: Mapping[int, RunFolder]
@@ -105,13 +111,19 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
         GleBenchError: what is unknown, does not fit together, or cannot be had.
     """
     task, rule = registry.task(config.task), registry.rule(config.rule)
-    experiment = Experiment(config, task, rule)
+    with guarded(f"Task {config.task}"):
+        experiment = Experiment(config, task, rule)
     check_pair(experiment)
+    refuse_other_arithmetic(os.environ)
     device = choose_device(settings.device)
-    experiment.engine, reason = choose_engine(settings.engine, experiment, device)
-    data = load_data(experiment, seeds, settings)
+    with guarded(f"Model {config.model}"):
+        experiment.engine, reason = choose_engine(settings.engine, experiment, device)
+    with guarded(f"Loading the data of {config.task}"):
+        data = load_data(experiment, seeds, settings)
     sampling_weights(config.training, next(iter(data.values())).splits["train"])  # refuses what cannot be drawn
-    digest = registry.run_hash(config, next(iter(data.values())).fingerprint)
+    versions = registry.versions_of(task, rule, config)
+    digest = registry.hash_with(task, rule, config, next(iter(data.values())).fingerprint)
+    code = plugins_of(config.task, config.model, config.rule, versions)
     store, own = Store(settings.runs), default_rule(config)
     named = None if config.rule == own else config.rule
     folders = {seed: store.folder(config.task, config.model, named, digest, seed) for seed in seeds}
@@ -123,10 +135,24 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
         used = data.get(seed) or data[None]
         if record.data.fingerprint != used.fingerprint:  # where seeds have data of their own, the hash is one for all
             raise GleBenchError(f"{folder.path} was learned from other data; use another --runs, or --rerun always.")
+        _refuse_changed_code(folder, record, code)
         if stands(record, settings.rerun):
             finished[seed] = record
     pending = {seed: folder for seed, folder in folders.items() if seed not in finished}
-    return Plan(experiment, reason, device, data, digest, folders, finished, pending)
+    return Plan(experiment, reason, device, data, digest, code, folders, finished, pending)
+
+
+def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[Supplied, Plugin]) -> None:
+    """A record by other code of the same version is neither the result of this code nor something to go on with.
+
+    Raises:
+        GleBenchError: names the files that changed.
+    """
+    if changed := changed_files(record.plugins, code):
+        raise GleBenchError(
+            f"{', '.join(changed)} changed since {folder.path} was run, and its version did not; "
+            "raise the version, or run it anew with --rerun always."
+        )
 
 
 def stands(record: Record, rerun: Rerun) -> bool:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
+from gle_bench.tracking.lock import Hold
 from gle_bench.training import checkpoints
+from gle_bench.training.completeness import whole_evaluation
 from gle_bench.training.data_module import Feed
 from gle_bench.training.module import BenchModule
 from gle_bench.training.rounds import batches_per_epoch
@@ -18,8 +20,17 @@ from gle_bench.training.seed_run import SeedRun
 class Recorder(pl.Callback):
     """Evaluation is the last act of a round, so all that a round leaves behind is written after it."""
 
-    def __init__(self, runs: Mapping[int, SeedRun], samples: int, batches: int, under: dict[str, Any]) -> None:
-        self._runs, self._samples, self._batches, self._under = runs, samples, batches, under
+    def __init__(
+        self,
+        runs: Mapping[int, SeedRun],
+        held: Hold,
+        samples: int,
+        evaluated: int,
+        batches: int,
+        under: dict[str, Any],
+    ) -> None:
+        self._runs, self._held, self._samples, self._evaluated = runs, held, samples, evaluated
+        self._batches, self._under = batches, under
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BenchModule)
@@ -33,6 +44,9 @@ class Recorder(pl.Callback):
         split = experiment.task.evaluation_split(experiment.config.protocol)
         epoch = module.batches / batches_per_epoch(experiment.config.training, self._samples)
         running = module.take_running()
+        for seed in module.seeds:
+            self._held.check(self._runs[seed].folder.path)
+            whole_evaluation(module.scores[seed].samples, self._evaluated, split)
         written: dict[Path, dict[str, Any]] = {}
         for seed in module.seeds:
             run = self._runs[seed]

@@ -21,6 +21,7 @@ class SeedRun:
         round, batches: how far it is.
         history: one row an evaluation, from before the first update on.
         best_round: the round whose evaluation was best so far.
+        networks: how many seeds learn side by side in this sitting.
         wall_s: seconds spent, over all parts of a resumed run.
         member: what a checkpoint brought back for the network; None for a fresh start.
         mirror: its W&B run; None before one is opened.
@@ -34,19 +35,26 @@ class SeedRun:
         self.best_round: int | None = None
         self.member: dict[str, Any] | None = None
         self.mirror: Mirror | None = None
-        self._wall_before, self._since = 0.0, time.perf_counter()
+        self.networks = 1
+        self._wall_before, self._seed_before, self._since = 0.0, 0.0, time.perf_counter()
 
     @property
     def wall_s(self) -> float:
         return self._wall_before + self.part_s
 
     @property
+    def seed_s(self) -> float:
+        """Seconds of this seed alone: those of each sitting, shared by the seeds that learned side by side."""
+        return self._seed_before + self.part_s / self.networks
+
+    @property
     def part_s(self) -> float:
         """Seconds of this sitting alone."""
         return time.perf_counter() - self._since
 
-    def start_clock(self) -> None:
-        """Seconds count from here."""
+    def start_clock(self, networks: int) -> None:
+        """Seconds count from here, and are shared by so many seeds."""
+        self.networks = networks
         self._since = time.perf_counter()
 
     def evaluated(self, split: str, score: Score, running: dict[str, float], *, updates: int, epoch: float) -> bool:
@@ -103,6 +111,7 @@ class SeedRun:
             "best_round": self.best_round,
             "rate": self.rate.state(),
             "wall_s": self.wall_s,
+            "seed_s": self.seed_s,
         }
         last = {self.folder.checkpoint("last"): content}
         return {self.folder.checkpoint("best"): content, **last} if best else last
@@ -114,3 +123,4 @@ class SeedRun:
         self.history, self.best_round = content["history"], content["best_round"]
         self.rate.restore(content["rate"])
         self._wall_before = content["wall_s"]
+        self._seed_before = content.get("seed_s", content["wall_s"])  # checkpoints of glebench 0.1 have one time alone

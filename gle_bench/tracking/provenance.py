@@ -1,0 +1,192 @@
+"""Whose code computed a run: the commit of this checkout, and of every plugin the files and where they come from.
+
+A task's, model's or rule's `version` says what it computes; a stranger who changes one line may forget to raise it. So
+a record keeps the digests of the plugin's own source files, and a later command compares them with what is there.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from gle_bench import plugins, registry
+from gle_bench.data.files import sha256
+from gle_bench.tracking.entry import Entry
+
+PACKAGE = Path(__file__).parents[1]
+Supplied = Literal["task", "model", "rule"]
+OURS = ("gle_bench", "tasks", "baselines", "pyproject.toml", "setup.py")  # of a checkout, what can change a result
+
+
+class Git(Entry):
+    """A checkout: its commit, and whether the code in it differed from it. None: no checkout, or nothing committed."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class Plugin(Entry):
+    """The code of a stranger's task, model or rule.
+
+    Attributes:
+        place: module and class, as its entry point names them.
+        distribution, release: the installed package that brought it, and the version of that.
+        version: of what it computes (`Task.version`, `ModelConfig.version`, `LearningRule.version`).
+        files: SHA-256 of the module's source and of all that it imports of its own package, by their names.
+        git: the checkout that the files lie in.
+    """
+
+    place: str
+    distribution: str | None
+    release: str | None
+    version: int
+    files: dict[str, str]
+    git: Git
+
+
+@cache  # what was loaded at the start is what runs, whatever is committed meanwhile
+def own_git() -> Git:
+    """Commit and cleanness of the checkout that this package is imported from."""
+    top = _ask_git(PACKAGE, "rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() / PACKAGE.name != PACKAGE.resolve():
+        return Git()  # installed somewhere, perhaps inside a stranger's checkout
+    return git_of(Path(top), OURS)
+
+
+def git_of(folder: Path, paths: Iterable[str]) -> Git:
+    """The commit of the checkout that the folder lies in, and whether one of these paths below it was changed."""
+    commit = _ask_git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return Git()
+    changes = _ask_git(folder, "status", "--porcelain", "--", *paths)
+    return Git(commit=commit, dirty=None if changes is None else bool(changes))
+
+
+def _ask_git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None if it is not there, finds no checkout or no commit, or does not answer."""
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def plugins_of(task: str, model: str, rule: str, versions: Mapping[str, int]) -> dict[Supplied, Plugin]:
+    """What plugins supplied of a run, {'task', 'model' or 'rule': the code}; empty where all is ours.
+
+    Args:
+        versions: of the three, as the run's hash has them.
+    """
+    points: dict[Supplied, EntryPoint | None] = {
+        "task": registry.points("tasks").get(task),
+        "model": registry.source_of_pair(task, model),
+        "rule": registry.points("rules").get(rule),
+    }
+    return {part: _described(point, versions[part]) for part, point in points.items() if point is not None}
+
+
+def changed_files(before: Mapping[Supplied, Plugin], now: Mapping[Supplied, Plugin]) -> list[str]:
+    """The source files by which plugins of one version differ, or that one of them has and the other has not."""
+    changed: dict[str, None] = {}
+    for part, plugin in before.items():
+        present = now.get(part)
+        if present is not None and present.version == plugin.version:
+            names = plugin.files.keys() | present.files.keys()
+            changed |= dict.fromkeys(n for n in sorted(names) if plugin.files.get(n) != present.files.get(n))
+    return list(changed)
+
+
+def _described(point: EntryPoint, version: int) -> Plugin:
+    sources = _sources(point.module)
+    first = next(iter(sources.values()), None)
+    folder = None if first is None else first.parent
+    return Plugin(
+        place=point.value,
+        distribution=point.dist.name if point.dist else None,
+        release=point.dist.version if point.dist else None,
+        version=version,
+        files={name: _digest(path) for name, path in sources.items()},
+        git=Git() if folder is None else git_of(folder, map(str, sources.values())),
+    )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes())
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _sources(module: str) -> dict[str, Path]:
+    """Source files of a plugin's module, and of what it imports, directly or not, of plugins' own packages."""
+    roots = _roots() | {module.partition(".")[0]}
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        parts = name.split(".")
+        if name in found or parts[0] not in roots:
+            continue
+        path = _file(name)
+        if path is None:  # an attribute, not a module
+            continue
+        found[name] = path
+        waiting += [".".join(parts[:depth]) for depth in range(1, len(parts))]
+        waiting += _imports(name, path)
+    return dict(sorted(found.items()))
+
+
+@cache
+def _roots() -> frozenset[str]:
+    """Top-level names that the distributions of plugins bring: one plugin may build on another's code."""
+    names: set[str] = set()
+    for kind in registry.KINDS:
+        for point in plugins.offered(kind):
+            listed = point.dist.read_text("top_level.txt") if point.dist else None
+            names |= {point.module.partition(".")[0], *(listed or "").split()}
+    return frozenset(names - {"gle_bench"})
+
+
+def _file(module: str) -> Path | None:
+    """The file that a module is loaded from; nothing is imported to find it."""
+    above, _, name = module.rpartition(".")
+    if not above:
+        loaded = sys.modules.get(module)
+        try:
+            origin = getattr(loaded, "__file__", None) if loaded else getattr(find_spec(module), "origin", None)
+        except ValueError:  # half imported
+            return None
+        return Path(origin) if origin else None
+    package = _file(above)
+    if package is None or package.stem != "__init__":
+        return None
+    suffixes = [*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES]
+    folders = [package.parent / name / "__init__", package.parent / name]
+    candidates = [folder.with_name(folder.name + suffix) for folder in folders for suffix in suffixes]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _imports(module: str, path: Path) -> Iterator[str]:
+    """Names of modules that a source file may import, and of their attributes, which may be modules too."""
+    if path.suffix != ".py":
+        return
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)

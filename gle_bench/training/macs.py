@@ -1,0 +1,118 @@
+"""Multiply-accumulates of a module's forward pass, counted by PyTorch; no count where one cannot be trusted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from gle_bench.plugins import described
+from gle_bench.protocols import Shape
+
+FLOPS_A_MAC: Final = 2
+
+
+class Macs(NamedTuple):
+    """Multiply-accumulates of one sample; None where they are not known, and why."""
+
+    number: int | None
+    missing: str | None = None
+
+
+def count_macs(module: nn.Module, shape: Shape) -> Macs:
+    """Counts products of matrices and convolutions, whole; what acts on single elements does not count.
+
+    The module is counted as it is written: in evaluation mode PyTorch would send some layers (transformer encoders,
+    attention, LSTMs in float32) through fused kernels that its counter does not know. An operator that neither the
+    counter nor we know leaves the count blank.
+    """
+    try:
+        few, more = (_products(module, shape, samples) for samples in (2, 4))  # a batch norm refuses a single one
+    except Exception as error:  # a stranger's module may refuse float64, zeros, or a copy
+        return Macs(None, f"the module cannot be run to be counted: {described(error)}")
+    if unknown := few.unknown | more.unknown:
+        return Macs(None, f"PyTorch does not say how much {', '.join(sorted(unknown))} multiplies")
+    a_sample, rest = divmod(more.macs - few.macs, 2)
+    once = few.macs - 2 * a_sample  # what is made of weights alone
+    if rest or once < 0 or a_sample < 0:
+        return Macs(None, f"2 samples take {few.macs} and 4 take {more.macs}, which is no multiple")
+    return Macs(once + a_sample)
+
+
+class _Counted(NamedTuple):
+    macs: int
+    unknown: frozenset[str]
+
+
+def _products(module: nn.Module, shape: Shape, samples: int) -> _Counted:
+    # A copy, since counting may move running averages; float64, as float32 has fused kernels that float64 has not.
+    copy = deepcopy(module).eval().double()
+    device = next((x.device for x in copy.parameters()), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand(samples, shape.steps, shape.inputs, dtype=torch.float64, generator=generator).to(device)
+    watch = _Watch()
+    with torch.no_grad(), _unfused(), watch, FlopCounterMode(display=False) as counter:
+        copy(inputs)
+    macs, rest = divmod(int(counter.get_total_flops()), FLOPS_A_MAC)
+    assert rest == 0, "PyTorch counts two operations a multiply-accumulate"
+    return _Counted(macs, frozenset(watch.unknown))
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Attention by matrix products, and transformer layers as they are written."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the operators, taken apart as far as PyTorch can, of which it is not known how much they multiply."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.unknown: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not (func.overloadpacket in flop_registry or _multiplies_nothing(func)):
+            self.unknown.add(func.overloadpacket.__str__().replace(".", "::"))
+        return func(*args, **(kwargs or {}))
+
+
+def _multiplies_nothing(func: Any) -> bool:
+    """Whether an operator only acts on single elements, reduces, copies, moves or makes them."""
+    if func.namespace not in ("aten", "prim"):
+        return False  # whatever somebody's own operator is tagged with
+    tags = {torch.Tag.pointwise, torch.Tag.reduction, torch.Tag.inplace_view}
+    return func.is_view or bool(tags & set(func.tags)) or func.overloadpacket.__name__.rstrip("_") in _HARMLESS
+
+
+# Operators without products of matrices that PyTorch does not tag as such.
+_HARMLESS: Final = frozenset(
+    """
+    _adaptive_avg_pool2d _adaptive_avg_pool3d _fft_c2c _fft_c2r _fft_r2c _index_put_impl _local_scalar_dense
+    _log_softmax _native_batch_norm_legit _native_batch_norm_legit_functional _native_batch_norm_legit_no_training
+    _reshape_copy _safe_softmax _softmax _to_copy _unsafe_index _unsafe_view _weight_norm_interface
+    adaptive_max_pool2d adaptive_max_pool3d all amax amin any arange argmax argmin argsort avg_pool1d avg_pool2d
+    avg_pool3d bernoulli bucketize cat constant_pad_nd copy cummax cummin cumprod cumsum detach diag_embed dim
+    embedding empty empty_like empty_permuted empty_strided eye fill flip full full_like gather glu index index_add
+    index_copy index_fill index_put index_select item lift_fresh linalg_vector_norm linspace logcumsumexp logspace
+    logsumexp masked_scatter masked_select max max_pool2d_with_indices max_pool3d_with_indices mean min
+    native_batch_norm native_dropout native_group_norm native_layer_norm new_empty new_empty_strided new_full
+    new_ones new_zeros nonzero norm normal ones ones_like pixel_shuffle pixel_unshuffle prod rand rand_like randn
+    randn_like randperm reflection_pad1d reflection_pad2d repeat replication_pad1d replication_pad2d resize roll
+    rot90 scalar_tensor scatter scatter_add scatter_reduce searchsorted select_scatter set_ slice_scatter sort
+    split_with_sizes_copy stack std std_mean sum sym_size topk tril triu unbind_copy unfold_copy uniform
+    unsafe_split unsafe_split_with_sizes upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d
+    var var_mean zero zeros zeros_like
+    """.split()  # noqa: SIM905 (a line each would be a page)
+)

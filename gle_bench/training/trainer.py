@@ -1,0 +1,182 @@
+"""Lightning's Trainer, stated in full: it takes nothing from its surroundings, and does nothing on its own."""
+
+import inspect
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from pytorch_lightning.strategies import SingleDeviceStrategy
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or a request to end: the records say so, and the same command goes on from the last checkpoint."""
+
+
+class OneProcess(ClusterEnvironment):
+    """One process that belongs to no cluster, whatever SLURM, TorchElastic, LSF, MPI or Kubeflow left behind.
+
+    Left to itself, Lightning guesses a cluster from environment variables: under SLURM it writes checkpoints of its own
+    and asks for the job to be queued again.
+    """
+
+    creates_processes_externally = True  # none are to be started
+    main_address = "127.0.0.1"
+    main_port = 0
+
+    @staticmethod
+    def detect() -> bool:
+        return False
+
+    def world_size(self) -> int:
+        return 1
+
+    def set_world_size(self, size: int) -> None:
+        """One it stays."""
+
+    def global_rank(self) -> int:
+        return 0
+
+    def set_global_rank(self, rank: int) -> None:
+        """Zero it stays."""
+
+    def local_rank(self) -> int:
+        return 0
+
+    def node_rank(self) -> int:
+        return 0
+
+
+def stated(**arguments: Any) -> dict[str, Any]:
+    """Every argument of the Trainer: those given, and of all others Lightning's own default.
+
+    An argument that is left out is filled in by Lightning from the environment (PL_TRAINER_FAST_DEV_RUN, say).
+    """
+    parameters = inspect.signature(pl.Trainer.__init__).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
+    return {**defaults, **arguments}
+
+
+def make_trainer(device: str, callbacks: Sequence[pl.Callback], epochs: int) -> pl.Trainer:
+    """A Trainer on 'cpu' or 'cuda' for so many epochs: no sanity check, which would move the state, no files, no bars.
+
+    Its folder is one that cannot exist: where Lightning believes in a SLURM job, it loads `hpc_ckpt_*.ckpt` from there.
+    """
+    return pl.Trainer(
+        **stated(
+            accelerator="gpu" if device == "cuda" else "cpu",
+            strategy=SingleDeviceStrategy(device="cuda:0" if device == "cuda" else "cpu"),
+            devices=1,
+            max_epochs=epochs,
+            callbacks=list(callbacks),
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_autolog_hparams=False,
+            logger=False,
+            use_distributed_sampler=False,
+            inference_mode=False,  # the state that an evaluation leaves may go into a rule that uses autograd
+            default_root_dir=os.devnull,
+            plugins=[OneProcess()],
+        )
+    )
+
+
+class Requests:
+    """Requests to end, by Ctrl-C (SIGINT) or SIGTERM: the first is answered at once, and remembered until it is.
+
+    An exception that is raised while the interpreter runs a destructor, or a library's own handler, may be lost on its
+    way; `check`, called between any two batches, raises it again.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def ask(self, *_: object) -> None:
+        """The handler of both signals."""
+        self._asked = True
+        raise Interrupted
+
+    def check(self) -> None:
+        """Ends the run if it was asked to end.
+
+        Raises:
+            Interrupted: it was.
+        """
+        if self._asked:
+            raise Interrupted
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Answers both signals inside; a signal that is ignored, as in a shell's background jobs, stays ignored.
+
+        Python lets only the main thread do this; in another, requests end at its owner.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self.ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                if handler is not None:  # None: set by something else than Python
+                    signal.signal(number, handler)
+
+
+class Attentive(pl.Callback):
+    """Looks for requests to end between any two batches."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        self._requests.check()
+
+    def on_validation_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        self._requests.check()
+
+    def on_test_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        self._requests.check()
+
+
+def through(call: Callable[[], object], requests: Requests) -> None:
+    """Calls a Trainer, whose answer to Ctrl-C is to leave the program with exit code 1, and Ctrl-C ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        call()
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # and not a stranger's own sys.exit
+            raise Interrupted from error
+        raise
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+    requests.check()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without Lightning's advertisements, and without warnings about what is meant to be so."""
+    log = logging.getLogger("pytorch_lightning")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")  # Lightning 2.6, torch 2.13
+        warnings.filterwarnings("ignore", module="pytorch_lightning.*")
+        warnings.filterwarnings("ignore", module="lightning_fabric.*")
+        try:
+            yield
+        finally:
+            log.setLevel(level)

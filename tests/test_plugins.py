@@ -1,0 +1,183 @@
+"""A stranger's plugin may do anything: it is named once, costs its own entries, and takes nobody's name."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from command import Finished, glebench
+
+OURS = """
+import toys
+from gle_bench.config import RunConfig
+from gle_bench.protocols import LearningRule, Pair, Task
+
+def pair(**changes):
+    own = toys.PAIRS[0]
+    fields = {"task": "toy-classes", "model": "other", "seeds": (1,), "summary": "a stranger's", "notes": ()}
+    fields |= {"configure": lambda budget: own.configure(budget).model_copy(update={"model": "other"})} | changes
+    return Pair(**fields)
+"""
+POINTS = """
+[glebench.models]
+strange = strange
+[glebench.tasks]
+strange-task = strange:Strange
+[glebench.rules]
+strange-rule = strange:Rule
+"""
+READING = (["list", "tasks"], ["list", "models"], ["list", "rules"], ["table", "toy-classes"], ["show", "toy-classes"])
+
+
+def plugin(folder: Path, code: str, points: str = POINTS) -> str:
+    """Lays a plugin out as if it were installed; returns what PYTHONPATH must hold."""
+    described = folder / "strange.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text(points)
+    (described / "top_level.txt").write_text("strange\n")
+    (folder / "strange.py").write_text(OURS + textwrap.dedent(code))
+    return f"{folder}:{Path(__file__).parent}"
+
+
+def told_once(finished: Finished) -> bool:
+    lines = [line for line in finished.err.splitlines() if "strange" in line]
+    return len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("import sys; sys.exit(0)", "it calls sys.exit(0)"),
+        ("raise KeyError('x')", "KeyError"),
+        ("raise BaseExceptionGroup('several', [SystemExit(3)])", "several"),
+        ("import no_such_module", "no_such_module"),
+        ("def f(:", "SyntaxError"),
+        ("PAIRS = None", "PAIRS is NoneType"),
+        ("PAIRS = 7", "PAIRS is int"),
+        ("PAIRS = {'a': 1}", "PAIRS is dict"),
+        ("PAIRS = [None]", "PAIRS holds NoneType"),
+        ("PAIRS = [pair(seeds=())]", "seeds = ()"),
+        ("PAIRS = [pair(seeds=None)]", "seeds = None"),
+        ("PAIRS = [pair(seeds=(-1,))]", "seeds = (-1,)"),
+        ("PAIRS = [pair(seeds=(1, 1))]", "names a seed twice"),
+        ("PAIRS = [pair(model='../up')]", "cannot name a task or a model"),
+        ("PAIRS = [pair(model=3)]", "cannot name a task or a model"),
+        ("PAIRS = [pair(summary=None)]", "no text"),
+        ("PAIRS = [pair(configure=lambda budget: 1 / 0)]", "ZeroDivisionError"),
+        ("PAIRS = [pair(configure=lambda budget: None)]", "returns NoneType"),
+        ("PAIRS = [pair(configure=None)]", "TypeError"),
+        ("PAIRS = [pair(configure=toys.PAIRS[0].configure)]", "returns a configuration of toy-classes, toy-gle"),
+        ("x = 1", "no PAIRS"),
+    ],
+)
+def test_a_plugin_that_misbehaves_costs_its_own_models_and_nothing_else(
+    tmp_path: Path, code: str, complaint: str
+) -> None:
+    path = plugin(tmp_path, code, "[glebench.models]\nstrange = strange\n")
+    for words in READING:
+        shown = glebench(*words, "--runs", tmp_path / "runs", PYTHONPATH=path)
+        assert shown.code == 0, shown.err
+        assert told_once(shown)
+        assert "other" not in shown.out
+    listed = glebench("list", "models", PYTHONPATH=path)
+    assert complaint in listed.err
+    assert "strange" in listed.err
+    assert "toy-gle" in listed.out
+    refused = glebench("run", "toy-classes", "--model", "other", PYTHONPATH=path)
+    assert refused.code == 2
+    assert "Unknown model 'other'" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("class Strange: pass", "not a Task"),
+        ("class Strange(Task): pass", "has the name None"),
+        ("class Strange(Task):\n    name = 'another'", "has the name 'another'"),
+        ("class Strange(Task):\n    def __init__(self): raise OSError('no')", "OSError: no"),
+        ("class Strange(Task):\n    def __init__(self): raise SystemExit", "sys.exit"),
+        ("Strange = None", "not callable"),
+        ("", "Cannot load strange:Strange"),
+    ],
+)
+def test_a_task_or_rule_that_cannot_be_made_is_one_sentence(tmp_path: Path, code: str, complaint: str) -> None:
+    for kind, words in (
+        ("tasks", ["run", "strange-it"]),
+        ("rules", ["run", "toy-classes", "--model", "toy-gle", "--rule", "strange-it"]),
+    ):
+        folder = tmp_path / kind
+        folder.mkdir()
+        code_of_kind = code.replace("Task", "LearningRule") if kind == "rules" else code
+        path = plugin(folder, code_of_kind + "\nPAIRS = ()", f"[glebench.{kind}]\nstrange-it = strange:Strange\n")
+        for reading in READING:
+            assert glebench(*reading, "--runs", tmp_path / "runs", PYTHONPATH=path).code == 0
+        refused = glebench(*words, PYTHONPATH=path)
+        assert refused.code in (1, 2)
+        if kind == "rules":
+            assert complaint.replace("Task", "LearningRule") in refused.err
+        else:
+            shown = glebench("show", "strange-it", PYTHONPATH=path)
+            assert shown.code in (1, 2)
+            assert complaint in shown.err
+
+
+def test_no_plugin_takes_a_name_that_is_taken(tmp_path: Path) -> None:
+    before = glebench("list", "models", "--json").out
+    path = plugin(
+        tmp_path,
+        """
+        from gle_bench.rules.gle import GLE
+        mine = lambda budget: toys.PAIRS[0].configure(budget).model_copy(update={"task": "mnist1d", "model": "gle"})
+        PAIRS = [pair(task="mnist1d", model="gle", configure=mine), pair(), pair()]
+        class Rule(GLE): pass
+        class Strange(toys.ToyClasses): pass
+        """,
+        "[glebench.models]\ngle = strange\nstrange = strange\n[glebench.tasks]\nmnist1d = strange:Strange\n"
+        "[glebench.rules]\ngle = strange:Rule\n../up = strange:Rule\n",
+    )
+    listed = glebench("list", "models", "--json", PYTHONPATH=path)
+    assert listed.code == 0
+    assert '"other"' in listed.out
+    assert listed.out.count('"other"') == 1
+    assert [line for line in before.splitlines() if line not in listed.out.splitlines()] == ["]"][:0]
+    for complaint in ("mnist1d has a model gle already", "toy-classes has a model other already"):
+        assert listed.err.count(complaint) == 1
+    rules = glebench("list", "rules", PYTHONPATH=path)
+    assert "taken by gle_bench.rules.gle:GLE" in rules.err
+    assert "cannot name a folder" in rules.err
+    shown = glebench("show", "mnist1d", "--json", PYTHONPATH=path)
+    assert '"name": "mnist1d"' in shown.out
+    assert "40" in shown.out
+
+
+@pytest.mark.parametrize("method", ["shape", "load", "evaluation_split", "decide", "learn", "network", "initialise"])
+@pytest.mark.parametrize("how", ["1 / 0", "raise SystemExit(0)", "return None"])
+def test_code_that_fails_while_it_is_used_ends_in_a_sentence_or_a_failed_record(
+    tmp_path: Path, method: str, how: str
+) -> None:
+    owner = {"learn": "Rule", "network": "Net", "initialise": "Net"}.get(method, "Strange")
+    classes = {
+        "Strange": 'class Strange(toys.ToyClasses):\n    name = "strange-task"\n',
+        "Rule": 'from gle_bench.rules.gle import GLE\nclass Rule(GLE):\n    name = "strange-rule"\n',
+        "Net": "class Net(toys.GLENetwork):\n    pass\n",
+    }
+    classes[owner] += f"    def {method}(self, *arguments, **named):\n        {how}\n"
+    code = "".join(classes.values()) + textwrap.dedent(
+        """
+        def configure(budget):
+            own = toys.PAIRS[0].configure(budget)
+            network = Net.model_validate(own.network.model_dump())
+            return RunConfig.model_validate(
+                {**dict(own), "task": "strange-task", "model": "net", "rule": "strange-rule", "network": network}
+            )
+        PAIRS = [pair(task="strange-task", model="net", configure=configure)]
+        """
+    )
+    path = plugin(tmp_path, code)
+    ran = glebench(
+        "run", "strange-task", "--model", "net", "--wandb", "off", "--runs", tmp_path / "runs", PYTHONPATH=path
+    )
+    assert ran.code in (1, 2), (ran.out, ran.err)
+    assert ran.err.strip()
+    for record in tmp_path.glob("runs/*/*/*/*/record.json"):
+        assert '"status": "failed"' in record.read_text()
