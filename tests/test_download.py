@@ -4,7 +4,6 @@ import errno
 import hashlib
 import io
 import random
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from loopback import Behaviour, serve
 
 from gle_bench.data import download
-from gle_bench.data.content import identify
 from gle_bench.data.download import Remote, fetch
 from gle_bench.data.unpack import unpack
 from gle_bench.names import GleBenchError
@@ -263,31 +261,3 @@ def test_no_room_to_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         unpacked(path, tmp_path / "tree")
     assert "No space left on device" in one_sentence(caught)
     assert [found.name for found in tmp_path.iterdir()] == ["a.tar.gz"]
-
-
-# Content --------------------------------------------------------------------------------------------------------------
-
-
-def test_content_is_that_of_names_and_bytes(tmp_path: Path) -> None:
-    tree, note = tmp_path / "tree", tmp_path / "note.json"
-    (tree / "a").mkdir(parents=True)
-    (tree / "a" / "b.txt").write_text("b")
-    first = identify(tree, note, "of an archive")
-    assert first.source == "of an archive"
-    assert identify(tree, note) == first
-    shutil.copytree(tree, tmp_path / "copy")
-    (tmp_path / "copy" / "a" / "b.txt").touch()
-    assert identify(tmp_path / "copy", note)[::2] == first[::2]  # touched, but the same
-    assert identify(tmp_path / "copy", tmp_path / "other.json").source is None
-    (tree / "a" / "b.txt").write_text("c")
-    changed = identify(tree, note)
-    assert changed.digest != first.digest
-    assert changed.source is None
-    (tree / "a" / "b.txt").rename(tree / "a" / "c.txt")
-    assert identify(tree, note).digest not in (first.digest, changed.digest)
-
-
-def test_a_note_that_is_no_note_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "note.json").write_text('["nothing"]')
-    assert identify(tmp_path / "tree", tmp_path / "note.json") == identify(tmp_path / "tree", tmp_path / "note.json")

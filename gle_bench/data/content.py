@@ -1,85 +1,128 @@
-"""What a folder of files holds, as one SHA-256, and whether it came from an archive that was checked."""
+"""What those files of a folder hold that are read, as one SHA-256, and from which archive they were unpacked."""
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from gle_bench.data.files import sha256, write_text
+from gle_bench.data.tree import Stamp, unreadable
 from gle_bench.names import GleBenchError
 
 
 class Content(NamedTuple):
-    """A folder's content.
+    """The content of a folder, as far as it is read.
 
     Attributes:
-        digest: SHA-256 over the files' names and contents.
-        listing: SHA-256 over their names, sizes and times, by which a change is noticed without reading them all.
+        digest: SHA-256 over the names and the content of the files that are read. Of what was unpacked here, it is that
+            of all the archive's files, whatever has become of those that are not read.
         source: SHA-256 of the archive that just this content was unpacked from; None: it is not known.
     """
 
     digest: str
-    listing: str
     source: str | None
 
 
-def identify(folder: Path, note: Path, source: str | None = None) -> Content:
-    """The folder's content. `note`, a file elsewhere, spares reading it all next time.
+class _Note(BaseModel):
+    """What is remembered of a folder.
+
+    Attributes:
+        stamps: SHA-256 over the names and stamps of the files that were read when `read` was computed.
+        read: SHA-256 over the names and the content of these files.
+        known: by the same SHA-256, all that was ever unpacked here: content that comes back is known again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    stamps: str
+    read: str
+    known: Mapping[str, Content]
+
+    @property
+    def content(self) -> Content:
+        return self.known.get(self.read, Content(self.read, None))
+
+
+class _EarlierNote(BaseModel):
+    """What was remembered when all files of a folder counted, also those that are not read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    source: str | None
+
+
+def identify(folder: Path, files: Mapping[str, Stamp], note: Path, source: str | None = None) -> Content:
+    """The content of a folder. `note`, a file elsewhere, spares reading it all next time.
 
     Args:
+        files: those that are read, by their paths from the folder. No other file counts.
         source: given once, when the folder has just been unpacked from the archive of that SHA-256.
 
     Raises:
         GleBenchError: if a file cannot be read.
     """
-    listing = _listing(folder)
-    known = _noted(note)
-    if known is not None and known.listing == listing and source is None:
-        return known
-    digest = _digest(folder)
-    if source is None and known is not None and known.digest == digest:
-        source = known.source  # copied or touched, but the same
-    content = Content(digest, listing, source)
+    stamps = sha256(repr(sorted(files.items())).encode("utf-8", "surrogateescape"))
+    noted = _noted(note)
+    if source is None and isinstance(noted, _Note) and noted.stamps == stamps:
+        return noted.content
+    known = dict(noted.known) if isinstance(noted, _Note) else {}
+    if source is None and not isinstance(noted, _EarlierNote):
+        read = _digest(_hashes(folder, files))
+    else:
+        hashes = _hashes(folder, {*files, *_all_files(folder)})
+        read, whole = _digest({name: hashes[name] for name in files}), _digest(hashes)
+        if source is not None:
+            known[read] = Content(whole, source)
+        elif isinstance(noted, _EarlierNote) and noted.digest == whole:
+            known[read] = Content(whole, noted.source)
+    made = _Note(stamps=stamps, read=read, known=known)
     try:
-        write_text(note, json.dumps(content._asdict()))
+        write_text(note, made.model_dump_json())
     except GleBenchError:
         if source is not None:
-            raise
-    return content
+            raise  # where the data come from is noted now or never
+    return made.content
 
 
-def _noted(note: Path) -> Content | None:
-    try:
-        return Content(**json.loads(note.read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _listing(folder: Path) -> str:
-    entries = [(name, entry.stat().st_size, entry.stat().st_mtime_ns) for name, entry in _files(folder)]
-    return sha256(repr(sorted(entries)).encode("utf-8", "surrogateescape"))
-
-
-def _digest(folder: Path) -> str:
-    whole = hashlib.sha256()
-    for name, entry in sorted(_files(folder), key=lambda found: found[0]):
+def _noted(note: Path) -> _Note | _EarlierNote | None:
+    """What was noted; None: nothing, or nothing that could be used."""
+    for kind in (_Note, _EarlierNote):
         try:
-            inner = sha256(Path(entry.path).read_bytes())
+            return kind.model_validate_json(note.read_bytes()) if note.is_file() else None
+        except OSError:
+            return None
+        except ValidationError:
+            continue
+    return None
+
+
+def _all_files(folder: Path) -> set[str]:
+    """Every file below the folder by its path from there; what links lead to is not looked for."""
+    return {
+        path.relative_to(folder).as_posix()
+        for parent, _, names in os.walk(folder)
+        for path in (Path(parent, name) for name in names)
+        if path.is_file()
+    }
+
+
+def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of every file."""
+    hashes = {}
+    for name in names:
+        try:
+            hashes[name] = sha256((folder / name).read_bytes())
         except OSError as error:
-            raise GleBenchError(
-                f"Cannot read {entry.path}: {error.strerror}. Mend that, or choose another --data."
-            ) from error
-        whole.update(f"{name}\0{inner}\n".encode("utf-8", "surrogateescape"))
+            raise unreadable(folder / name, error) from error
+    return hashes
+
+
+def _digest(hashes: Mapping[str, str]) -> str:
+    whole = hashlib.sha256()
+    for name in sorted(hashes):
+        whole.update(f"{name}\0{hashes[name]}\n".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()
-
-
-def _files(folder: Path, prefix: str = "") -> Iterator[tuple[str, "os.DirEntry[str]"]]:
-    """Every file below the folder by its path from there, in no order."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _files(Path(entry.path), f"{prefix}{entry.name}/")
-            else:
-                yield f"{prefix}{entry.name}", entry

@@ -12,6 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from gle_bench.data.tree import stamp
 from gle_bench.names import GleBenchError
 
 CHUNK: Final = 1 << 20  # bytes
@@ -44,12 +45,14 @@ def fetch(remote: Remote, path: Path, report: Callable[[str], None], *, attempts
 
     import pooch
 
-    if path.exists():
+    if os.path.lexists(path):
         check(path, remote)
         return
 
     def download(url: str, output: str, _: Any) -> None:
         part = path.with_name(f"{path.name}.part")
+        if os.path.lexists(part):
+            stamp(part)
         with _disk(part.parent):
             _resume(remote, part, report, attempts, pause)
         check(part, remote)
@@ -65,10 +68,11 @@ def check(path: Path, remote: Remote) -> None:
     """Refuses a file of another checksum, and moves it out of the way.
 
     Raises:
-        GleBenchError: with the place where it is kept.
+        GleBenchError: with the place where it is kept; or it is no file that could be read.
     """
     import pooch
 
+    stamp(path)
     found = pooch.file_hash(str(path), alg="sha256")
     if found != remote.sha256:
         aside = path.with_name(f"{remote.name}.wrong-{found[:8]}")

@@ -104,6 +104,11 @@ def prepare(name: str, folder: Path, report: Callable[[str], None]) -> None:
     for option in sorted(options, key=str):
         task.prepare(folder / name, option, report)
     seed = pairs[0].seeds[0] if task.data_per_seed and pairs else None
-    official = all(task.load(folder / name, option, "paper", seed).official for option in options)
+    official, notes = True, dict[str, None]()
+    for option in options:
+        loaded = task.load(folder / name, option, "paper", seed)
+        official, notes = official and loaded.official, notes | dict.fromkeys(loaded.notes)
+    for line in notes:
+        report(f"{name}: {line}")
     note = "" if official else ", and are not the official ones: runs take them with --accept-data alone"
     report(f"The data of {name} are in {folder / name}{note}.")

@@ -248,4 +248,6 @@ def load_data(experiment: Experiment, seeds: Sequence[int], settings: Settings) 
             f"The data in {folder} are not the official {task.name}; "
             "use them with --accept-data, which marks the results."
         )
+    for note in dict.fromkeys(note for part in data.values() for note in part.notes):
+        settings.report(f"{task.name}: {note}")
     return data

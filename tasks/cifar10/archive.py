@@ -1,15 +1,16 @@
 """The official python archive of CIFAR-10, or a folder laid out like what is in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from gle_bench.data.content import identify
 from gle_bench.data.download import Remote
 from gle_bench.data.install import install, note_of
+from gle_bench.data.tree import Stamp, find_folder, stamp
 from gle_bench.names import GleBenchError
 
-from .batches import Collection, read_images
+from .batches import META, TEST, TRAIN, Collection, read_images
 
 TREE = "cifar-10-batches-py"
 ARCHIVE = Remote(  # of MD5 c58f30108f718f92721af3b95e74349a
@@ -28,8 +29,21 @@ class Archive(NamedTuple):
 
 
 def place(folder: Path) -> Path | None:
-    """Where the batches lie: in the task's folder, or in the folder of all data."""
-    return next((layout / TREE for layout in (folder, folder.parent) if (layout / TREE).is_dir()), None)
+    """Where the batches lie: in the task's folder, or in the folder of all data.
+
+    Raises:
+        GleBenchError: something else lies there.
+    """
+    return find_folder(layout / TREE for layout in (folder, folder.parent))
+
+
+def files(root: Path) -> Mapping[str, Stamp]:
+    """The files that are read; no other counts.
+
+    Raises:
+        GleBenchError: one is missing, or no file.
+    """
+    return {name: stamp(root / name) for name in (META, *TRAIN, TEST)}
 
 
 def by_hand(folder: Path) -> str:
@@ -45,12 +59,13 @@ def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, s
 
     def complaint(root: Path) -> str | None:
         try:
+            files(root)
             found = read_images(root).sizes
         except GleBenchError as error:
             return str(error).partition(". ")[0]
         return None if found == sizes else f"it holds {counted(found)}, not {counted(sizes)}"
 
-    install(remote, folder / TREE, lambda: place(folder) is not None, complaint, report, TREE)
+    install(remote, folder / TREE, lambda: place(folder) is not None, complaint, files, report, TREE)
 
 
 def read(folder: Path) -> Archive:
@@ -62,7 +77,9 @@ def read(folder: Path) -> Archive:
     root = place(folder)
     if root is None:
         raise GleBenchError(f"No CIFAR-10 in {folder}; get it with 'glebench prepare cifar10', or {by_hand(folder)}.")
-    return Archive(read_images(root), identify(root, note_of(folder / TREE)).source == ARCHIVE.sha256)
+    stamps = files(root)
+    images = read_images(root)
+    return Archive(images, identify(root, stamps, note_of(folder / TREE)).source == ARCHIVE.sha256)
 
 
 def counted(sizes: tuple[int, int]) -> str:

@@ -7,20 +7,22 @@ from typing import ClassVar
 from gle_bench.config import ProtocolName, RunConfig, TaskOptions
 from gle_bench.data.files import sha256
 from gle_bench.data.sound import torchaudio
+from gle_bench.data.tree import CURE
 from gle_bench.models.gsc import GSCOptions
+from gle_bench.names import GleBenchError
 from gle_bench.protocols import Data, Published, Setting, Shape, Split, Task
 
 from . import archive
 from .front_ends import FRONT_ENDS
-from .partition import CLASSES, SILENCE, SIZES, Clip, partition
+from .partition import CLASSES, KEYWORDS, SILENCE, SIZES, Clip, partition
 from .published import PUBLISHED, SETUP, described
 
 
 class GSC(Task):
     """Twelve classes of speech. The paper holds validation speakers out, so both protocols have the same splits.
 
-    The fingerprint is that of the unpacked files. They are official if they are what the official archive was unpacked
-    to, here, after its checksum had been compared.
+    The fingerprint is that of the clips, the noise and the lists. They are official if they are what the official
+    archive was unpacked to, here, after its checksum had been compared.
     """
 
     name: ClassVar[str] = "gsc"
@@ -71,19 +73,25 @@ class GSC(Task):
         own, found = _own(options), archive.read(folder)
         torchaudio()  # if it cannot be had, that is said now, and not by a thread in the midst of training
         made = partition(found.names, found.lists, own.splits, own.clips)
-        noises = [] if own.augmentation == "none" else read_noises(found.root / archive.NOISE)
+        for part, clips in made.parts.items():
+            if not clips:
+                raise GleBenchError(
+                    f"{found.root} has no clips of {', '.join(KEYWORDS)} for {part}, by {found.rule}. {CURE}"
+                )
+        noises = [] if own.augmentation == "none" else read_noises(found.root, found.noises)
         learned = Hearing(own.front_end, own.augmentation, noises)
         held_out = Hearing(own.front_end, "none", ())
         splits: dict[str, Split] = {
             part: ClipSplit(found.root, clips, learned if part == "train" else held_out)
             for part, clips in made.parts.items()
         }
-        digests: dict[str, str] = {part: _digest(found.content.digest, clips) for part, clips in made.parts.items()}
-        return Data(splits, found.content.digest, found.official, digests, made.notes)
+        digests: dict[str, str] = {part: _digest(found.fingerprint, clips) for part, clips in made.parts.items()}
+        return Data(splits, found.fingerprint, found.official, digests, (*found.notes, *made.notes))
 
 
 def _digest(content: str, clips: Sequence[Clip]) -> str:
-    return sha256(content.encode(), "\n".join(f"{clip.label} {clip.name}" for clip in clips).encode())
+    names = "\n".join(f"{clip.label} {clip.name}" for clip in clips)
+    return sha256(content.encode(), names.encode("utf-8", "surrogateescape"))
 
 
 def _own(options: TaskOptions) -> GSCOptions:

@@ -1,15 +1,18 @@
 """The official archive of Speech Commands v0.02, or a smaller tree laid out alike: where it lies and what is in it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gle_bench.data.content import Content, identify
 from gle_bench.data.download import Remote
 from gle_bench.data.install import install, note_of
+from gle_bench.data.tree import Stamp, find_folder
 from gle_bench.names import GleBenchError
 
+from .lists import Lists, read_lists
 from .partition import KEYWORDS, Part
+from .tree import LISTS, Tree, look_through
 
 TREE = "speech_commands_v0.02"
 ARCHIVE = Remote(
@@ -18,17 +21,35 @@ ARCHIVE = Remote(
     2_430_000_000,
 )
 CLIPS = 105_829  # in the folders of words
-NOISE = "_background_noise_"
-LISTS: dict[Part, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+# The 4,482 clips from which this project's own runs had to be made: the digest of what is read of them, and their
+# fingerprint in the records of those runs, in which a document counted that comes with the clips.
+TEST_CLIPS = "aaf9aa1d77313ad3794d5990692eaa54da46bb4d4760d1795b77e97b57526c2a"
+FINGERPRINTS: Final[Mapping[str, str]] = {
+    TEST_CLIPS: "50d97ccd48793ae9917abd6717a50058030c6c91236f4af6bdbb7ca7c19fb99b",
+}
 
 
 class Archive(NamedTuple):
-    """An unpacked tree: `names` of its clips as 'word/file.wav', and the lists that it brings, or None."""
+    """An unpacked tree: its clips and its noise by their paths from `root`, and the lists that it brings, or None.
+
+    `notes` say what its files lack.
+    """
 
     root: Path
     names: frozenset[str]
+    noises: tuple[str, ...]
     lists: Mapping[Part, frozenset[str]] | None
     content: Content
+    notes: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return FINGERPRINTS.get(self.content.digest, self.content.digest)
+
+    @property
+    def rule(self) -> str:
+        """What splits the clips, in words."""
+        return "the hash of their speakers" if self.lists is None else f"{' and '.join(LISTS.values())}"
 
     @property
     def official(self) -> bool:
@@ -36,9 +57,13 @@ class Archive(NamedTuple):
 
 
 def place(folder: Path) -> Path | None:
-    """Where the tree lies: in the task's folder, or as torchaudio lays it out there or in the folder of all data."""
+    """Where the tree lies: in the task's folder, or as torchaudio lays it out there or in the folder of all data.
+
+    Raises:
+        GleBenchError: something else lies there.
+    """
     layouts = (folder, folder / "SpeechCommands", folder.parent / "SpeechCommands")
-    return next((layout / TREE for layout in layouts if (layout / TREE).is_dir()), None)
+    return find_folder(layout / TREE for layout in layouts)
 
 
 def by_hand(folder: Path) -> str:
@@ -53,46 +78,48 @@ def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, c
     """
 
     def complaint(root: Path) -> str | None:
-        found = len(clip_names(root))
+        try:
+            found = len(look_through(root).clips)
+        except GleBenchError as error:
+            return str(error).partition(". ")[0]
         return None if found == clips else f"it holds {found:,} clips, not {clips:,}"
 
-    install(remote, folder / TREE, lambda: place(folder) is not None, complaint, report)
+    def files(root: Path) -> Mapping[str, Stamp]:
+        return look_through(root).files
+
+    install(remote, folder / TREE, lambda: place(folder) is not None, complaint, files, report)
 
 
 def read(folder: Path) -> Archive:
     """What lies there.
 
     Raises:
-        GleBenchError: no tree, no clips of keywords, or a list that cannot be read.
+        GleBenchError: no tree, no clips of keywords, a file that is not what it should be, or lists that contradict.
     """
     root = place(folder)
     if root is None:
         raise GleBenchError(
             f"No Speech Commands in {folder}; get them with 'glebench prepare gsc', or {by_hand(folder)}."
         )
-    names = clip_names(root)
-    if not any(name.partition("/")[0] in KEYWORDS for name in names):
+    tree = look_through(root)
+    words = {name.partition("/")[0] for name in tree.clips}
+    missing = [word for word in KEYWORDS if word not in words]
+    if len(missing) == len(KEYWORDS):
         raise GleBenchError(
             f"{root} holds no clips of {', '.join(KEYWORDS)}; delete it and run 'glebench prepare gsc'."
         )
-    return Archive(root, names, _lists(root), identify(root, note_of(folder / TREE)))
+    lists = read_lists(root, tree.lists, tree.clips) if tree.lists else None
+    content = identify(root, tree.files, note_of(folder / TREE))
+    return Archive(
+        root, frozenset(tree.clips), tuple(tree.noises), lists and lists.clips, content, _notes(missing, tree, lists)
+    )
 
 
-def clip_names(root: Path) -> frozenset[str]:
-    """All clips but noise, as 'word/file.wav'."""
-    words = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))]
-    files = ((word.name, path.name) for word in words for path in word.iterdir())
-    return frozenset(f"{word}/{name}" for word, name in files if name.endswith(".wav") and not name.startswith("."))
-
-
-def _lists(root: Path) -> dict[Part, frozenset[str]] | None:
-    """The tree's own partition; None if it does not bring both lists."""
-    paths = {part: root / name for part, name in LISTS.items()}
-    if not all(path.is_file() for path in paths.values()):
-        return None
-    try:
-        return {part: frozenset(path.read_text(encoding="utf-8").split()) for part, path in paths.items()}
-    except (OSError, ValueError) as error:
-        raise GleBenchError(
-            f"Cannot read the lists in {root}: {error}. Mend that, or choose another --data."
-        ) from error
+def _notes(missing: Sequence[str], tree: Tree, lists: Lists | None) -> tuple[str, ...]:
+    """What the user should know of the files."""
+    notes = [f"there is no clip of {', '.join(missing)}"] if missing else []
+    if tree.alone is not None:
+        notes.append(
+            f"{tree.alone} comes without the other list and is not read: the hash of speakers makes the splits"
+        )
+    return (*notes, *(lists.notes if lists else ()))

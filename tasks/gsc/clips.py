@@ -19,6 +19,7 @@ from .augmentation import AUGMENTATIONS, Wave
 from .features import features, stretched
 from .front_ends import FRONT_ENDS, RATE
 from .partition import Clip
+from .tree import NOISE
 
 FAINT = np.float32(1e-9)  # of which the GLE code's silence is made; Hello Edge's is made of zeros
 
@@ -107,17 +108,19 @@ def _floats(waves: NDArray[np.int16]) -> Wave:
     return (waves / np.float32(FULL_SCALE)).astype(np.float32, copy=False)
 
 
-def read_noises(folder: Path) -> list[Wave]:
-    """Every recording of background noise, in the order of their names.
+def read_noises(root: Path, names: Sequence[str]) -> list[Wave]:
+    """The recordings of background noise, in the order of their names.
 
     Raises:
         GleBenchError: there is none, or one is shorter than a clip.
     """
+    if not names:
+        raise GleBenchError(f"There is no noise in {root / NOISE}; put recordings there, or --set augmentation=none.")
     noises = []
-    for path in sorted(folder.glob("*.wav")):
-        noises.append(_floats(read_wav(path, RATE)))
+    for name in sorted(names):
+        noises.append(_floats(read_wav(root / name, RATE)))
         if len(noises[-1]) < RATE:
-            raise GleBenchError(f"{path} is shorter than a second; put a longer recording there, or take it out.")
-    if not noises:
-        raise GleBenchError(f"There is no noise in {folder}; put recordings there, or --set augmentation=none.")
+            raise GleBenchError(
+                f"{root / name} is shorter than a second; put a longer recording there, or take it out."
+            )
     return noises

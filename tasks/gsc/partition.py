@@ -36,13 +36,18 @@ class Partition(NamedTuple):
     notes: tuple[str, ...]
 
 
+def speaker_of(name: str) -> str:
+    """Who speaks in a clip: its file's name without '_nohash_' and what follows."""
+    return name.rpartition("/")[2].partition("_nohash_")[0]
+
+
 def part_of(name: str) -> Part:
     """The split of a clip, by the hash of its speaker: 10 % validation, 10 % test.
 
-    Warden's rule: SHA-1 of the file's name without '_nohash_' and what follows, so that a speaker stays in one split.
+    Warden's rule, by which a speaker stays in one split.
     """
-    speaker = name.rpartition("/")[2].partition("_nohash_")[0]
-    percent = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % HASHES * (100 / (HASHES - 1))
+    hashed = hashlib.sha1(speaker_of(name).encode("utf-8", "surrogateescape"))
+    percent = int(hashed.hexdigest(), 16) % HASHES * (100 / (HASHES - 1))
     return "validation" if percent < 10 else "test" if percent < 20 else "train"
 
 

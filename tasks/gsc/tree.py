@@ -1,0 +1,61 @@
+"""A tree laid out like Speech Commands: a folder of clips a word, one of noise, and lists that split the clips."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from gle_bench.data.tree import CURE, Stamp, entries, is_folder, stamp
+from gle_bench.names import GleBenchError
+
+from .partition import KEYWORDS, Part
+
+NOISE = "_background_noise_"
+LISTS: dict[Part, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+
+
+class Tree(NamedTuple):
+    """The files that are read, by their paths from the root: clips, noise, and the lists of 'validation' and 'test'.
+
+    Nothing else counts. A list that comes without the other is not read; `alone` is its name.
+    """
+
+    clips: dict[str, Stamp]
+    noises: dict[str, Stamp]
+    lists: dict[Part, Stamp]
+    alone: str | None
+
+    @property
+    def files(self) -> dict[str, Stamp]:
+        return self.clips | self.noises | {LISTS[part]: found for part, found in self.lists.items()}
+
+
+def look_through(root: Path) -> Tree:
+    """The tree at `root`.
+
+    Raises:
+        GleBenchError: a file or folder that cannot be read, or is not what its name says; names it.
+    """
+    clips: dict[str, Stamp] = {}
+    noises: dict[str, Stamp] = {}
+    lists: dict[Part, Stamp] = {}
+    parts: dict[str, Part] = {name: part for part, name in LISTS.items()}
+    for entry in entries(root):
+        if entry.name in parts:
+            lists[parts[entry.name]] = stamp(entry)
+        elif entry.name == NOISE:
+            noises = _recordings(entry) if is_folder(entry) else noises
+        elif not entry.name.startswith((".", "_")) and is_folder(entry):
+            clips |= _recordings(entry)
+        elif entry.name in KEYWORDS:
+            raise GleBenchError(f"{entry.path} is no folder, and should be that of the clips of a keyword. {CURE}")
+    alone = next(LISTS[part] for part in lists) if len(lists) == 1 else None
+    return Tree(clips, noises, {part: lists[part] for part in LISTS if not alone and lists}, alone)
+
+
+def _recordings(folder: "os.DirEntry[str]") -> dict[str, Stamp]:
+    """All WAV files in a folder but hidden ones, by their paths from the root."""
+    return {
+        f"{folder.name}/{entry.name}": stamp(entry)
+        for entry in entries(Path(folder.path))
+        if entry.name.endswith(".wav") and not entry.name.startswith(".")
+    }
