@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from command import glebench
+from data_trouble import IN_PLACE_OF_FILES, IN_PLACE_OF_FOLDERS, TROUBLE, clutter, deadline, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback import serve
@@ -297,3 +298,65 @@ def test_cross_entropy_of_signals_is_refused() -> None:
     model = registry.override(registry.pair("toy-signal", "toy-mlp").configure("paper"), ["loss=ce"]).network
     with pytest.raises(UsageError, match="loss = ce needs classes, and toy-signal has signals"):
         task.learned_by(model)
+
+
+# What lies beside, and what is broken ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree unpacked from what stands for the official archive."""
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    made = examples.write_tree(tmp_path / "made")
+    (made / "readme.html").write_text("An archive has a document.")
+    content = packed(made, folder / "cifar-10-python.tar.gz")
+    remote = Remote("http://localhost:1/cifar-10-python.tar.gz", hashlib.sha256(content).hexdigest(), len(content))
+    monkeypatch.setattr(ARCHIVE, "ARCHIVE", remote)
+    ARCHIVE.get(folder, NOBODY, remote, SIZES)
+    return folder / examples.TREE
+
+
+def test_what_lies_beside_the_batches_does_not_cost_the_mark_official(official: Path) -> None:
+    first = loaded(official.parent)
+    assert first.official
+    clutter(official)
+    (official / "readme.html").unlink()
+    again = loaded(official.parent)
+    assert (again.fingerprint, again.official, again.digests) == (first.fingerprint, True, first.digests)
+
+
+def test_batches_that_come_back_are_official_again(official: Path) -> None:
+    first = loaded(official.parent)
+    before = (official / "data_batch_2").read_bytes()
+    examples.write(official / "data_batch_2", examples.batch("data_batch_2", labels=[3] * 20))
+    changed = loaded(official.parent)
+    assert not changed.official
+    assert changed.fingerprint != first.fingerprint
+    (official / "data_batch_2").write_bytes(before)
+    again = loaded(official.parent)
+    assert (again.fingerprint, again.official) == (first.fingerprint, True)
+
+
+@pytest.mark.parametrize("kind", IN_PLACE_OF_FILES)
+@pytest.mark.parametrize("name", ["batches.meta", "data_batch_1", "test_batch"])
+def test_what_is_no_file_is_named(tree: Path, name: str, kind: str) -> None:
+    put(kind, tree / name)
+    with deadline(), pytest.raises(GleBenchError, match=f"{tree / name}.*{TROUBLE[kind][1]}"):
+        loaded(tree.parent)
+
+
+@pytest.mark.parametrize("kind", IN_PLACE_OF_FOLDERS)
+def test_what_is_no_folder_is_named(tree: Path, kind: str) -> None:
+    put(kind, tree)
+    with deadline(), pytest.raises(GleBenchError, match=f"{tree}.*{TROUBLE[kind][2]}"):
+        loaded(tree.parent)
+
+
+def test_the_command_ends_with_a_sentence(tree: Path) -> None:
+    put("a pipe", tree / "test_batch")
+    data = ["--data", tree.parents[1]]
+    for command in (["prepare", "cifar10"], ["run", "cifar10", "--accept-data", "--dry-run", "--runs", tree / "runs"]):
+        done = glebench(*command, *data)
+        assert done.code == 1, done.err
+        assert f"{tree / 'test_batch'} is a pipe" in done.told

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from data_trouble import IN_PLACE_OF_FILES, TROUBLE, deadline, put
 from loopback import Behaviour, serve
 
 from gle_bench.data import download
@@ -261,3 +262,12 @@ def test_no_room_to_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         unpacked(path, tmp_path / "tree")
     assert "No space left on device" in one_sentence(caught)
     assert [found.name for found in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+@pytest.mark.parametrize("kind", IN_PLACE_OF_FILES)
+@pytest.mark.parametrize("name", ["file.bin", "file.bin.part"])
+def test_what_is_no_file_is_named_and_not_waited_for(server: Behaviour, tmp_path: Path, name: str, kind: str) -> None:
+    put(kind, tmp_path / name)
+    with deadline(), pytest.raises(GleBenchError, match=f"{tmp_path / name}.*{TROUBLE[kind][1]}"):
+        brought(server, tmp_path / "file.bin")
+    assert server.asked == []

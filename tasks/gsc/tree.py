@@ -44,7 +44,7 @@ def look_through(root: Path) -> Tree:
             lists[parts[entry.name]] = stamp(entry)
         elif entry.name == NOISE:
             noises = _recordings(entry) if is_folder(entry) else noises
-        elif not entry.name.startswith((".", "_")) and is_folder(entry):
+        elif entry.name[0].isalnum() and is_folder(entry):
             clips |= _recordings(entry)
         elif entry.name in KEYWORDS:
             raise GleBenchError(f"{entry.path} is no folder, and should be that of the clips of a keyword. {CURE}")
