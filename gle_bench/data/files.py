@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -48,21 +48,21 @@ def write_together(files: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
 @contextmanager
 def _written(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     """A complete, synced file beside `path`, gone at the end if nobody has renamed it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        # Not tempfile's, which is for its owner alone: the umask decides who may read what is left.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise GleBenchError(
             f"Cannot write {path}: {error.strerror}. Choose a folder that can be written to."
         ) from error
-    temporary = Path(name)
     try:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
         except OSError as error:
             text = f"Cannot write {path}: {error.strerror}. Free some space, or choose another folder."
             raise GleBenchError(text) from error
