@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
-from gle_bench.names import UsageError
+from gle_bench.names import UsageError, clipped
 
 Budget = Literal["smoke", "short", "paper"]
 ProtocolName = Literal["paper", "clean"]
@@ -162,16 +162,22 @@ def parse_seeds(text: str | None, paper: Sequence[int]) -> list[int]:
     if text == "paper":
         return list(paper)
     seeds: list[int] = []
+    shown = clipped(text)
     for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip())
         if match is None:
-            raise UsageError(f"--seeds {text}: '{part}' is no seed; write 0-9, or 3,5, or paper.")
-        first, last = int(match[1]), int(match[2] or match[1])
+            raise UsageError(f"--seeds {shown}: '{clipped(part)}' is no seed; write 0-9, or 3,5, or paper.")
+        first, last = _seed(match[1]), _seed(match[2] or match[1])
         if last < first or last - first >= MOST_SEEDS:
-            raise UsageError(f"--seeds {text}: '{part}' must rise, over fewer than {MOST_SEEDS} seeds.")
+            raise UsageError(f"--seeds {shown}: '{clipped(part)}' must rise, over fewer than {MOST_SEEDS} seeds.")
         if last > LARGEST_SEED:
-            raise UsageError(f"--seeds {text}: '{part}' is too large; seeds go up to {LARGEST_SEED}.")
+            raise UsageError(f"--seeds {shown}: '{clipped(part)}' is too large; seeds go up to {LARGEST_SEED}.")
         seeds += range(first, last + 1)
     if len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text} names a seed twice; name each once.")
+        raise UsageError(f"--seeds {shown} names a seed twice; name each once.")
     return seeds
+
+
+def _seed(digits: str) -> int:
+    """A seed; of one that is too large no more than the beginning, which is too large as well."""
+    return int(digits.lstrip("0")[: 2 * len(str(LARGEST_SEED))] or "0")

@@ -21,6 +21,11 @@ class UnknownName(UsageError):
     """A name that is not in its list."""
 
 
+def clipped(quoted: str, longest: int = 200) -> str:
+    """A text that a message quotes: no more of it than a reader looks at."""
+    return quoted if len(quoted) <= longest else f"{quoted[:longest]} ..."
+
+
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> str:
     """One sentence on an unknown name: the nearest known one, then all of them."""
     names = sorted(known)

@@ -6,7 +6,6 @@ and `glebench.rules` name a class, `glebench.models` a module with `PAIRS` (a ta
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gle_bench import plugins
-from gle_bench.names import NAME, GleBenchError, UnknownName, UsageError, did_you_mean, look_up
+from gle_bench.names import NAME, GleBenchError, UnknownName, UsageError, clipped, did_you_mean, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -315,9 +314,14 @@ def _path(config: RunConfig, key: str) -> tuple[str, ...]:
 
 
 def _value(text: str) -> Any:
+    """What a text stands for: the value that it spells as JSON, or itself."""
+    from gle_bench.data.foreign import Malformed, OutOfBounds, json_value
+
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return json_value(text)
+    except OutOfBounds as error:
+        raise UsageError(f"--set: {error}; give a value that the setting takes.") from error
+    except Malformed:
         return text
 
 
@@ -337,5 +341,5 @@ def _replaced(config: Any, wanted: dict[str, Any]) -> Any:
 def _first_complaint(error: Any) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    got = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"
+    got = "" if isinstance(first["input"], dict) else f" (got {clipped(repr(first['input']))})"
     return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{got}."

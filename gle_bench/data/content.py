@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gle_bench.data.files import sha256, write_text
+from gle_bench.data.foreign import content, opened
 from gle_bench.data.tree import Stamp, unreadable
 from gle_bench.names import GleBenchError
 
@@ -92,7 +93,7 @@ def _noted(note: Path) -> _Note | _EarlierNote | None:
     """What was noted; None: nothing, or nothing that could be used."""
     for kind in (_Note, _EarlierNote):
         try:
-            return kind.model_validate_json(note.read_bytes()) if note.is_file() else None
+            return kind.model_validate_json(content(note))
         except OSError:
             return None
         except ValidationError:
@@ -115,7 +116,8 @@ def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
     hashes = {}
     for name in names:
         try:
-            hashes[name] = sha256((folder / name).read_bytes())
+            with opened(folder / name) as file:
+                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise unreadable(folder / name, error) from error
     return hashes

@@ -1,7 +1,9 @@
 """Files from the network by pooch: gone on with after a cut, checked, and never taken for what they are not."""
 
 import errno
+import hashlib
 import os
+import re
 import shutil
 import time
 import urllib.error
@@ -12,11 +14,14 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from gle_bench.data.files import append
+from gle_bench.data.foreign import opened, told
 from gle_bench.data.tree import stamp
 from gle_bench.names import GleBenchError
 
 CHUNK: Final = 1 << 20  # bytes
 TIMEOUT: Final = 60.0  # seconds without a byte
+LENGTH: Final = re.compile("[0-9]{1,18}")  # of a file, in bytes
 GONE: Final = 416  # what the server calls a range that begins where its file ends
 
 
@@ -70,10 +75,8 @@ def check(path: Path, remote: Remote) -> None:
     Raises:
         GleBenchError: with the place where it is kept; or it is no file that could be read.
     """
-    import pooch
-
-    stamp(path)
-    found = pooch.file_hash(str(path), alg="sha256")
+    with told(path, "move it away"), opened(path) as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != remote.sha256:
         aside = path.with_name(f"{remote.name}.wrong-{found[:8]}")
         path.replace(aside)
@@ -124,10 +127,12 @@ def _stream(url: str, part: Path, report: Callable[[str], None]) -> bool:
         if whole != str(have):
             part.unlink()  # more than there is: of another file
         return whole == str(have)
-    with response, part.open("ab" if response.status == 206 else "wb") as file:
-        have = file.tell()
+    with response, append(part) as file:
+        if response.status != 206:
+            file.truncate(0)
+        have = file.seek(0, os.SEEK_END)
         length = response.headers.get("Content-Length")
-        whole_size = None if length is None else have + int(length)
+        whole_size = have + int(length) if length is not None and LENGTH.fullmatch(length) else None
         for done in _copy(response, file, have):
             if whole_size is not None and 10 * done // whole_size > 10 * have // whole_size:
                 report(f"  {done / 1e6:,.0f} of {whole_size / 1e6:,.0f} MB")

@@ -71,6 +71,15 @@ def _written(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def append(path: Path) -> BinaryIO:
+    """A file to add bytes to, unbuffered; a pipe in its place is not waited for.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK, 0o666))
+
+
 def write_text(path: Path, text: str) -> None:
     """`write_atomically` for text, in UTF-8."""
     write_atomically(path, lambda file: file.write(text.encode()))

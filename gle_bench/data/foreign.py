@@ -16,13 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from gle_bench.names import GleBenchError
+from gle_bench.names import GleBenchError, clipped
 
 MOST_TEXT: Final = 64 << 20  # bytes of a text: of a history, by far the longest
 MOST_DIGITS: Final = 300  # of a whole number: every one of these is a float, too
 MOST_BITS: Final = (10**MOST_DIGITS).bit_length()
 DEEPEST: Final = 50  # lists and tables inside each other
-LONGEST: Final = 200  # characters that a message quotes
 CHUNK: Final = 1 << 20  # bytes
 
 KINDS: Final = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
@@ -31,6 +30,10 @@ WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 
 class Malformed(ValueError):
     """Content that is not what it should be. Its text says why, in half a sentence without the file's name."""
+
+
+class OutOfBounds(Malformed):
+    """Content that is well spelled, but nested more deeply or of larger numbers than anything that is meant."""
 
 
 @contextmanager
@@ -52,11 +55,6 @@ def reason(error: Exception) -> str:
     return clipped(next(iter(full.splitlines()), "").rstrip(".: "))
 
 
-def clipped(quoted: str) -> str:
-    """A text that a message quotes: no more of it than a reader looks at."""
-    return quoted if len(quoted) <= LONGEST else f"{quoted[:LONGEST]} ..."
-
-
 @contextmanager
 def parsing() -> Iterator[None]:
     """The boundary to parsers that are not ours.
@@ -69,7 +67,7 @@ def parsing() -> Iterator[None]:
     except (Malformed, OSError):
         raise
     except RecursionError as error:
-        raise Malformed("it is nested too deeply") from error
+        raise OutOfBounds("it is nested too deeply") from error
     except MemoryError as error:
         raise Malformed("it needs more memory than there is") from error
     except Exception as error:  # json, tomllib, csv, zipfile, zlib, numpy, torch and pickle: each has errors of its own
@@ -77,7 +75,7 @@ def parsing() -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[io.BufferedReader]:
     """A regular file, open for reading. A pipe in its place is not waited for.
 
     Raises:
@@ -144,7 +142,7 @@ def whole_number(spelled: str) -> int:
     if WHOLE.fullmatch(spelled) is None:
         raise Malformed(f"'{clipped(spelled)}' is no whole number")
     if len(spelled) > MOST_DIGITS:
-        raise Malformed(f"a number has {len(spelled):,} digits, more than {MOST_DIGITS}")
+        raise OutOfBounds(f"a number has {len(spelled):,} digits, more than {MOST_DIGITS}")
     return int(spelled)
 
 
@@ -152,12 +150,12 @@ def json_value(source: str | bytes) -> Any:
     """What a JSON text holds: numbers that floats can hold, and texts that UTF-8 can.
 
     Raises:
-        Malformed: it is no JSON, nested too deeply, or has a number of too many digits.
+        Malformed: it is no JSON. OutOfBounds: nested too deeply, or with a number of too many digits.
     """
     with parsing():
         spelled = text(source) if isinstance(source, bytes) else source
         value = json.loads(spelled, parse_int=whole_number, parse_constant=_no_json)
-        _check_within_bounds(value)
+        check_bounds(value)
         return value
 
 
@@ -169,13 +167,13 @@ def toml_table(source: bytes) -> dict[str, Any]:
     """What a TOML text holds.
 
     Raises:
-        Malformed: it is no TOML, nested too deeply, or has a number of too many digits.
+        Malformed: it is no TOML. OutOfBounds: nested too deeply, or with a number of too many digits.
     """
     import tomllib
 
     with parsing():
         table = tomllib.loads(text(source))
-        _check_within_bounds(table)
+        check_bounds(table)
         return table
 
 
@@ -195,11 +193,11 @@ def csv_rows(source: str) -> list[list[str]]:
     return rows
 
 
-def _check_within_bounds(value: Any) -> None:
+def check_bounds(value: Any) -> None:
     """Refuses what parsers take and those who read on stumble over.
 
     Raises:
-        Malformed: what is nested too deeply, numbers that no float holds, texts that UTF-8 does not hold.
+        OutOfBounds: what is nested too deeply, numbers that no float holds. UnicodeEncodeError: half a character.
     """
     level = [value]
     for _ in range(DEEPEST):
@@ -211,10 +209,10 @@ def _check_within_bounds(value: Any) -> None:
             elif isinstance(each, list):
                 inner += each
             elif isinstance(each, int) and each.bit_length() > MOST_BITS:
-                raise Malformed(f"a number has more than {MOST_DIGITS} digits")
+                raise OutOfBounds(f"a number has more than {MOST_DIGITS} digits")
             elif isinstance(each, str):
-                each.encode()  # which refuses half a character
+                each.encode()
         if not inner:
             return
         level = inner
-    raise Malformed(f"it is nested more than {DEEPEST} levels deep")
+    raise OutOfBounds(f"it is nested more than {DEEPEST} levels deep")

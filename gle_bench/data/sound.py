@@ -11,8 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gle_bench.data.foreign import opened, size
 from gle_bench.names import GleBenchError
 
+MOST_SOUND: Final = 256 << 20  # bytes of a file
 FULL_SCALE: Final = 32768  # of 16 bits
 
 
@@ -63,7 +65,10 @@ def read_wav(path: Path, rate: int) -> NDArray[np.int16]:
     import soundfile
 
     try:
-        samples, own_rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with opened(path) as file:
+            if size(file) > MOST_SOUND:
+                raise ValueError(f"more than {MOST_SOUND:,} bytes")
+            samples, own_rate = soundfile.read(file.fileno(), dtype="float32", always_2d=True, closefd=False)
     except (OSError, RuntimeError, ValueError) as error:  # soundfile's own errors are RuntimeErrors
         raise GleBenchError(
             f"{path} cannot be read as sound ({_reason(path, error)}); put a sound copy there."

@@ -7,6 +7,7 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import AwareDatetime, Field, ValidationError
 
 from gle_bench.data.files import write_text
+from gle_bench.data.foreign import content
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
@@ -51,7 +52,7 @@ class Complexity(Entry):
 def read(folder: RunFolder, record: Record) -> Complexity | None:
     """What is kept beside the record; None where there is nothing, or nothing of this very run."""
     try:
-        found = Complexity.model_validate_json((folder.path / FILE).read_bytes())
+        found = Complexity.model_validate_json(content(folder.path / FILE))
     except (OSError, ValidationError):
         return None
     return found if found.ended == ended(record) else None

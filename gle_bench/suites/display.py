@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from gle_bench.data.foreign import opened
 from gle_bench.report.summary import duration
 from gle_bench.suites.launch import Ended, Job
 
@@ -65,7 +66,7 @@ class Display:
 def last_line(log: Path) -> str:
     """The last line of a log that says something; empty if there is none, or no log yet."""
     try:
-        with log.open("rb") as file:
+        with opened(log) as file:
             file.seek(max(0, log.stat().st_size - TAIL))
             text = file.read().decode(errors="replace")
     except OSError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, NamedTuple, Protocol
 
+from gle_bench.data.files import append
 from gle_bench.machine import usable_cores
 from gle_bench.names import GleBenchError
 
@@ -99,7 +100,7 @@ class LocalProcesses:
 def _opened(log: Path) -> Iterator[IO[bytes]]:
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        file = log.open("ab")
+        file = append(log)
     except OSError as error:
         raise GleBenchError(f"Cannot write {log}: {error.strerror}; choose another --runs.") from error
     with file:

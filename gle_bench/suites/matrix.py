@@ -1,6 +1,5 @@
 """A suite as data: what would be run, as configurations and seeds; and the file that may describe one."""
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from pydantic import Field, ValidationError
 
 from gle_bench import registry
 from gle_bench.config import Budget, Frozen, ProtocolName, RunConfig, parse_seeds
+from gle_bench.data import foreign
+from gle_bench.data.foreign import Malformed, reason, toml_table
 from gle_bench.names import UsageError
 
 
@@ -96,9 +97,11 @@ def from_file(path: Path) -> Suite:
         UsageError: it cannot be read, is no TOML, or says what an entry does not know; names the place.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # tomllib's and Unicode's errors are ValueErrors
-        raise UsageError(f"Cannot read the suite {path}: {error}; give a TOML file with tables [[run]].") from error
+        content = toml_table(foreign.content(path))
+    except (OSError, Malformed) as error:
+        raise UsageError(
+            f"Cannot read the suite {path}: {reason(error)}; give a TOML file with tables [[run]]."
+        ) from error
     try:
         described = _File.model_validate(_several(content))
     except ValidationError as error:

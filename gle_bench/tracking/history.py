@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import SupportsIndex
 
+from gle_bench.data.foreign import csv_rows, whole_number
+
 Cell = float | int | str | None
 Row = dict[str, Cell]
 
@@ -34,17 +36,9 @@ def from_csv(text: str) -> list[Row]:
     """What `to_csv` spelled, each row with every column. A text that looks like a number comes back as one.
 
     Raises:
-        ValueError: if it is no table.
+        Malformed: if it is no table.
     """
-    try:
-        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    except csv.Error as error:
-        raise ValueError(f"no table: {error}") from error
-    except ValueError as error:
-        raise ValueError("it is empty") from error
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            raise ValueError(f"row {number} has {len(row)} fields and the header {len(header)}")
+    header, *rows = csv_rows(text)
     return [{name: _parse(field) for name, field in zip(header, row, strict=True)} for row in rows]
 
 
@@ -58,5 +52,5 @@ def _spell(value: Cell) -> str:
 def _parse(field: str) -> Cell:
     """A number if it is spelled like one; None if it is empty."""
     if INTEGER.fullmatch(field):
-        return int(field)
+        return whole_number(field)
     return float(field) if FLOAT.fullmatch(field) else field or None

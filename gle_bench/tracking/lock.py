@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import AwareDatetime
 
 from gle_bench.data.files import write_text
+from gle_bench.data.foreign import content
 from gle_bench.names import GleBenchError
 from gle_bench.tracking.entry import Entry
 
@@ -146,7 +147,7 @@ def is_live(folder: Path) -> bool:
 def heartbeat(folder: Path) -> Heartbeat | None:
     """Who holds the run, or held it when it was killed; None if nobody did."""
     try:
-        return Heartbeat.model_validate_json(_beat_file(folder).read_bytes())
+        return Heartbeat.model_validate_json(content(_beat_file(folder)))
     except (OSError, ValueError):
         return None
 

@@ -1,11 +1,12 @@
 """record.json: what survives a run."""
 
-import json
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, ValidationError
 
 from gle_bench.config import Budget, ProtocolName
+from gle_bench.data import foreign
+from gle_bench.data.foreign import Malformed
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.environment import Environment
 from gle_bench.tracking.provenance import Plugin, Supplied
@@ -17,7 +18,7 @@ Status = Literal["running", "done", "diverged", "failed", "interrupted"]
 Selection = Literal["last", "best"]
 
 
-class UnreadableRecord(ValueError):
+class UnreadableRecord(Malformed):
     """Text that is no record of this version; says why, without the file's name."""
 
 
@@ -162,8 +163,8 @@ def parse(content: bytes) -> Record:
 def _version(content: bytes) -> int | None:
     """The schema version that a record of any version states; None if it is no record at all."""
     try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError):
+        fields = foreign.json_value(content)
+    except Malformed:
         return None
     version = fields.get("schema_version") if isinstance(fields, dict) else None
     return version if isinstance(version, int) else None

@@ -6,20 +6,20 @@
 Files are whole or not there, so that readers need no lock; who writes holds `gle_bench.tracking.lock`.
 """
 
-import io
 import os
-import zipfile
-import zlib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gle_bench.data.files import write_atomically, write_text
+from gle_bench.data import foreign
+from gle_bench.data.files import append, write_atomically, write_text
+from gle_bench.data.foreign import Malformed, told
 from gle_bench.names import NAME, GleBenchError, UsageError
 from gle_bench.tracking.history import Row, from_csv, to_csv
-from gle_bench.tracking.record import Record, UnreadableRecord, parse
+from gle_bench.tracking.record import Record, parse
 
 if TYPE_CHECKING:  # numpy costs a tenth of a second, and listing runs needs none of it
     import numpy as np
@@ -41,12 +41,11 @@ class RunFolder:
         Raises:
             GleBenchError: if it cannot be read: truncated, foreign, of another version, or closed to us.
         """
-        try:
-            return parse(self._content(RECORD))
-        except FileNotFoundError:
-            return None
-        except UnreadableRecord as error:
-            raise self._unreadable(RECORD, str(error)) from error
+        with self._told(RECORD):
+            try:
+                return parse(foreign.content(self.path / RECORD))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def write(self, record: Record) -> None:
         """Puts the record in the place of an earlier one, whole."""
@@ -58,12 +57,11 @@ class RunFolder:
 
     def read_history(self) -> list[Row]:
         """The rows of history.csv; none if there is no such file."""
-        try:
-            return from_csv(self._content("history.csv").decode())
-        except FileNotFoundError:
-            return []
-        except ValueError as error:
-            raise self._unreadable("history.csv", str(error)) from error
+        with self._told("history.csv"):
+            try:
+                return from_csv(foreign.text(foreign.content(self.path / "history.csv")))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def write_predictions(self, **arrays: "ArrayLike") -> None:
         """Final outputs, as predictions.npz."""
@@ -105,30 +103,13 @@ class RunFolder:
         path = self.path / "log.txt"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with path.open("ab", buffering=0) as file:  # one write, so that lines of several processes do not mix
+            with append(path) as file:  # one write, so that lines of several processes do not mix
                 file.write(f"{stamp} {line}\n".encode("utf-8", "replace"))
         except OSError as error:
             raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from error
 
-    def _content(self, name: str) -> bytes:
-        """A file's bytes.
-
-        Raises:
-            FileNotFoundError: if it is not there. GleBenchError: if the disk does not give it.
-        """
-        try:
-            return (self.path / name).read_bytes()
-        except NotADirectoryError as error:
-            raise FileNotFoundError(str(self.path / name)) from error
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise self._unreadable(name, error.strerror or str(error)) from error
-
-    def _unreadable(self, name: str, reason: str) -> GleBenchError:
-        return GleBenchError(
-            f"Cannot read {self.path / name}: {reason.splitlines()[0].rstrip('.')}; move it away to run this seed anew."
-        )
+    def _told(self, name: str) -> AbstractContextManager[None]:
+        return told(self.path / name, "move it away to run this seed anew")
 
     def _write_arrays(self, name: str, arrays: "Mapping[str, ArrayLike]") -> None:
         import numpy as np
@@ -136,15 +117,14 @@ class RunFolder:
         write_atomically(self.path / name, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
     def _read_arrays(self, name: str) -> "dict[str, np.ndarray]":
-        import numpy as np
+        from gle_bench.data.foreign_arrays import arrays
 
-        try:
-            with np.load(io.BytesIO(self._content(name)), allow_pickle=False) as archive:
-                return dict(archive)
-        except FileNotFoundError:
-            return {}
-        except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._unreadable(name, "truncated or no arrays") from error
+        with self._told(name):
+            try:
+                with foreign.opened(self.path / name) as file:
+                    return arrays(file)
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
 
 
 class Skipped(NamedTuple):
@@ -183,8 +163,8 @@ class Store:
         for path, content in _record_files(self.root, {WANDB}):
             try:
                 record = _parsed(content)
-            except UnreadableRecord as error:
-                skipped.append(Skipped(path, str(error)))
+            except (OSError, Malformed) as error:
+                skipped.append(Skipped(path, foreign.reason(error)))
                 continue
             if record.run_id in places:
                 skipped.append(Skipped(path, f"a copy of {places[record.run_id]}"))
@@ -196,7 +176,7 @@ class Store:
 
 def _parsed(content: bytes | OSError) -> Record:
     if isinstance(content, OSError):
-        raise UnreadableRecord(content.strerror or str(content))
+        raise content
     return parse(content)
 
 
@@ -208,7 +188,7 @@ def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[
     """
     path = folder / RECORD
     try:
-        content = path.read_bytes()
+        content = foreign.content(path)
     except (FileNotFoundError, IsADirectoryError):
         for name in _folders(folder):
             if name not in closed:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from gle_bench.data.foreign import content
 from gle_bench.tracking.record import Record
 
 if TYPE_CHECKING:  # importing W&B takes a second
@@ -191,8 +192,10 @@ def has_credentials(hosts: Iterable[str]) -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     try:
-        known = netrc.netrc(Path(os.environ.get("NETRC") or "~/.netrc").expanduser())
-    except (OSError, ValueError, netrc.NetrcParseError):
+        path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+        content(path)  # a regular file, and no endless one
+        known = netrc.netrc(path)
+    except (OSError, ValueError, RuntimeError, netrc.NetrcParseError):  # RuntimeError: no home is known
         return False
     return any(entry is not None and entry[2] for entry in map(known.authenticators, hosts))
 

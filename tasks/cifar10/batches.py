@@ -1,6 +1,8 @@
 """The files of the python archive: checked, and read without unpickling anything but lists, text and bytes."""
 
+import io
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -8,11 +10,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gle_bench.data import foreign
 from gle_bench.data.files import sha256
 from gle_bench.names import GleBenchError
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SHAPE: Final = (3, 32, 32)  # red, green and blue, each row by row
+MOST: Final = 1 << 30  # bytes of a file; those of the archive have 31 MB
 PIXELS: Final = 3 * 32 * 32
 TRAIN: Final = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST: Final = "test_batch"
@@ -97,17 +101,24 @@ def _check_meta(path: Path) -> None:
 
 def _unpickled(path: Path) -> dict[Any, Any]:
     try:
-        with path.open("rb") as file:
-            content = _Unpickler(file, encoding="bytes").load()
+        raw = foreign.content(path, MOST)
+        with foreign.parsing():
+            _check_lengths(raw)
+            content = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
     except OSError as error:
-        raise GleBenchError(f"Cannot read {path}: {error.strerror}. {_CURE}") from error
-    except pickle.UnpicklingError as error:
+        raise GleBenchError(f"Cannot read {path}: {foreign.reason(error)}. {_CURE}") from error
+    except foreign.Malformed as error:
         raise _refused(path, str(error)) from error
-    except Exception as error:  # a damaged pickle fails in any way
-        raise _refused(path, "it cannot be read to its end") from error
     if not isinstance(content, dict):
         raise _refused(path, "it holds no table of images")
     return content
+
+
+def _check_lengths(raw: bytes) -> None:
+    """Refuses a pickle that claims longer texts, or more places, than it has bytes: pickle would make room for them."""
+    for operation, argument, _ in pickletools.genops(raw):
+        if "PUT" in operation.name and argument is not None and int(argument) > len(raw):
+            raise pickle.UnpicklingError(f"it claims {argument:,} places")
 
 
 _CURE: Final = "Delete its folder and run 'glebench prepare cifar10', or choose another --data."

@@ -1,5 +1,6 @@
 """The series: a delay differential equation, integrated once and pinned, or NeuroBench's own file where it lies."""
 
+import io
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -8,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gle_bench.data.files import sha256
+from gle_bench.data.foreign import content, opened, told
+from gle_bench.data.foreign_arrays import Wanted, array, arrays
 from gle_bench.models.mackey_glass import HALF, LYAPUNOV, POINTS, Grid
 from gle_bench.names import GleBenchError, UsageError
 
@@ -75,11 +78,8 @@ def sequence(found: Series, grid: Grid, number: int) -> Values:
 @cache
 def _pinned(grid: Grid) -> Values:
     """The pinned series, which is on the fine grid, or what a cubic spline through it gives on another."""
-    try:
-        with np.load(PINNED) as file:
-            values: Values = file["series"].astype("<f8")
-    except (OSError, ValueError, KeyError) as error:
-        raise GleBenchError(f"Cannot read {PINNED}, which comes with glebench; install glebench anew.") from error
+    with told(PINNED, "it comes with glebench, so install glebench anew"), opened(PINNED) as file:
+        values: Values = arrays(file, {"series": Wanted("f", (None,))})["series"].astype("<f8")
     if sha256(values.tobytes()) != DIGEST:
         raise GleBenchError(f"{PINNED} is not the series that glebench came with; install glebench anew.")
     return _regridded(values, "fine", grid)
@@ -87,17 +87,15 @@ def _pinned(grid: Grid) -> Values:
 
 def _neurobench(file: Path) -> tuple[Values, str]:
     """The values of a file like NeuroBench's, and its digest."""
-    try:
-        values = np.load(file, allow_pickle=False)
-        source = sha256(file.read_bytes())
-    except (OSError, ValueError, EOFError) as error:
-        raise GleBenchError(f"Cannot read {file}; replace it by NeuroBench's, or delete it.") from error
+    with told(file, "replace it by NeuroBench's, or delete it"):
+        held = content(file)
+        values = array(io.BytesIO(held), Wanted("f", (None,)))
     least = SEQUENCE * POINTS["neurobench"] + 1
-    if values.ndim != 1 or values.dtype.kind != "f" or len(values) < least or not np.isfinite(values).all():
+    if len(values) < least or not np.isfinite(values).all():
         raise GleBenchError(
             f"{file} is no series of {least} numbers or more; replace it by NeuroBench's, of 3,751, or delete it."
         )
-    return values.astype(np.float64), source
+    return values.astype(np.float64), sha256(held)
 
 
 def _regridded(values: Values, grid: Grid, other: Grid) -> Values:
