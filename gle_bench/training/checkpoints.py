@@ -1,18 +1,24 @@
 """Checkpoints: one file a seed, whole or not there, loadable without running anybody's code."""
 
 import io
-import zipfile
+import pickletools
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO, Final
 
 import torch
+from torch import Tensor
 
 from gle_bench.data.files import write_together
+from gle_bench.data.foreign import Malformed, opened, parsing, reason
+from gle_bench.data.foreign_arrays import archive
 from gle_bench.names import GleBenchError
 
 FORMAT = 1
+MOST: Final = 64 << 30  # bytes; nothing in a checkpoint is compressed, so none takes more than its file has
+NAMES: Final = ("torch ", "torch._utils _rebuild_tensor", "collections OrderedDict")  # that our checkpoints mention
 
 
 def save(contents: Mapping[Path, dict[str, Any]]) -> None:
@@ -37,18 +43,85 @@ def load(path: Path) -> dict[str, Any] | None:
     Raises:
         GleBenchError: a damaged file, or one of another format.
     """
-    if not path.exists():
-        return None
     try:
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():  # torch does not look at its checksums
-                raise zipfile.BadZipFile(damaged)
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        version = content["format"]
-    except Exception as error:  # whatever a damaged file makes its readers stumble over
+        with opened(path) as file:
+            content = _content(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, Malformed) as error:
         raise GleBenchError(
-            f"Checkpoint {path} is damaged ({type(error).__name__}); delete it, or start anew with --rerun always."
+            f"Checkpoint {path} is damaged ({reason(error)}); delete it, or start anew with --rerun always."
         ) from error
+    version = content.get("format")
     if version != FORMAT:
         raise GleBenchError(f"Checkpoint {path} has format {version}, not {FORMAT}; start anew with --rerun always.")
     return content
+
+
+def _content(file: BinaryIO) -> dict[str, Any]:
+    """What torch reads, once the file is known to claim no more than it has.
+
+    Raises:
+        OSError, Malformed: it cannot be read, or is no checkpoint.
+    """
+    with archive(file, MOST, stored=True) as members, parsing():
+        if damaged := members.testzip():  # torch does not look at its checksums
+            raise Malformed(f"{damaged} has another checksum")
+        for name in members.namelist():
+            if name.endswith("/data.pkl"):
+                _check_names(members.read(name))
+    file.seek(0)
+    with parsing():
+        content = torch.load(file, weights_only=True, map_location="cpu")
+    if not isinstance(content, dict):
+        raise Malformed("it holds no table")
+    return content
+
+
+def _check_names(pickled: bytes) -> None:
+    """Refuses what torch would let a pickle make of any size: ours name tensors and dictionaries alone."""
+    for operation, name, _ in pickletools.genops(pickled):
+        if operation.name == "GLOBAL" and not str(name).startswith(NAMES):
+            raise Malformed(f"it asks for {name}")
+
+
+def unlike(found: Any, like: dict[Any, Any], place: str, free: Mapping[str, int] = MappingProxyType({})) -> str | None:
+    """Where what a checkpoint holds has another form than `like`, in half a sentence; None if nowhere.
+
+    What is empty in `like` may have grown: a dictionary, a list, the rows of a tensor.
+
+    Args:
+        free: the dimension in which the tensors below a key of the dictionary may differ.
+    """
+    if not isinstance(found, dict):
+        return f"{place} is no table"
+    if like and found.keys() != like.keys():
+        name = min(map(str, found.keys() ^ like.keys()))
+        return f"{place} {'lacks' if name in map(str, like) else 'has another field,'} '{name}'"
+    complaints = (_unlike_nested(found[name], part, f"{place}.{name}", free.get(name)) for name, part in like.items())
+    return next(filter(None, complaints), None)
+
+
+def _unlike_nested(found: Any, like: Any, place: str, free: int | None) -> str | None:
+    if isinstance(like, Tensor):
+        return _unlike_tensor(found, like, place, free)
+    if isinstance(like, dict):
+        return unlike(found, like, place)
+    if isinstance(like, list | tuple):
+        if not isinstance(found, list | tuple) or (like and len(found) != len(like)):
+            return f"{place} is no list of {len(like)}"
+        pairs = enumerate(zip(found, like, strict=False))
+        return next(filter(None, (_unlike_nested(*pair, f"{place}.{i}", free) for i, pair in pairs)), None)
+    number = isinstance(like, float) and type(found) is int
+    return None if type(found) is type(like) or number else f"{place} is no {type(like).__name__}"
+
+
+def _unlike_tensor(found: Any, like: Tensor, place: str, free: int | None) -> str | None:
+    if not isinstance(found, Tensor) or found.layout != like.layout or found.dtype != like.dtype:
+        return f"{place} is no tensor of {like.dtype}"
+    if found.dim() == like.dim():
+        grown = like.dim() > 0 and like.shape[0] == 0
+        differing = {i for i, (a, b) in enumerate(zip(found.shape, like.shape, strict=True)) if a != b}
+        if differing <= {free, 0 if grown else free}:
+            return None
+    return f"{place} has the shape {tuple(found.shape)}, not {tuple(like.shape)}"

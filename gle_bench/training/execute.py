@@ -4,12 +4,14 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 from rich.console import Console
 
 from gle_bench.config import RunConfig
+from gle_bench.data.foreign import Malformed, parsing, told
 from gle_bench.names import GleBenchError
 from gle_bench.plugins import described, guarded
 from gle_bench.protocols import OnlineModel
@@ -29,6 +31,8 @@ from gle_bench.training.rounds import batches_per_epoch
 from gle_bench.training.scores import Score
 from gle_bench.training.seed_run import SeedRun
 from gle_bench.training.trainer import Attentive, Requests, make_trainer, quietly, through
+
+ANEW = "delete it, or start anew with --rerun always"
 
 
 def execute(config: RunConfig, seeds: Sequence[int], settings: Settings) -> list[Record]:
@@ -84,6 +88,10 @@ class _Execution:
         todo = self._todo
         with guarded(f"The network of {todo.experiment.config.model}"):
             module = kind(todo.experiment)(todo.experiment, list(runs))
+        members = {seed: run.member for seed, run in runs.items() if run.member is not None}
+        if members:
+            _restore(module, members, {seed: run.folder.checkpoint("last") for seed, run in runs.items()})
+        with guarded(f"The network of {todo.experiment.config.model}"):
             books = Bookkeeping(todo, runs, self._held, module)
         try:
             for seed, run in runs.items():
@@ -123,8 +131,6 @@ class _Execution:
         before = module.batches = first.batches
         module.batches_per_epoch = batches_per_epoch(todo.experiment.config.training, todo.samples)
         module.rates = {seed: run.rate for seed, run in runs.items()}
-        if first.member is not None:
-            module.restore({seed: _present(run.member) for seed, run in runs.items()})
         for run in runs.values():
             run.start_clock(len(runs))
         feed = feed_for(todo, list(runs), first.round)
@@ -154,11 +160,12 @@ class _Execution:
         """The test split by one seed's last or best weights."""
         todo = self._todo
         self._held.check(run.folder.path)
-        content = checkpoints.load(run.folder.checkpoint(selection))
+        path = run.folder.checkpoint(selection)
+        content = checkpoints.load(path)
         if content is None:
-            raise GleBenchError(f"{run.folder.checkpoint(selection)} is missing, which the run wrote; start it anew.")
+            raise GleBenchError(f"{path} is missing, which the run wrote; start it anew.")
         alone = kind(todo.experiment, [run.seed])
-        alone.restore({run.seed: content["member"]})
+        _restore(alone, {run.seed: content.get("member", {})}, {run.seed: path})
         feed = feed_for(todo, [run.seed], 0)
         trainer = self._trainer({}, feed, 0)
         through(lambda: trainer.test(alone, datamodule=feed, verbose=False), self._requests)
@@ -207,18 +214,28 @@ def _open_run(todo: Plan, seed: int, record: Record | None) -> SeedRun:
     cut_off = record is not None and record.status in ("running", "interrupted", "failed")
     content = checkpoints.load(folder.checkpoint("last")) if cut_off else None
     if content is not None:
-        if content["under"] != todo.under:
+        if content.get("under") != todo.under:
             raise GleBenchError(
-                f"Checkpoint {folder.checkpoint('last')} was made under {content['under']}, not {todo.under}: "
+                f"Checkpoint {folder.checkpoint('last')} was made under {content.get('under')}, not {todo.under}: "
                 "resume it under the same (threads are OMP_NUM_THREADS), or start anew with --rerun always."
             )
-        run.resume(content)
+        with told(folder.checkpoint("last"), ANEW):
+            run.resume(content, todo.ends)
     return run
 
 
-def _present(member: dict[str, Any] | None) -> dict[str, Any]:
-    assert member is not None, "seeds of one group have all been checkpointed, or none has"
-    return member
+def _restore(module: BenchModule, members: Mapping[int, dict[str, Any]], paths: Mapping[int, Path]) -> None:
+    """Brings back what checkpoints hold of a module's seeds.
+
+    Raises:
+        GleBenchError: it is not what the module would have saved.
+    """
+    for seed, member in members.items():
+        with told(paths[seed], ANEW), parsing():
+            if complaint := module.unlike(member):
+                raise Malformed(complaint)
+    with told(next(iter(paths.values())), ANEW), parsing():
+        module.restore(members)
 
 
 def feed_for(todo: Plan, seeds: Sequence[int], first_round: int) -> Feed:

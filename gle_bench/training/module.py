@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gle_bench.config import RunConfig
 from gle_bench.protocols import Batch, LearningRule, Shape, Task
+from gle_bench.training.checkpoints import unlike
 from gle_bench.training.macs import Macs
 from gle_bench.training.scores import Score, Scores
 
@@ -79,6 +80,10 @@ class BenchModule(LightningModule):
     def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
         """Inverse of `member`, for all seeds at once."""
         raise NotImplementedError
+
+    def unlike(self, member: dict[str, Any]) -> str | None:
+        """In what a seed of a checkpoint has another form than this module gives it; None if `restore` can take it."""
+        return unlike(member, self.member(self.seeds[0]), "member")
 
     def finite(self) -> list[bool]:
         """Whether each member's parameters, and state if it has one, are finite."""

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gle_bench.dynamics.engine import Feedback
 from gle_bench.protocols import Batch, OfflineModel, Stepwise
+from gle_bench.training.checkpoints import unlike
 from gle_bench.training.macs import Macs, count_macs
 from gle_bench.training.module import BenchModule, Experiment
 from gle_bench.training.rounds import seed_of
@@ -115,6 +116,20 @@ class OfflineModule(WholeModule):
 
     def member(self, seed: int) -> dict[str, Any]:
         return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def unlike(self, member: dict[str, Any]) -> str | None:
+        return super().unlike(member) or self._unlike_moments(member["optimizer"]["state"])
+
+    def _unlike_moments(self, state: dict[Any, Any]) -> str | None:
+        """The same of what the optimizer knows of each parameter, which is nothing before its first step."""
+        parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+        adam = isinstance(self._optimizer, torch.optim.Adam)
+        like = {
+            index: {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
+            for index, parameter in enumerate(parameters)
+            if adam and index in state
+        }
+        return unlike(state, like, "member.optimizer.state") if adam and state else None
 
     def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
         member = members[self.seeds[0]]

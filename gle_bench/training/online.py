@@ -21,6 +21,7 @@ from gle_bench.dynamics.packing import (
     to_plain,
 )
 from gle_bench.protocols import Batch, OnlineModel
+from gle_bench.training.checkpoints import unlike
 from gle_bench.training.macs import Macs
 from gle_bench.training.module import BenchModule, Experiment
 
@@ -148,6 +149,10 @@ class OnlineModule(BenchModule):
 
     def member(self, seed: int) -> dict[str, Any]:
         return to_plain(_to(select(self.net, self.carry, [self.seeds.index(seed)]), torch.device("cpu")))
+
+    def unlike(self, member: dict[str, Any]) -> str | None:
+        batches = {"state": 2}  # the last batch of an epoch may be smaller
+        return unlike(member, self.member(self.seeds[0]), "member", batches)
 
     def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
         self.carry = join(self.net, [from_plain(members[seed]) for seed in self.seeds])

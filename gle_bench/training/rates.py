@@ -1,11 +1,15 @@
 """The learning rate of one seed, by its own scheduler."""
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from gle_bench.config import Exponential, Phases, Plateau, TrainingConfig
+from gle_bench.data.foreign import Malformed
+from gle_bench.training.checkpoints import unlike
+
+PLATEAU: Final = ("best", "num_bad_epochs", "last_epoch", "cooldown_counter")  # what moves; the rest is configured
 
 
 class SeedRate:
@@ -50,7 +54,20 @@ class SeedRate:
         return {"rate": self._holder.param_groups[0]["lr"], "plateau": plateau}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Inverse of `state`."""
+        """Inverse of `state`.
+
+        Raises:
+            Malformed: it is not what `state` gives.
+        """
+        own = self.state()
+        moving = {name: own["plateau"][name] for name in PLATEAU if self._plateau is not None}
+        plateau = state.get("plateau")
+        if not isinstance(plateau, dict):
+            raise Malformed("rate.plateau is no table")
+        known = {name: plateau[name] for name in moving if name in plateau}
+        complaint = unlike({**state, "plateau": known}, {**own, "plateau": moving}, "rate")
+        if complaint is not None:
+            raise Malformed(complaint)
         self._holder.param_groups[0]["lr"] = state["rate"]
         if self._plateau is not None:
-            self._plateau.load_state_dict(state["plateau"])
+            self._plateau.load_state_dict(known)

@@ -1,16 +1,38 @@
 """One seed on its way: its schedule, its history, its best round, and what of it survives a kill."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from gle_bench.config import TrainingConfig
+from gle_bench.data.foreign import Malformed, parsing
 from gle_bench.protocols import Metric
-from gle_bench.tracking.history import Row
+from gle_bench.tracking.history import LEADING, Row
 from gle_bench.tracking.store import RunFolder
 from gle_bench.tracking.wandb_mirror import Mirror
 from gle_bench.training.rates import SeedRate
 from gle_bench.training.scores import Score
+
+NotNegative = Annotated[int, Field(ge=0)]
+
+
+class Saved(BaseModel):
+    """What a checkpoint holds of a seed; see `SeedRun.checkpoints`."""
+
+    model_config = ConfigDict(strict=True)
+
+    under: dict[str, str | int]
+    member: dict[str, Any]
+    round: NotNegative
+    batches: NotNegative
+    history: list[Row]
+    best_round: NotNegative | None
+    rate: dict[str, Any]
+    wall_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    seed_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class SeedRun:
@@ -116,11 +138,27 @@ class SeedRun:
         last = {self.folder.checkpoint("last"): content}
         return {self.folder.checkpoint("best"): content, **last} if best else last
 
-    def resume(self, content: dict[str, Any]) -> None:
-        """Goes back to where a checkpoint was written."""
-        self.member = content["member"]
-        self.round, self.batches = content["round"], content["batches"]
-        self.history, self.best_round = content["history"], content["best_round"]
-        self.rate.restore(content["rate"])
-        self._wall_before = content["wall_s"]
-        self._seed_before = content.get("seed_s", content["wall_s"])  # checkpoints of glebench 0.1 have one time alone
+    def resume(self, content: dict[str, Any], ends: Sequence[int]) -> None:
+        """Goes back to where a checkpoint was written; `ends` are the batches seen at the end of each round.
+
+        Raises:
+            Malformed: it lacks something, or was written on another way than this.
+        """
+        with parsing():
+            saved = Saved.model_validate(content)
+        if saved.round >= len(ends) or saved.batches != ends[saved.round]:
+            raise Malformed(f"it saw {saved.batches} batches in {saved.round} rounds, which this run does not")
+        needed = {"round", *LEADING, self._metric.name, "loss", "rate"}
+        if [row.get("round") for row in saved.history] != list(range(saved.round + 1)) or any(
+            needed - row.keys() for row in saved.history
+        ):
+            raise Malformed(f"its history is not of rounds 0 to {saved.round} with {', '.join(sorted(needed))}")
+        if saved.best_round is not None and saved.best_round > saved.round:
+            raise Malformed(f"its best round is {saved.best_round}, of {saved.round}")
+        self.member = saved.member
+        self.round, self.batches = saved.round, saved.batches
+        self.history, self.best_round = saved.history, saved.best_round
+        self.rate.restore(saved.rate)
+        self._wall_before = saved.wall_s
+        # Checkpoints of glebench 0.1 have one time alone.
+        self._seed_before = saved.wall_s if saved.seed_s is None else saved.seed_s
