@@ -1,5 +1,9 @@
 """The command line: parses, calls, prints. Each command imports what it needs, so that `--help` needs nothing."""
 
+from gle_bench.surroundings import isolation
+
+isolation.leave_current_folder(__name__ == "__main__")  # before anything that might be found there is imported
+
 import gc
 import json
 import os
@@ -20,12 +24,14 @@ from gle_bench.options import (
     Json,
     Kind,
     Offline,
+    Out,
     Protocol,
     Rerun,
     Runs,
     Selection,
     Wandb,
 )
+from gle_bench.surroundings import settle, streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -181,8 +187,6 @@ def suite(
     as_json: Json = False,
 ) -> None:
     """Run the runs behind a table or a figure, as far as they are missing; the same command goes on."""
-    from rich.console import Console
-
     from gle_bench.suites import command
     from gle_bench.suites.launch import LocalProcesses
 
@@ -197,7 +201,7 @@ def suite(
         found, skipped = (
             command.survey(name, options)
             if dry_run
-            else command.run(name, options, LocalProcesses(jobs), Console(stderr=True))
+            else command.run(name, options, LocalProcesses(jobs), streams.console())
         )
     except KeyboardInterrupt:
         _say(f"Interrupted. The same command goes on from the last checkpoints:\n  {_command()}")
@@ -214,7 +218,7 @@ def figure(
     model: Annotated[str | None, typer.Option(help="This model; those of the figure by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The run that is shown alone; the best by default.")] = None,
     protocol: Protocol = "paper",
-    out: Annotated[Path | None, typer.Option(help="A .png, .pdf or .svg; figure-NAME.png by default.")] = None,
+    out: Out = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -273,7 +277,10 @@ def main() -> None:
     # longer enables it again.
     gc.disable()
     try:
-        app()
+        with settle.settled():
+            app()
+    except streams.ReaderGone:
+        sys.exit(1)
     except GleBenchError as error:
         _say(f"Error: {error}")
         sys.exit(2 if isinstance(error, UsageError) else 1)

@@ -5,6 +5,18 @@ from typing import Annotated, Literal
 
 import typer
 
+from gle_bench.names import UsageError
+from gle_bench.surroundings.home import expanded
+
+
+def _path(text: str | Path) -> Path:
+    """The one way in which options that are paths are read."""
+    try:
+        return expanded(str(text))
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 # Whatever these are handed to declares its own, and mypy holds the two together.
 Budget = Literal["smoke", "short", "paper"]
 Rerun = Literal["missing", "failed", "always"]
@@ -19,7 +31,16 @@ Wandb = Annotated[
 ]
 AcceptData = Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
-Runs = Annotated[Path, typer.Option("--runs", envvar="GLEBENCH_RUNS", help="The folder of all runs.")]
-Data = Annotated[Path | None, typer.Option("--data", envvar="GLEBENCH_DATA", help="The folder of all data.")]
+Runs = Annotated[
+    Path, typer.Option("--runs", metavar="PATH", parser=_path, envvar="GLEBENCH_RUNS", help="The folder of all runs.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="PATH", parser=_path, envvar="GLEBENCH_DATA", help="The folder of all data."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", parser=_path, help="A .png, .pdf or .svg; figure-NAME.png by default."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RUNS = Path("runs")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -200,3 +200,31 @@ def test_the_summary_names_selection_and_split() -> None:
     assert values["status"] == "done"
     assert values["cost/steps"] == 100
     assert None not in values.values()
+
+
+SWEPT = {
+    **{"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "swept", "WANDB_RESUME": "must", "WANDB_RUN_GROUP": "g"},
+    **{"WANDB_NAME": "n", "WANDB_TAGS": "t,u", "WANDB_DIR": "elsewhere", "WANDB_RESUME_FROM": "a?_step=1"},
+    **{"WANDB_FORK_FROM": "a?_step=1", "WANDB_LAUNCH": "true", "WANDB_CONFIG": "{", "WANDB_INIT_TIMEOUT": "soon"},
+    **{"WANDB_SERVICE": "2-1-tcp-localhost-1", "WANDB_DISABLED": "true", "WANDB_START_METHOD": "thread"},
+    **{"TRAINING_JOB_NAME": "sage", "SM_TRAINING_ENV": "{}"},
+}
+
+
+@pytest.mark.parametrize("names", [["WANDB_SWEEP_ID"], ["WANDB_LAUNCH"], ["WANDB_SERVICE"], SWEPT])
+def test_seeds_are_runs_of_their_own_whatever_the_environment_names(tmp_path: Path, names: Iterable[str]) -> None:
+    assert run(tmp_path, TWO.replace("MODE", "'auto'"), **{name: SWEPT[name] for name in names}) == []
+    assert offline_runs(tmp_path) == sorted(wandb_id(example(run_id=f"run-s{seed}")) for seed in range(2))
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["runs"]
+
+
+def test_a_sweep_s_agent_gets_a_run_a_seed_online(tmp_path: Path, server: ThreadingHTTPServer) -> None:
+    variables = {"WANDB_BASE_URL": address(server), "WANDB_API_KEY": KEY, **SWEPT}
+    assert run(tmp_path, TWO.replace("MODE", "'auto'"), **variables) == []
+    streams = server.RequestHandlerClass.streams  # type: ignore[attr-defined]
+    assert set(streams) == {wandb_id(example(run_id=f"run-s{seed}")) for seed in range(2)}
+
+
+def test_a_home_that_cannot_be_written_to_is_not_complained_about(tmp_path: Path) -> None:
+    (tmp_path / ".cache").touch()  # as good as closed, also for root
+    assert run(tmp_path, TWO.replace("MODE", "'auto'")) == []

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 
 from gle_bench.bench.cases import Case, Missing, cases
 from gle_bench.bench.measure import measure, ticks
 from gle_bench.machine import usable_cores
 from gle_bench.names import UsageError
+from gle_bench.surroundings import streams
 
 HEADER = ("network", "engine", "threads", "networks", "ms/step", "GFLOP/s", "sgemm", "ratio", "peak MiB")
 LEGEND = """\
@@ -94,7 +94,7 @@ def _reasons(missing: Iterable[Missing]) -> list[str]:
 @contextmanager
 def _progress(found: Sequence[Case], repeats: int) -> Iterator[Callable[[], None]]:
     """A bar on standard error, gone at the end; one line where it is not a terminal."""
-    console = Console(stderr=True)
+    console = streams.console()
     title = f"{len(found)} rows, --repeats {repeats}"
     if not console.is_terminal:
         console.print(f"Measuring {title}, in turns.", highlight=False, soft_wrap=True)

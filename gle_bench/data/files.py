@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gle_bench.names import GleBenchError
+from gle_bench.surroundings.home import cache_folder, expanded
 
 
 def data_folder(chosen: Path | None) -> Path:
     """The folder of all data: the one chosen, else $GLEBENCH_DATA, else the platform's cache."""
-    from platformdirs import user_cache_path
-
-    if chosen is not None:
-        return chosen.expanduser()
     from_environment = os.environ.get("GLEBENCH_DATA")
-    return Path(from_environment).expanduser() if from_environment else user_cache_path("glebench")
+    if chosen is not None:
+        return chosen
+    return expanded(from_environment) if from_environment else cache_folder()
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -21,7 +21,7 @@ def as_text(description: Mapping[str, Any]) -> str:
     pages = {"task": _task, "model": _model, "run": _run}
     file = io.StringIO()
     # Fixed width and no colours: the same in a terminal, a pipe and a test.
-    console = Console(file=file, width=WIDTH, color_system=None, highlight=False)
+    console = Console(file=file, width=WIDTH, color_system=None, highlight=False, force_terminal=False)
     console.print(Group(*pages[description["kind"]](description)))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n")
 

@@ -15,6 +15,7 @@ from gle_bench.report.complexity import differences
 from gle_bench.report.models import granted, parameter_count
 from gle_bench.report.page import as_text
 from gle_bench.report.sources import gather_folders
+from gle_bench.surroundings.home import expanded
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RECORD, RunFolder
 
@@ -127,7 +128,7 @@ def _config(pair: Pair) -> dict[str, Any]:
 
 
 def _find(runs: Path, which: str) -> tuple[RunFolder, Record]:
-    path = Path(which).expanduser()
+    path = expanded(which)
     folder = RunFolder(path.parent if path.name == RECORD else path)
     record = folder.read()
     if record is not None:

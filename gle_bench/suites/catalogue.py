@@ -1,13 +1,13 @@
 """The suites behind the paper's tables and its figure 8."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from gle_bench import registry
 from gle_bench.names import look_up
 from gle_bench.report.figures.figure8 import SUBJECTS
 from gle_bench.suites.matrix import Entry, Suite, from_file
+from gle_bench.surroundings.home import expanded
 
 TABLES: Final = {"table2": "mnist1d", "table3": "gsc"}
 SUMMARIES: Final = {
@@ -24,7 +24,7 @@ def suite(name: str) -> Suite:
         UsageError: a file that cannot be read. UnknownName: with the nearest name.
     """
     if name.endswith(".toml"):
-        return from_file(Path(name))
+        return from_file(expanded(name))
     summary = look_up("suite", name, SUMMARIES)
     if name == "figure8":
         entries = [entry for subject in SUBJECTS.values() for entry in _entries(subject.task, subject.models)]

@@ -14,6 +14,7 @@ from typing import IO, Final, NamedTuple, Protocol
 from gle_bench.data.files import append
 from gle_bench.machine import usable_cores
 from gle_bench.names import GleBenchError
+from gle_bench.surroundings import isolation
 
 POLL_S: Final = 0.2
 PATIENCE_S: Final = 30.0  # that a process has to write its records once it is asked to end
@@ -66,7 +67,7 @@ class LocalProcesses:
     """
 
     at_once: int = 1
-    program: tuple[str, ...] = field(default=(sys.executable, "-m", "gle_bench.cli"))
+    program: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "gle_bench.cli"))
 
     def run(self, jobs: Sequence[Job], watcher: Watcher) -> list[Ended]:
         waiting, ended = list(jobs), []
@@ -91,7 +92,7 @@ class LocalProcesses:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={"OMP_NUM_THREADS": threads, **os.environ},
+                env={"OMP_NUM_THREADS": threads, **isolation.safe(dict(os.environ))},
                 start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on
             )
 

@@ -185,25 +185,41 @@ def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[
 
     Nothing is looked for in the folders `closed`, right below. A folder that vanishes, or does not list what it has, is
     as good as empty. Folders with a record, which are most, are not listed: that would take longer than reading it.
+    Links to folders are followed, as those do who write through them; each folder is visited once, so that links
+    may lead in circles.
     """
-    path = folder / RECORD
-    try:
-        content = foreign.content(path)
-    except (FileNotFoundError, IsADirectoryError):
-        for name in _folders(folder):
-            if name not in closed:
-                yield from _record_files(folder / name)
-    except NotADirectoryError:  # the root itself, at best
-        return
-    except OSError as error:
-        yield path, error
-    else:
-        yield path, content
+    waiting, visited = [folder], set()
+    while waiting:
+        current = waiting.pop()
+        path = current / RECORD
+        try:
+            status = current.stat()
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            content = foreign.content(path)
+        except (FileNotFoundError, IsADirectoryError):
+            inside = [name for name in _folders(current) if current != folder or name not in closed]
+            waiting += [current / name for name in reversed(inside)]
+        except NotADirectoryError:  # the root itself, at best
+            continue
+        except OSError as error:
+            yield path, error
+        else:
+            yield path, content
 
 
 def _folders(folder: Path) -> list[str]:
+    """The names of folders, and of links to folders, in a folder."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            return sorted(entry.name for entry in entries if _is_folder(entry))
     except OSError:
         return []
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False

@@ -10,8 +10,8 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -28,6 +28,18 @@ Report = Callable[[str], None]
 REACH_S = 5.0  # seconds for a first answer from the server
 INIT_S = 15.0
 FINISH_S = 20.0  # for the rest of an upload; what is left then waits on the disk
+
+# The user's account and server, how the server is reached, and what W&B says of itself. All other variables of W&B are
+# kept from it: they may name the run, say in a sweep, where each of our records is a run of its own.
+CHOICES = frozenset(
+    f"WANDB_{name}"
+    for name in (
+        *("API_KEY", "IDENTITY_TOKEN_FILE", "CREDENTIALS_FILE", "USERNAME", "USER_EMAIL"),
+        *("BASE_URL", "APP_URL", "ENTITY", "ORGANIZATION", "PROJECT", "MODE", "NOTES", "JOB_TYPE"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "HTTP_TIMEOUT", "INSECURE_DISABLE_SSL", "_EXTRA_HTTP_HEADERS", "_PROXIES"),
+        *("CONFIG_DIR", "CACHE_DIR", "DATA_DIR", "DEBUG", "CORE_DEBUG", "ERROR_REPORTING"),
+    )
+)
 
 # Servers that failed this process, and how: the other seeds of an ensemble must not wait for them again.
 _failed: dict[str, str] = {}
@@ -50,7 +62,8 @@ class Mirror:
         if mode == "off" or (mode == "auto" and os.environ.get("WANDB_MODE") == "disabled"):
             return cls(None, report)
         try:
-            return cls(_start(record, mode, folder, report), report)
+            with _choices_alone(folder):
+                return cls(_start(record, mode, folder, report), report)
         except Exception as error:
             report(f"W&B is off for {record.run_id}: {_one_line(error)}")
             return cls(None, report)
@@ -120,6 +133,21 @@ def summary(record: Record) -> dict[str, float | int | str | None]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+@contextmanager
+def _choices_alone(folder: Path) -> Iterator[None]:
+    """An environment with the user's choices alone for W&B, whose own files go to `folder`/wandb unless chosen."""
+    others = {name for name in os.environ if name.startswith("WANDB_")} - CHOICES
+    hidden = {name: os.environ.pop(name) for name in others}
+    chosen = os.environ.get("WANDB_CACHE_DIR")
+    os.environ["WANDB_CACHE_DIR"] = chosen or str((folder / "wandb").absolute())
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+        if not chosen:
+            del os.environ["WANDB_CACHE_DIR"]
+
+
 def _start(record: Record, mode: Mode, folder: Path, report: Report) -> "wandb.Run":
     """A live W&B run, online if asked for and possible."""
     import wandb
@@ -128,7 +156,7 @@ def _start(record: Record, mode: Mode, folder: Path, report: Report) -> "wandb.R
     if not os.access(folder / "wandb", os.W_OK):  # W&B would take the machine's temporary folder, and say nothing
         raise PermissionError(f"{folder / 'wandb'} cannot be written to")
     # Before anything else, for the lines that W&B prints outside of runs.
-    server = str(wandb.setup(wandb.Settings(silent=True)).settings.base_url)
+    server = str(wandb.setup(wandb.Settings(silent=True, sagemaker_disable=True)).settings.base_url)
     if mode == "auto":
         chosen = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in(server) else "offline")
         mode = "online" if chosen == "online" else "offline"
@@ -152,6 +180,7 @@ def _init(record: Record, folder: Path, mode: Literal["online", "offline"], iden
 
     settings = wandb.Settings(
         silent=True,
+        sagemaker_disable=True,
         console="off",
         init_timeout=INIT_S,
         finish_timeout=FINISH_S,
@@ -163,7 +192,7 @@ def _init(record: Record, folder: Path, mode: Literal["online", "offline"], iden
     )
     described = ("run_id", "task", "model", "rule", "protocol", "budget", "seed", "config_hash", "data", "footing")
     return wandb.init(
-        project=os.environ.get("WANDB_PROJECT", "glebench"),
+        project=os.environ.get("WANDB_PROJECT") or "glebench",
         id=identity,
         name=record.run_id,
         group=f"{record.task}-{record.model}-{record.rule}-{record.config_hash}",

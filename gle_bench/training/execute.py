@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
-from rich.console import Console
 
 from gle_bench.config import RunConfig
 from gle_bench.data.foreign import Malformed, parsing, told
 from gle_bench.names import GleBenchError
 from gle_bench.plugins import described, guarded
 from gle_bench.protocols import OnlineModel
+from gle_bench.surroundings.streams import console
 from gle_bench.tracking.lock import Hold, RunLost, clear_remains, hold
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.wandb_mirror import Mirror
@@ -185,7 +185,7 @@ class _Execution:
             evaluated = len(todo.any_data.splits[todo.watched])
             callbacks += [
                 Recorder(runs, self._held, feed.samples, evaluated, todo.ends[-1], todo.under),
-                Display(Console(stderr=True), title, todo.ends, steps, metric),
+                Display(console(), title, todo.ends, steps, metric),
             ]
         return make_trainer(todo.device, callbacks, rounds)
 

@@ -29,8 +29,8 @@ class Display(pl.Callback):
         if not self._console.is_terminal:
             return
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[status]}", markup=False),
             TimeRemainingColumn(compact=True),
             BarColumn(bar_width=None),  # last: on a narrow terminal it is the one to give way
             console=self._console,
@@ -49,7 +49,9 @@ class Display(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BenchModule)
         if self._progress is None:
-            self._console.print(f"{self._title}  {self._status(pl_module)}", highlight=False, soft_wrap=True)
+            self._console.print(
+                f"{self._title}  {self._status(pl_module)}", highlight=False, soft_wrap=True, markup=False
+            )
         else:
             self._progress.update(self._task, status=self._status(pl_module))
 

@@ -45,7 +45,7 @@ def make(name: str, request: Request, out: Path | None = None, draw: bool = True
             be written.
     """
     listed = look_up("figure", name, FIGURES)
-    path = Path(f"figure-{name}.png") if out is None else out.expanduser()
+    path = Path(f"figure-{name}.png") if out is None else out
     if draw:
         kind_of(path)  # before anything is read
     plot, skipped = import_module(listed.module).build(name, request)

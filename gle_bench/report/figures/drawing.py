@@ -64,10 +64,12 @@ def save(plot: Plot, path: Path) -> None:
     Raises:
         UsageError: none that can be drawn. GleBenchError: it cannot be written.
     """
-    from matplotlib import rc_context
+    from matplotlib import style
 
     kind = kind_of(path)
-    with rc_context(STYLE):  # also while writing: some of it is looked up then
+    with style.context(
+        ["default", STYLE]
+    ):  # whatever the user's settings are; also while writing: some of it is looked up then
         figure = draw(plot)
         write_atomically(
             path, lambda file: figure.savefig(file, format=kind, dpi=DOTS_AN_INCH, metadata={**UNDATED[kind]})

@@ -1,0 +1,35 @@
+"""Surroundings in which commands work, whatever they were."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gle_bench.names import GleBenchError
+from gle_bench.surroundings import home, isolation, plotting, streams
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Surroundings for one command, until all that it printed is written.
+
+    Raises:
+        GleBenchError: the current folder does not exist; standard output cannot be written to.
+    """
+    streams.make_robust()
+    _require_current_folder()
+    isolation.leave_current_folder(started_there=True)
+    home.provide()
+    plotting.leave_unconfigured()
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+
+
+def _require_current_folder() -> None:
+    """Nearly all libraries ask for it, some while they are imported."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise GleBenchError(f"The current folder cannot be found ({error.strerror}): change to another.") from error
