@@ -61,6 +61,8 @@ def guarded(what: str) -> Iterator[None]:
 def described(error: BaseException) -> str:
     """An error in half a sentence: its kind, its first line, and the innermost place outside of glebench's own code."""
     first = next(iter(str(error).splitlines()), "").rstrip(".")
+    if isinstance(error, GleBenchError):
+        return first
     if isinstance(error, SystemExit):
         first = f"it calls sys.exit({error.code!r})"
     frames = traceback.extract_tb(error.__traceback__)

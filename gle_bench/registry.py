@@ -249,13 +249,8 @@ def hash_with(its_task: Task, its_rule: LearningRule, config: RunConfig, fingerp
     """
     from gle_bench.config import config_hash
 
-    versions = versions_of(its_task, its_rule, config)
+    versions = {"task": its_task.version, "model": config.network.version, "rule": its_rule.version}
     return config_hash(config, versions, "one a seed" if its_task.data_per_seed else fingerprint)
-
-
-def versions_of(its_task: Task, its_rule: LearningRule, config: RunConfig) -> dict[str, int]:
-    """The versions of what a run's task, model and rule compute."""
-    return {"task": its_task.version, "model": config.network.version, "rule": its_rule.version}
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:

@@ -3,10 +3,13 @@
 They are found through the entry points in glebench_toys.dist-info, beside this file.
 """
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -63,13 +66,28 @@ class ToySplit(TensorSplit):
 
 
 def _end_here(epoch: int, fetches: dict[int, int] = {}) -> None:  # noqa: B006
-    """Sends this process what $TOYS_SIGNAL says, such as 'SIGKILL 1 3': at the third fetch of epoch 1."""
-    if "TOYS_SIGNAL" not in os.environ:
+    """Does what the environment asks for at a fetch, say at the third one of epoch 1.
+
+    $TOYS_SIGNAL, such as 'SIGKILL 1 3': sends this process a signal. $TOYS_DELETES, '1 3 PATTERN': removes folders.
+    $TOYS_TAKES_OVER, '1 3 STORE': writes another process's heartbeat into every run folder, and removes the records.
+    """
+    if not {"TOYS_SIGNAL", "TOYS_DELETES", "TOYS_TAKES_OVER"} & os.environ.keys():
         return
     fetches[epoch] = fetches.get(epoch, 0) + 1
-    name, when, number = os.environ["TOYS_SIGNAL"].split()
-    if (epoch, fetches[epoch]) == (int(when), int(number)):
+    here = [str(epoch), str(fetches[epoch])]
+    name, *when = os.environ.get("TOYS_SIGNAL", "").split()[:3] or [""]
+    if when == here:
         os.kill(os.getpid(), signal.Signals[name])
+    *when, pattern = os.environ.get("TOYS_DELETES", "").split() or [""]
+    if when == here:
+        for path in Path("/").glob(pattern.lstrip("/")):
+            shutil.rmtree(path)
+    *when, store = os.environ.get("TOYS_TAKES_OVER", "").split() or [""]
+    if when == here:
+        for path in Path(store).glob("*/*/*/*/heartbeat.json"):
+            found = json.loads(path.read_text())
+            path.write_text(json.dumps({**found, "host": "elsewhere", "pid": 1, "token": "other"}))
+            (path.parent / "record.json").unlink()
 
 
 def normal(*shape: int, seed: int) -> Tensor:

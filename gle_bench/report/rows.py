@@ -16,9 +16,11 @@ from gle_bench.report.estimates import full_seconds
 from gle_bench.report.models import granted, parameter_count
 from gle_bench.report.student import Interval, Sample, sample
 from gle_bench.report.verdicts import Comparison, compare, mean_interval
+from gle_bench.tracking.provenance import changed_since
 from gle_bench.tracking.record import Record, Selection
 
 OTHER_VERSION: Final = "other version"
+OTHER_CODE: Final = "other code"
 UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")
 
 
@@ -134,6 +136,8 @@ def grouped(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> li
         marks = dict.fromkeys(mark for record in members for mark in record.marks)
         if not _is_present(members, task, known, rules):
             marks[OTHER_VERSION] = None
+        if any(changed_since(r.plugins, r.task, r.model, r.rule) for r in members):
+            marks[OTHER_CODE] = None
         found.append(Together(tuple(members), tuple(marks)))
     return sorted(found, key=lambda group: len(group.marks))
 
@@ -246,6 +250,13 @@ def _notes(group: Together, used: int) -> Iterator[str]:
     yield from group.first.data.notes
     if OTHER_VERSION in group.marks:
         yield "Run with another version or configuration of the model or the task than this glebench has."
+    if OTHER_CODE in group.marks:
+        changed_modules = {m for r in group.records for m in changed_since(r.plugins, r.task, r.model, r.rule)}
+        yield f"Run by other code of a plugin than is installed now: {', '.join(sorted(changed_modules))}."
+    if dirty := sum(record.environment.git.dirty is True for record in group.records):
+        yield f"{dirty} of {total} seeds were run by code with uncommitted changes."
+    if (missing := group.first.cost.macs_missing) is not None:
+        yield f"Multiply-accumulates of {group.first.model} are not known: {missing}."
     without = [f"{counts[status]} {status}" for status in UNFINISHED if counts[status]]
     if counts["done"] > used:
         without.append(f"{counts['done'] - used} without a value")

@@ -10,6 +10,7 @@ from gle_bench import registry
 from gle_bench.config import ProtocolName, RunConfig
 from gle_bench.report.estimates import full_seconds
 from gle_bench.suites.matrix import Planned
+from gle_bench.tracking.provenance import changed_since
 from gle_bench.tracking.record import Record
 
 State = Literal["done", "published", "interrupted", "failed", "missing"]
@@ -94,8 +95,12 @@ def _alike(config: RunConfig, hashes: Callable[[ProtocolName, str], str], record
 
 
 def _of(config: RunConfig, hashes: Callable[[ProtocolName, str], str], record: Record) -> bool:
-    """Whether the record is of this configuration and of today's versions."""
-    return record.protocol == config.protocol and _alike(config, hashes, record)
+    """Whether the record is of this configuration, of today's versions, and of the plugins' code as it is today."""
+    return (
+        record.protocol == config.protocol
+        and _alike(config, hashes, record)
+        and not changed_since(record.plugins, config.task, config.model, config.rule)
+    )
 
 
 def _seconds(records: Sequence[Record]) -> float | None:

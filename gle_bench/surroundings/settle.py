@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gle_bench.names import GleBenchError
-from gle_bench.surroundings import home, isolation, plotting, streams
+from gle_bench.surroundings import home, isolation, plotting, processes, streams
 
 
 @contextmanager
@@ -16,6 +16,8 @@ def settled() -> Iterator[None]:
     Raises:
         GleBenchError: the current folder does not exist; standard output cannot be written to.
     """
+    processes.hear_requests()
+    processes.leave_clusters()
     streams.make_robust()
     _require_current_folder()
     isolation.leave_current_folder(started_there=True)

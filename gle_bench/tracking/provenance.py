@@ -17,6 +17,7 @@ from typing import Literal
 
 from gle_bench import plugins, registry
 from gle_bench.data.files import sha256
+from gle_bench.names import UsageError
 from gle_bench.tracking.entry import Entry
 
 PACKAGE = Path(__file__).parents[1]
@@ -36,16 +37,14 @@ class Plugin(Entry):
 
     Attributes:
         place: module and class, as its entry point names them.
-        distribution, release: the installed package that brought it, and the version of that.
-        version: of what it computes (`Task.version`, `ModelConfig.version`, `LearningRule.version`).
+        distribution, version: the installed package that brought it.
         files: SHA-256 of the module's source and of all that it imports of its own package, by their names.
         git: the checkout that the files lie in.
     """
 
     place: str
     distribution: str | None
-    release: str | None
-    version: int
+    version: str | None
     files: dict[str, str]
     git: Git
 
@@ -56,15 +55,16 @@ def own_git() -> Git:
     top = _ask_git(PACKAGE, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() / PACKAGE.name != PACKAGE.resolve():
         return Git()  # installed somewhere, perhaps inside a stranger's checkout
-    return git_of(Path(top), OURS)
+    return git_of(Path(top), [Path(top, name) for name in OURS])
 
 
-def git_of(folder: Path, paths: Iterable[str]) -> Git:
-    """The commit of the checkout that the folder lies in, and whether one of these paths below it was changed."""
-    commit = _ask_git(folder, "rev-parse", "HEAD")
-    if commit is None:
+def git_of(folder: Path, paths: Iterable[Path]) -> Git:
+    """The commit of the checkout that a folder lies in, and whether one of these paths in it was changed."""
+    top, commit = (_ask_git(folder, "rev-parse", what) for what in ("--show-toplevel", "HEAD"))
+    if top is None or commit is None:
         return Git()
-    changes = _ask_git(folder, "status", "--porcelain", "--", *paths)
+    inside = [str(path) for path in paths if path.resolve().is_relative_to(Path(top).resolve())]
+    changes = _ask_git(folder, "status", "--porcelain", "--", *inside)
     return Git(commit=commit, dirty=None if changes is None else bool(changes))
 
 
@@ -78,42 +78,46 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def plugins_of(task: str, model: str, rule: str, versions: Mapping[str, int]) -> dict[Supplied, Plugin]:
-    """What plugins supplied of a run, {'task', 'model' or 'rule': the code}; empty where all is ours.
-
-    Args:
-        versions: of the three, as the run's hash has them.
-    """
+def plugins_of(task: str, model: str, rule: str) -> dict[Supplied, Plugin]:
+    """What plugins supply of a run, {'task', 'model' or 'rule': the code}; empty where all is ours."""
     points: dict[Supplied, EntryPoint | None] = {
         "task": registry.points("tasks").get(task),
         "model": registry.source_of_pair(task, model),
         "rule": registry.points("rules").get(rule),
     }
-    return {part: _described(point, versions[part]) for part, point in points.items() if point is not None}
+    return {part: _described(point) for part, point in points.items() if point is not None}
 
 
 def changed_files(before: Mapping[Supplied, Plugin], now: Mapping[Supplied, Plugin]) -> list[str]:
-    """The source files by which plugins of one version differ, or that one of them has and the other has not."""
+    """The modules whose source is not what it was; empty where nothing is known of one of the two.
+
+    Both are of one configuration hash, and so of the same versions.
+    """
     changed: dict[str, None] = {}
-    for part, plugin in before.items():
-        present = now.get(part)
-        if present is not None and present.version == plugin.version:
-            names = plugin.files.keys() | present.files.keys()
-            changed |= dict.fromkeys(n for n in sorted(names) if plugin.files.get(n) != present.files.get(n))
-    return list(changed)
+    for part in before.keys() & now.keys():
+        files, present = before[part].files, now[part].files
+        changed |= dict.fromkeys(name for name in files.keys() | present.keys() if files.get(name) != present.get(name))
+    return sorted(changed)
 
 
-def _described(point: EntryPoint, version: int) -> Plugin:
+def changed_since(before: Mapping[Supplied, Plugin], task: str, model: str, rule: str) -> list[str]:
+    """`changed_files` between a record's code and what is installed now; nothing where that is not installed."""
+    try:
+        return changed_files(before, plugins_of(task, model, rule)) if before else []
+    except UsageError:  # there is no such model any more
+        return []
+
+
+@cache  # a table asks for every record
+def _described(point: EntryPoint) -> Plugin:
     sources = _sources(point.module)
     first = next(iter(sources.values()), None)
-    folder = None if first is None else first.parent
     return Plugin(
         place=point.value,
         distribution=point.dist.name if point.dist else None,
-        release=point.dist.version if point.dist else None,
-        version=version,
+        version=point.dist.version if point.dist else None,
         files={name: _digest(path) for name, path in sources.items()},
-        git=Git() if folder is None else git_of(folder, map(str, sources.values())),
+        git=Git() if first is None else git_of(first.parent, sources.values()),
     )
 
 

@@ -121,9 +121,8 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
     with guarded(f"Loading the data of {config.task}"):
         data = load_data(experiment, seeds, settings)
     sampling_weights(config.training, next(iter(data.values())).splits["train"])  # refuses what cannot be drawn
-    versions = registry.versions_of(task, rule, config)
     digest = registry.hash_with(task, rule, config, next(iter(data.values())).fingerprint)
-    code = plugins_of(config.task, config.model, config.rule, versions)
+    code = plugins_of(config.task, config.model, config.rule)
     store, own = Store(settings.runs), default_rule(config)
     named = None if config.rule == own else config.rule
     folders = {seed: store.folder(config.task, config.model, named, digest, seed) for seed in seeds}
