@@ -5,7 +5,6 @@ from gle_bench.surroundings import isolation
 isolation.leave_current_folder(__name__ == "__main__")  # before anything that might be found there is imported
 
 import gc
-import json
 import os
 import sys
 from pathlib import Path
@@ -300,11 +299,15 @@ def _pass_over(skipped: "Iterable[Skipped]") -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    from gle_bench.report.output import printable
+
+    print(printable(line), file=sys.stderr)
 
 
 def _print(content: Any, as_json: bool, text: Any) -> None:
-    print(json.dumps(content, indent=2) if as_json else text(content))
+    from gle_bench.report.output import json_text, printable
+
+    print(json_text(content) if as_json else printable(text(content)))
 
 
 def _command() -> str:

@@ -20,7 +20,7 @@ MOST_SEEDS = 1000  # in one range: more is a slip of the finger
 LARGEST_SEED = 2**32 - 1  # that every generator of random numbers takes
 
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class Frozen(BaseModel):

@@ -32,7 +32,7 @@ def example(seed: int = 0, **changes: Any) -> Record:
         "protocol": "paper",
         "budget": "smoke",
         "seed": seed,
-        "config": {"training": {"rate": 1e-3}},
+        "config": {"options": {}, "network": {}, "training": {"rate": 1e-3}},
         "config_hash": "0123456789ab",
         "data": DataUsed(fingerprint="f" * 64, official=True, digests={"test": "d" * 64}),
         "metrics": {"last": {"test": {"accuracy": {"value": 93.5, "n": 1000}}}},

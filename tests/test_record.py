@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -15,28 +15,32 @@ from gle_bench.tracking.environment import environment
 from gle_bench.tracking.record import SCHEMA_VERSION, Cost, Measured, Part, Record, UnreadableRecord, parse, run_id
 
 words = st.text(max_size=8)
-moments = st.datetimes(timezones=st.just(UTC))
+moments = st.datetimes(datetime(1980, 1, 1), datetime(8999, 1, 1), timezones=st.just(UTC))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=5,
 )
-measured = st.builds(Measured, value=st.floats(), n=st.integers(1))
-counts = st.none() | st.integers(0)
+measured = st.builds(Measured, value=st.floats(), n=st.integers(1, 2**62))
+counts = st.none() | st.integers(0, 2**62)
+seconds = st.floats(0, 1e11)
 records = st.builds(
     example,
-    seed=st.integers(0),
+    seed=st.integers(0, 2**32 - 1),
     status=st.sampled_from(["running", "done", "diverged", "failed", "interrupted"]),
-    config=st.dictionaries(words, json_values, max_size=3),
-    metrics=st.dictionaries(
-        st.sampled_from(["last", "best"]),
-        st.dictionaries(words, st.dictionaries(words, measured, max_size=2), max_size=2),
+    config=st.dictionaries(words, json_values, max_size=3).map(lambda config: config | example().config),
+    metrics=st.fixed_dictionaries(
+        {
+            "last": st.dictionaries(
+                words, st.dictionaries(words, measured, min_size=1, max_size=2), min_size=1, max_size=2
+            )
+        }
     ),
     best_round=counts,
-    cost=st.builds(Cost, wall_s=st.floats(0), steps=st.integers(0), ms_per_step=st.none() | st.floats(), macs=counts),
+    cost=st.builds(Cost, wall_s=seconds, steps=st.integers(0, 2**62), ms_per_step=st.none() | seconds, macs=counts),
     footing=st.dictionaries(words, st.booleans(), max_size=3),
     lineage=st.lists(
-        st.builds(Part, started=moments, ended=st.none() | moments, host=words, pid=st.integers()), max_size=2
+        st.builds(Part, started=moments, ended=st.none() | moments, host=words, pid=st.integers(0, 2**62)), max_size=2
     ),
     marks=st.lists(words, max_size=2),
     error=st.none() | words,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from gle_bench.config import Positive, TaskOptions
+from gle_bench.config import TaskOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +17,7 @@ LYAPUNOV: Final = 197.0  # a Lyapunov time, in the unit of time of the equation
 POINTS: Final[dict[Grid, int]] = {"fine": 985, "neurobench": 75}  # a Lyapunov time
 HALF: Final = 10  # Lyapunov times of true signal, and as many of prediction
 KNOWN: Final = 9  # of them, under protocol clean, come before the stretch that is held out for validation
+LONGEST: Final = 2 * HALF * LYAPUNOV  # units of time, of a sequence
 MEAN: Final = 0.93  # the signal is shifted and scaled by these two, as inputs and as targets
 SCALE: Final = 0.2265
 _WHOLE: Final = 1e-6  # of a step
@@ -49,8 +50,8 @@ class MackeyGlassOptions(TaskOptions):
     grid: Grid = "fine"
     delays: tuple[float, ...] = (0.0, 6.0, 12.0, 18.0)
     horizon: float | None = None
-    forced: Positive = 2.0
-    washout: float = 0.0
+    forced: Annotated[float, Field(gt=0, lt=1e6)] = 2.0
+    washout: Annotated[float, Field(gt=-1e6, lt=1e6)] = 0.0
 
     @model_validator(mode="after")
     def _whole_steps(self) -> MackeyGlassOptions:
@@ -85,6 +86,8 @@ class MackeyGlassOptions(TaskOptions):
         return self
 
     def _steps(self, name: str, time: float) -> int:
+        if not abs(time) <= LONGEST:
+            raise ValueError(f"{name} = {time} must be at most {LONGEST:g}, as long as a sequence")
         steps = time / self.dt
         if abs(steps - round(steps)) > _WHOLE:
             other = "; or set grid=fine" if self.grid != "fine" else ""

@@ -1,6 +1,5 @@
 """`glebench compare`: models of one task side by side, ranked, and which of them the data can tell apart."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +126,7 @@ def _contender(task: Task, title: str, group: Together, selection: Selection, sp
     metric, values = task.metric.name, {}
     for record in group.records:
         found = record.metrics.get(selection, {}).get(split, {}) if record.status == "done" else {}
-        if metric in found and math.isfinite(found[metric].value):
+        if metric in found and found[metric].usable:
             values[record.seed] = found[metric].value
     if not values:
         raise UsageError(f"{title} has no {metric} on {split}; leave it out.")

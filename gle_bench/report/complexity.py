@@ -4,15 +4,19 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Annotated, Final, NamedTuple
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from gle_bench.data.files import write_text
 from gle_bench.data.foreign import content
 from gle_bench.tracking.entry import Entry
-from gle_bench.tracking.record import Record
+from gle_bench.tracking.record import Count, Moment, Record
 from gle_bench.tracking.store import RunFolder
 
 FILE: Final = "neurobench.json"
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Operations = Annotated[float, Field(ge=0, lt=2**63)]
 
 
 class Complexity(Entry):
@@ -33,19 +37,19 @@ class Complexity(Entry):
     """
 
     harness: str
-    ended: AwareDatetime | None
+    ended: Moment | None
     split: str
-    samples: int
+    samples: Annotated[int, Field(ge=1)]
     steps: Annotated[int, Field(ge=1)]
-    footprint: int
-    connection_sparsity: float | None
-    activation_sparsity: float | None
-    dense: float
-    effective_macs: float
-    effective_acs: float
-    macs: float
-    state_updates: int | None
-    stages: int = 1
+    footprint: Count
+    connection_sparsity: Share | None
+    activation_sparsity: Share | None
+    dense: Operations
+    effective_macs: Operations
+    effective_acs: Operations
+    macs: Operations
+    state_updates: Count | None
+    stages: Annotated[int, Field(ge=1)] = 1
     traced: bool = False
 
 
@@ -67,7 +71,7 @@ def write(folder: RunFolder, found: Complexity) -> None:
     write_text(folder.path / FILE, found.model_dump_json(indent=2) + "\n")
 
 
-def ended(record: Record) -> AwareDatetime | None:
+def ended(record: Record) -> Moment | None:
     """When the run ended, which tells it from one that was made anew."""
     return record.lineage[-1].ended if record.lineage else None
 

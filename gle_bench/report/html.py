@@ -1,9 +1,15 @@
 """A table of the paper as HTML: one section that can be put into any page."""
 
 from collections.abc import Iterator
-from html import escape
+from html import escape as escape_html
 
+from gle_bench.report.output import printable
 from gle_bench.report.sheet import EMPTY, WORDS, Cells, Part, Sheet
+
+
+def escape(text: str) -> str:
+    """Text as HTML shows it."""
+    return escape_html(printable(text))
 
 
 def html(sheet: Sheet) -> str:

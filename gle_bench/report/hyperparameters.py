@@ -14,6 +14,7 @@ from gle_bench.config import Plateau, RunConfig
 from gle_bench.dynamics.structure import Layer, Network
 from gle_bench.protocols import OnlineModel, Pair, Task
 from gle_bench.report.layouts import LAYOUTS, Format
+from gle_bench.report.output import csv_cells
 from gle_bench.report.sheet import Part, Sheet, superscript
 from gle_bench.report.table_1 import COLUMNS, SETTINGS, Column
 
@@ -166,7 +167,7 @@ def render(built: Hyperparameters, format: Format = "md") -> str:
     plain = as_json(built)["rows"]
     writer = csv.DictWriter(file, list(plain[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row | {"footnotes": "; ".join(map(str, row["footnotes"]))} for row in plain)
+    writer.writerows(csv_cells(row | {"footnotes": "; ".join(map(str, row["footnotes"]))}) for row in plain)
     return file.getvalue()
 
 

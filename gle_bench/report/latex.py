@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from gle_bench.report.output import on_one_line
 from gle_bench.report.sheet import EMPTY, WORDS, Cells, Part, Sheet
 
 SPECIAL: Final = {
@@ -18,7 +19,6 @@ SPECIAL: Final = {
     "]": "{]}",
     "±": r"$\pm$",
     "λ": r"$\lambda$",
-    "\n": " ",
 }
 DIGITS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 SUPERSCRIPT: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?: [⁰¹²³⁴⁵⁶⁷⁸⁹]+)*")
@@ -45,8 +45,9 @@ def latex(sheet: Sheet) -> str:
 
 def escaped(text: str) -> str:
     """Text as LaTeX prints it, superscript digits as superscripts."""
-    marked = SUPERSCRIPT.split(text)
-    found = [match.group().translate(DIGITS).replace(" ", ", ") for match in SUPERSCRIPT.finditer(text)]
+    seen = on_one_line(text)
+    marked = SUPERSCRIPT.split(seen)
+    found = [match.group().translate(DIGITS).replace(" ", ", ") for match in SUPERSCRIPT.finditer(seen)]
     plain = ["".join(SPECIAL.get(character, character) for character in piece) for piece in marked]
     ends = [rf"\textsuperscript{{{numbers}}}" for numbers in found]
     return "".join(piece + end for piece, end in zip(plain, [*ends, ""], strict=True))

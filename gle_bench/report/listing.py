@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gle_bench import registry
+from gle_bench.report.output import on_one_line
 
 Rows = list[dict[str, Any]]
 
@@ -61,5 +62,5 @@ def as_text(listed: Rows) -> str:
 
 def _cell(value: Any) -> str:
     if not isinstance(value, dict):
-        return str(value)
+        return on_one_line(str(value))
     return ", ".join(f"{split} {name} {number:.4g}" for split, named in value.items() for name, number in named.items())

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
@@ -20,15 +19,17 @@ def as_text(description: Mapping[str, Any]) -> str:
     """Text of at most 120 columns for what `gle_bench.report.show` describes."""
     pages = {"task": _task, "model": _model, "run": _run}
     file = io.StringIO()
-    # Fixed width and no colours: the same in a terminal, a pipe and a test.
-    console = Console(file=file, width=WIDTH, color_system=None, highlight=False, force_terminal=False)
+    # Fixed width and no colours: the same in a terminal, a pipe and a test. Brackets and colons are no markup.
+    console = Console(
+        file=file, width=WIDTH, color_system=None, highlight=False, markup=False, emoji=False, force_terminal=False
+    )
     console.print(Group(*pages[description["kind"]](description)))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n")
 
 
 def _task(task: Mapping[str, Any]) -> Iterable[RenderableType]:
     shape, metric = task["shape"], task["metric"]
-    yield escape(task["summary"])
+    yield task["summary"]
     unit = f" ({metric['unit']})" if metric["unit"] else ""
     evaluated = [f"{name} (watches {protocol['evaluated_on']})" for name, protocol in task["protocols"].items()]
     yield _fields(
@@ -78,7 +79,7 @@ def _published(cells: Sequence[Mapping[str, Any]]) -> Table:
 def _model(model: Mapping[str, Any]) -> Iterable[RenderableType]:
     for on in model["tasks"]:
         granted = ", ".join(name.replace("_", " ") for name, yes in on["footing"].items() if yes)
-        yield f"{model['name']} on {on['task']}: {escape(on['summary'])}"
+        yield f"{model['name']} on {on['task']}: {on['summary']}"
         yield _fields(
             {
                 "parameters": f"{on['parameters']:,}",
@@ -97,7 +98,7 @@ def _official(data: Mapping[str, Any]) -> str:
 
 def _run(run: Mapping[str, Any]) -> Iterable[RenderableType]:
     record, data = run["record"], run["record"]["data"]
-    error = f" ({escape(record['error'])})" if record["error"] else ""
+    error = f" ({record['error']})" if record["error"] else ""
     yield f"{record['run_id']}: {record['status']}{error}"
     yield _fields(
         {
@@ -131,7 +132,7 @@ def _run(run: Mapping[str, Any]) -> Iterable[RenderableType]:
 def _complexity(found: Mapping[str, Any]) -> Iterable[RenderableType]:
     if "missing" in found:
         yield _heading("What running it costs")
-        yield Padding(escape(found["missing"]), (0, 0, 0, 2))
+        yield Padding(found["missing"], (0, 0, 0, 2))
         return
     samples = f"{found['samples']} sample{'' if found['samples'] == 1 else 's'} of split {found['split']}"
     shown = f"{samples}, {found['steps']:,} time steps each"
@@ -152,7 +153,7 @@ def _complexity(found: Mapping[str, Any]) -> Iterable[RenderableType]:
     }
     lines = [[label, *_counts(found[name], found["steps"])] for label, name in counted.items()]
     yield _table(("operations", "a sample", "a time step"), lines)
-    yield from (Padding(f"- {escape(sentence)}", (0, 0, 0, 2)) for sentence in found["differences"])
+    yield from (Padding(f"- {sentence}", (0, 0, 0, 2)) for sentence in found["differences"])
 
 
 def _counts(count: float | None, steps: int) -> tuple[str, str]:
@@ -180,7 +181,7 @@ def _environment(on: Mapping[str, Any]) -> str:
 def _fields(fields: Mapping[str, str]) -> Padding:
     grid = Table.grid(padding=(0, 2))
     for name, text in fields.items():
-        grid.add_row(name, escape(text))
+        grid.add_row(name, text)
     return Padding(grid, (0, 0, 0, 2))
 
 
@@ -189,14 +190,14 @@ def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
     for name in header:
         table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold")
     for line in lines:
-        table.add_row(*map(escape, line))
+        table.add_row(*line)
     return table
 
 
 def _notes(notes: Sequence[str]) -> Iterable[RenderableType]:
     if notes:
         yield _heading("Notes")
-        yield from (Padding(f"- {escape(note)}", (0, 0, 0, 2)) for note in notes)
+        yield from (Padding(f"- {note}", (0, 0, 0, 2)) for note in notes)
 
 
 def _heading(text: str) -> str:

@@ -3,7 +3,6 @@
 Records go into one row only if they have the same model, rule, protocol and configuration hash, hence the same meaning.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +110,7 @@ class Together(NamedTuple):
     def values(self, section: Section, split: str, metric: str) -> list[float]:
         """One finite value a seed that is done."""
         splits = [r.metrics.get(section.selection, {}).get(split, {}) for r in self.records if r.status == "done"]
-        return [m[metric].value for m in splits if metric in m and math.isfinite(m[metric].value)]
+        return [m[metric].value for m in splits if metric in m and m[metric].usable]
 
 
 def rows(task: Task, records: Iterable[Record], pairs: Iterable[Pair]) -> list[Row]:

@@ -13,6 +13,7 @@ from gle_bench.protocols import Pair, Task
 from gle_bench.report import counting
 from gle_bench.report.complexity import differences
 from gle_bench.report.models import granted, parameter_count
+from gle_bench.report.output import plain
 from gle_bench.report.page import as_text
 from gle_bench.report.sources import gather_folders
 from gle_bench.surroundings.home import expanded
@@ -95,7 +96,7 @@ def describe_run(runs: Path, which: str) -> dict[str, Any]:
         "kind": "run",
         "folder": str(folder.path),
         "record": record.model_dump(mode="json"),
-        "history": {"rows": len(history), "tail": _spelled(history[-TAIL:])},
+        "history": {"rows": len(history), "tail": plain(history[-TAIL:])},
         "complexity": _complexity(folder, record),
     }
 
@@ -155,9 +156,3 @@ def _unknown(which: str, known: Sequence[str], runs: Path) -> str:
 
 def _first(names: Sequence[str]) -> str:
     return ", ".join(islice(names, 3)) + (", ..." if len(names) > 3 else "")
-
-
-def _spelled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as JSON can hold them: what is not finite as text, as in records."""
-    names = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-    return [{k: names.get(str(v), v) if isinstance(v, float) else v for k, v in row.items()} for row in rows]

@@ -15,10 +15,12 @@ def lines(records: Sequence[Record], seconds: float | None) -> list[str]:
     out += [f"  seed {record.seed:<4} {_result(record, metric.name, metric.unit)}" for record in records]
     done = [record.metrics["last"] for record in records if record.status == "done"]
     for split in done[0] if len(done) > 1 else ():
-        values = [splits[split][metric.name].value for splits in done]
-        out.append(
-            f"  {split} mean {mean(values):.2f} ± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})"
-        )
+        measured = [splits[split][metric.name] for splits in done if metric.name in splits.get(split, {})]
+        values = [each.value for each in measured if each.usable]
+        if len(values) > 1:
+            out.append(
+                f"  {split} mean {mean(values):.2f} ± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})"
+            )
     marks = [mark for mark in first.marks if not mark.startswith("budget ")]
     if marks:
         out.append(f"  Marked: {'; '.join(marks)}.")
@@ -30,7 +32,8 @@ def lines(records: Sequence[Record], seconds: float | None) -> list[str]:
 def _result(record: Record, metric: str, unit: str) -> str:
     if record.status != "done":
         return f"{record.status}: {record.error or 'no result'}"
-    parts = [f"{split} {metric} {values[metric].value:.2f} {unit}" for split, values in record.metrics["last"].items()]
+    last = {split: values[metric] for split, values in record.metrics["last"].items() if metric in values}
+    parts = [f"{split} {metric} {measured.value:.2f} {unit}" for split, measured in last.items()]
     return f"{', '.join(parts)}  ({record.cost.wall_s:.0f} s)"
 
 

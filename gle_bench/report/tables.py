@@ -14,6 +14,7 @@ from gle_bench.protocols import Metric, Pair, Task
 from gle_bench.report import complexity, footing
 from gle_bench.report.complexity import Complexity
 from gle_bench.report.layouts import LAYOUTS, Format
+from gle_bench.report.output import csv_cells
 from gle_bench.report.rows import SECTIONS, Row, rows
 from gle_bench.report.setup import Line, setup_lines
 from gle_bench.report.sheet import sheet
@@ -209,5 +210,5 @@ def _csv(built: Table) -> str:
     for line in lines:
         seeds = "; ".join(f"{count} {status}" for status, count in line["seeds"].items())
         marks, numbers = "; ".join(line["marks"]), "; ".join(map(str, line["footnotes"]))
-        writer.writerow(line | {"seeds": seeds, "marks": marks, "footnotes": numbers})
+        writer.writerow(csv_cells(line | {"seeds": seeds, "marks": marks, "footnotes": numbers}))
     return file.getvalue()

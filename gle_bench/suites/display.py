@@ -9,8 +9,10 @@ from typing import Final
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from gle_bench.data.foreign import opened
+from gle_bench.report.output import on_one_line
 from gle_bench.report.summary import duration
 from gle_bench.suites.launch import Ended, Job
 
@@ -49,7 +51,8 @@ class Display:
         for share in (None, None, 1):  # the last column is the one to give way
             table.add_column(no_wrap=True, overflow="ellipsis", ratio=share)
         for job in jobs:
-            table.add_row(job.label, duration(time.monotonic() - self._began[job]), last_line(job.log))
+            words = (job.label, duration(time.monotonic() - self._began[job]), last_line(job.log))
+            table.add_row(*(Text(on_one_line(word)) for word in words))  # brackets in them are no markup
         table.add_row(f"{len(self._ends)} of {self._total} ended", "", "")
         self._live.update(table, refresh=True)
 
@@ -60,7 +63,7 @@ class Display:
         self._say(f"{how:<7} {end.job.label} ({took}; {len(self._ends)} of {self._total}; {end.job.log})")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+        self._console.print(on_one_line(line), highlight=False, soft_wrap=True, markup=False)
 
 
 def last_line(log: Path) -> str:

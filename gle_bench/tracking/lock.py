@@ -16,12 +16,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime
-
 from gle_bench.data.files import write_text
 from gle_bench.data.foreign import content
 from gle_bench.names import GleBenchError
 from gle_bench.tracking.entry import Entry
+from gle_bench.tracking.record import Count, Moment
 
 BEAT_S = 10.0
 STALE_S = 60.0  # several beats: a busy disk may delay one
@@ -41,8 +40,8 @@ class Heartbeat(Entry):
     """Who holds a run, since when; `token` is the holder's own, whatever host and pid say."""
 
     host: str
-    pid: int
-    since: AwareDatetime
+    pid: Count
+    since: Moment
     token: str
 
 

@@ -1,10 +1,19 @@
 """record.json: what survives a run."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
-from gle_bench.config import Budget, ProtocolName
+from gle_bench.config import LARGEST_SEED, Budget, ProtocolName
 from gle_bench.data import foreign
 from gle_bench.data.foreign import Malformed
 from gle_bench.tracking.entry import Entry
@@ -15,6 +24,8 @@ from gle_bench.tracking.provenance import Plugin, Supplied
 SCHEMA_VERSION: Final = 1
 
 Status = Literal["running", "done", "diverged", "failed", "interrupted"]
+LARGEST: Final = 1e150  # of a metric that is averaged
+
 Selection = Literal["last", "best"]
 
 
@@ -27,6 +38,21 @@ def _printable(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
+def _is_bounded(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    foreign.check_bounds(config)
+    for name in ("options", "network", "training"):
+        if not isinstance(config.get(name), dict):
+            raise ValueError(f"it has no table '{name}'")
+    return config
+
+
+Config = Annotated[dict[str, JsonValue], AfterValidator(_is_bounded)]
+Name = Annotated[str, Field(pattern=r"\A\w[\w.-]*\z", max_length=200)]  # each names a folder in the store
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, lt=1e12)]
+Networks = Annotated[int, Field(ge=1, lt=2**31)]
+# That any clock has shown, and that can be told in any time zone.
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1980, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))]
 Message = Annotated[str, BeforeValidator(_printable)]
 
 
@@ -34,7 +60,12 @@ class Measured(Entry):
     """A metric in its own unit, averaged over `n` samples. Not a number where the run diverged."""
 
     value: float
-    n: Annotated[int, Field(ge=1)]
+    n: Annotated[int, Field(ge=1, lt=2**63)]
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be averaged: finite, and its square as well."""
+        return abs(self.value) < LARGEST
 
 
 class DataUsed(Entry):
@@ -47,7 +78,7 @@ class DataUsed(Entry):
     official: bool
     digests: dict[str, str]
     notes: tuple[str, ...] = ()
-    sizes: dict[str, int] = Field(default_factory=dict)
+    sizes: dict[str, Count] = Field(default_factory=dict)
 
 
 class Cost(Entry):
@@ -64,14 +95,14 @@ class Cost(Entry):
         macs_missing: why they are not known.
     """
 
-    wall_s: float
-    steps: int
-    networks: int = 1
-    seed_s: float | None = None
-    ms_per_step: float | None = None
-    peak_memory: int | None = None
-    macs: int | None = None
-    macs_missing: str | None = None
+    wall_s: Seconds
+    steps: Count
+    networks: Networks = 1
+    seed_s: Seconds | None = None
+    ms_per_step: Seconds | None = None
+    peak_memory: Count | None = None
+    macs: Count | None = None
+    macs_missing: Message | None = None
 
     @property
     def seconds_of_a_seed(self) -> float:
@@ -89,13 +120,13 @@ class Part(Entry):
         networks: how many seeds learned side by side.
     """
 
-    started: AwareDatetime
-    ended: AwareDatetime | None = None
-    from_round: int = 0
-    wall_s: float = 0.0
-    networks: int = 1
+    started: Moment
+    ended: Moment | None = None
+    from_round: Count = 0
+    wall_s: Seconds = 0.0
+    networks: Networks = 1
     host: str
-    pid: int
+    pid: Count
 
 
 class Record(Entry):
@@ -115,18 +146,18 @@ class Record(Entry):
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
     status: Status
-    task: str
-    model: str
-    rule: str
+    task: Name
+    model: Name
+    rule: Name
     protocol: ProtocolName
     budget: Budget
-    seed: int
-    config: dict[str, JsonValue]
-    config_hash: str
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+    config: Config
+    config_hash: Name
     data: DataUsed
     metrics: dict[Selection, dict[str, dict[str, Measured]]] = Field(default_factory=dict)
-    best_round: int | None = None
-    parameters: int
+    best_round: Count | None = None
+    parameters: Count
     cost: Cost
     footing: dict[str, bool]
     environment: Environment
@@ -134,6 +165,12 @@ class Record(Entry):
     plugins: dict[Supplied, Plugin] = Field(default_factory=dict)
     marks: tuple[str, ...] = ()
     error: Message | None = None
+
+    @model_validator(mode="after")
+    def _done_with_results(self) -> "Record":
+        if self.status == "done" and not any(self.metrics.get("last", {}).values()):
+            raise ValueError("it is done without a result")
+        return self
 
 
 def run_id(task: str, model: str, rule: str | None, config_hash: str, seed: int) -> str:

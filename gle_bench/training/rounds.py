@@ -1,7 +1,7 @@
 """Which samples make which batch, and which batches make a round: pure functions of (seed, epoch)."""
 
 import hashlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +9,8 @@ from torch import Tensor
 from gle_bench.config import TrainingConfig
 from gle_bench.names import UsageError
 from gle_bench.protocols import Split
+
+MOST_ROUNDS: Final = 1_000_000  # each is evaluated, and a row of the history
 
 
 def seed_of(*parts: int | str) -> int:
@@ -39,7 +41,14 @@ def batches_per_epoch(training: TrainingConfig, samples: int) -> int:
 
 
 def round_ends(training: TrainingConfig, samples: int) -> list[int]:
-    """Number of batches seen at the end of each round; round 0, before the first, has seen none."""
+    """Number of batches seen at the end of each round; round 0, before the first, has seen none.
+
+    Raises:
+        UsageError: more rounds than a history can hold.
+    """
+    rounds = training.epochs or -(-(training.batches or 0) // training.evaluate_every)
+    if rounds > MOST_ROUNDS:
+        raise UsageError(f"{rounds:,} rounds are more than {MOST_ROUNDS:,}; lower epochs, or raise evaluate_every.")
     if training.epochs is not None:
         size = batches_per_epoch(training, samples)
         return [size * epoch for epoch in range(training.epochs + 1)]

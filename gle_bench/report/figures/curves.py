@@ -13,9 +13,12 @@ from gle_bench.report.figures.plot import Level, Limits, Line, line
 from gle_bench.report.figures.reference import Reference
 from gle_bench.report.numbers import published_text, sample_text
 from gle_bench.report.student import Sample, sample
+from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import Selection
+from gle_bench.tracking.store import RunFolder
 
 DECIMALS: Final = 2  # of our means in legends
+LARGEST: Final = 1e100  # of an epoch or a metric: what runs away further is not drawn
 CAPITALS: Final = {"smape": "sMAPE"}
 # The axis of a metric that falls, less being better, holds
 FROM: Final = 0.1  # the mean from this share of training on, and
@@ -55,10 +58,9 @@ def curves(metric: Metric, split: str, group: Group) -> tuple[Curves | None, lis
     for seed, (_, folder) in sorted(group.done.items()):
         try:
             rows = [row for row in folder.read_history() if row.get("split") == split]
-            points = {int(row["round"]): (float(row["epoch"]), float(row[metric.name])) for row in rows}  # type: ignore[arg-type]
-        except (GleBenchError, KeyError, TypeError, ValueError) as error:
-            reason = str(error) if isinstance(error, GleBenchError) else f"{folder.path} has another history."
-            notes.append(f"{group.model}: seed {seed} is not drawn. {reason}")
+            points = dict(_point(folder, row, metric.name) for row in rows)
+        except GleBenchError as error:
+            notes.append(f"{group.model}: seed {seed} is not drawn. {error}")
             continue
         if points:
             found[seed] = points
@@ -71,6 +73,20 @@ def curves(metric: Metric, split: str, group: Group) -> tuple[Curves | None, lis
     values = np.array([[points[number][1] for number in rounds] for points in found.values()])
     epochs = np.array([first[number][0] for number in rounds])
     return Curves(split, tuple(found), tuple(rounds), epochs, values), notes
+
+
+def _point(folder: RunFolder, row: Row, metric: str) -> tuple[int, tuple[float, float]]:
+    """(round, (epoch, metric)) of a row of a history.
+
+    Raises:
+        GleBenchError: one of them is no number that can be drawn.
+    """
+    match row.get("round"), row.get("epoch"), row.get(metric):
+        case int(number), (int() | float()) as epoch, (int() | float()) as value if (
+            abs(epoch) <= LARGEST and abs(value) <= LARGEST
+        ):
+            return number, (float(epoch), float(value))
+    raise GleBenchError(f"{folder.path} has another history.")
 
 
 def mean_line(drawn: Curves, label: str, color: int, band: bool = True) -> Line:

@@ -30,6 +30,7 @@ STYLE: Final[Any] = {  # whose keys matplotlib types from 3.11 on
     "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # a name between two dollars is no formula
 }
 UNDATED: Final[Mapping[str, Mapping[str, None]]] = {
     "pdf": {"CreationDate": None},

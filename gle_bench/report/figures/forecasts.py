@@ -1,12 +1,13 @@
 """Forecasts of Mackey-Glass beside the truth: what a run's closed loop gave at stages of training, and how it fades."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from gle_bench.config import TaskOptions
 from gle_bench.models.mackey_glass import HALF, KNOWN, MackeyGlassOptions, raw
@@ -48,25 +49,52 @@ def forecasts(record: Record, folder: RunFolder, split: str, last: int) -> dict[
     arrays |= {f"{name}_{last}" if name.endswith("_decisions") else name: x for name, x in predictions.items()}
     if f"{split}_targets" not in arrays:
         return {}
-    names = {int(found[1]): name for name in arrays if (found := re.fullmatch(rf"{split}_decisions_(\d+)", name))}
+    pattern = re.compile(rf"{re.escape(split)}_decisions_([0-9]{{1,9}})")
+    names = {int(found[1]): name for name in arrays if (found := pattern.fullmatch(name))}
     points = options_of(record).points
     scored = points * (HALF if split == "test" else HALF - KNOWN)
     time = np.arange(1, scored + 1) / points
     return {
-        number: Forecast(time, *(_raw(arrays[each])[-scored:] for each in (name, f"{split}_targets")))
+        number: Forecast(time, *(_raw(folder, arrays, each, scored) for each in (name, f"{split}_targets")))
         for number, name in sorted(names.items())
     }
 
 
 def options_of(record: Record) -> MackeyGlassOptions:
-    """The options that a run had."""
-    return MackeyGlassOptions.model_validate(record.config["options"])
+    """The options that a run had.
+
+    Raises:
+        GleBenchError: its record has none that this task has.
+    """
+    try:
+        return MackeyGlassOptions.model_validate(record.config.get("options"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise GleBenchError(
+            f"The record of {record.run_id} has other options than the task ({first['msg']}); move it away."
+        ) from error
 
 
-def _raw(seen: NDArray[Any]) -> Values:
-    """The signal of the only sample, (T,), from (1, T, 1)."""
+def _raw(folder: RunFolder, arrays: Mapping[str, NDArray[Any]], name: str, scored: int) -> Values:
+    """The last `scored` points of the only sample, in raw units, from (1, T, 1).
+
+    Raises:
+        GleBenchError: the array is not so.
+    """
+    seen = _checked(folder, arrays, name, scored)
     signal: Values = raw(torch.from_numpy(seen[0, :, 0])).numpy()
-    return signal
+    return signal[-scored:]
+
+
+def _checked(folder: RunFolder, arrays: Mapping[str, NDArray[Any]], name: str, scored: int) -> NDArray[Any]:
+    values = arrays[name]
+    if values.dtype not in (np.float32, np.float64) or values.ndim != 3 or values.shape[::2] != (1, 1):
+        raise GleBenchError(f"{name} of {folder.path} is no signal of one sample and one channel; move it away.")
+    if name.endswith("_targets") and not np.isfinite(values).all():
+        raise GleBenchError(f"{name} of {folder.path} holds what is no number; move it away.")
+    if values.shape[1] < scored:
+        raise GleBenchError(f"{name} of {folder.path} has {values.shape[1]} points, not {scored}; move it away.")
+    return values
 
 
 def nearest(wanted: Sequence[int], known: Sequence[int]) -> dict[int, list[int]]:
@@ -122,13 +150,17 @@ def horizons(task: Task, group: Group) -> tuple[Values, list[str]]:
     for seed, (record, folder) in sorted(group.done.items()):
         try:
             final = folder.read_predictions()
-            decisions, targets = (torch.from_numpy(final[f"test_{name}"]) for name in ("decisions", "targets"))
+            options = options_of(record)
+            decisions, targets = (
+                torch.from_numpy(_checked(folder, final, f"test_{name}", HALF * options.points))
+                for name in ("decisions", "targets")
+            )
         except GleBenchError as error:
             damaged.append(f"{group.model}: seed {seed} has no horizon. {error}")
         except KeyError:
             without.append(seed)
         else:
-            found.append(cast(Horizon, task).horizon(options_of(record), decisions, targets)[0].numpy())
+            found.append(cast(Horizon, task).horizon(options, decisions, targets)[0].numpy())
     seeds = f"{group.model}: {len(without)} of {len(group.done)} sequences have"
     missing = [f"{seeds} no horizon, for their predictions were not kept."] if without else []
     return np.array(found), [*damaged, *missing]
