@@ -29,10 +29,10 @@ def clipped(quoted: str, longest: int = 200) -> str:
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> str:
     """One sentence on an unknown name: the nearest known one, then all of them."""
     names = sorted(known)
-    nearest = get_close_matches(name, names, n=1, cutoff=0.4)
+    nearest = get_close_matches(clipped(name), names, n=1, cutoff=0.4)
     hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
     plural = kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
-    return f"Unknown {kind} '{name}'.{hint} {plural.capitalize()}: {', '.join(names) or 'none'}."
+    return f"Unknown {kind} '{clipped(name)}'.{hint} {plural.capitalize()}: {', '.join(names) or 'none'}."
 
 
 def look_up(kind: str, name: str, known: Mapping[str, Value]) -> Value:

@@ -267,7 +267,7 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise UsageError(f"--set {assignment}: write it as key=value, say --set epochs=10.")
+            raise UsageError(f"--set {clipped(assignment)}: write it as key=value, say --set epochs=10.")
         *above, name = _path(config, key.strip())
         inner = wanted
         for part in above:

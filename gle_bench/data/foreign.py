@@ -64,7 +64,11 @@ def parsing() -> Iterator[None]:
     """
     try:
         yield
-    except (Malformed, OSError):
+    except Malformed:
+        raise
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # as of a place before the beginning of the file
+            raise Malformed("it points to what is not in it") from error
         raise
     except RecursionError as error:
         raise OutOfBounds("it is nested too deeply") from error
