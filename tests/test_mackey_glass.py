@@ -177,7 +177,9 @@ def test_a_file_that_is_no_series_is_refused(tmp_path: Path, content: Any, sente
     with pytest.raises(GleBenchError, match=sentence):
         loaded(COARSE, folder=neurobenchs(tmp_path, content))
     (tmp_path / "mg_17.npy").write_bytes(b"no numbers")
-    with pytest.raises(GleBenchError, match=r"^Cannot read .*mg_17\.npy; replace it by NeuroBench's, or delete it\.$"):
+    with pytest.raises(
+        GleBenchError, match=r"^Cannot read .*mg_17\.npy: .*; replace it by NeuroBench's, or delete it\.$"
+    ):
         loaded(COARSE, folder=tmp_path)
 
 

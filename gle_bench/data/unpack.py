@@ -33,7 +33,7 @@ def unpack(
         try:
             partial.mkdir(parents=True)
             with tarfile.open(archive) as tar:
-                tar.extractall(partial, filter="data")  # which refuses whatever leads outside
+                tar.extractall(partial, filter=_without_mode)
             unpacked = partial / top
             complaint = check(unpacked) if unpacked.is_dir() else f"there is no {top} in it"
             if complaint is not None:
@@ -43,6 +43,11 @@ def unpack(
             unpacked.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _without_mode(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    """What is unpacked of a member: nothing that leads outside, and readable for whom the umask lets."""
+    return tarfile.data_filter(member, folder).replace(mode=None, deep=False)  # type: ignore[arg-type]  # as documented
 
 
 @contextmanager

@@ -89,9 +89,9 @@ def _neurobench(file: Path) -> tuple[Values, str]:
     """The values of a file like NeuroBench's, and its digest."""
     with told(file, "replace it by NeuroBench's, or delete it"):
         held = content(file)
-        values = array(io.BytesIO(held), Wanted("f", (None,)))
+        values = array(io.BytesIO(held))
     least = SEQUENCE * POINTS["neurobench"] + 1
-    if len(values) < least or not np.isfinite(values).all():
+    if values.ndim != 1 or values.dtype.kind != "f" or len(values) < least or not np.isfinite(values).all():
         raise GleBenchError(
             f"{file} is no series of {least} numbers or more; replace it by NeuroBench's, of 3,751, or delete it."
         )
