@@ -207,15 +207,16 @@ def check_bounds(value: Any) -> None:
     for _ in range(DEEPEST):
         inner: list[Any] = []
         for each in level:
-            if isinstance(each, dict):
-                inner += each.keys()
-                inner += each.values()
-            elif isinstance(each, list):
+            kind = type(each)
+            if kind is dict:
                 inner += each
-            elif isinstance(each, int) and each.bit_length() > MOST_BITS:
+                inner += each.values()
+            elif kind is list:
+                inner += each
+            elif kind is str:
+                each.isascii() or each.encode()
+            elif kind is int and each.bit_length() > MOST_BITS:
                 raise OutOfBounds(f"a number has more than {MOST_DIGITS} digits")
-            elif isinstance(each, str):
-                each.encode()
         if not inner:
             return
         level = inner
