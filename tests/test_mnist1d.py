@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from data_trouble import IN_PLACE_OF_FILES, TROUBLE, deadline, put
 from pydantic import ValidationError
 from shared import mnist1d_folder
 
@@ -198,6 +199,15 @@ def test_missing_data_are_told(tmp_path):
     with pytest.raises(GleBenchError, match="glebench prepare mnist1d") as caught:
         loaded(tmp_path)
     assert str(tmp_path / "mnist1d-360.npz") in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", IN_PLACE_OF_FILES)
+def test_what_is_no_file_is_named_and_left(tmp_path, kind):
+    path = tmp_path / "mnist1d-40.npz"
+    put(kind, path)
+    with deadline(), pytest.raises(GleBenchError, match=f"{path}.*{TROUBLE[kind][1]}"):
+        TASK.prepare(tmp_path, MNIST1DOptions(steps=40), [].append)
+    assert not path.is_file()
 
 
 def test_prepare_makes_data_once(folder, tmp_path):
