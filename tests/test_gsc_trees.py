@@ -222,7 +222,7 @@ def test_names_that_are_no_utf_8_are_names(root: Path) -> None:
 @pytest.mark.parametrize("name", [f"{TREE}.tar.gz", f"{TREE}.tar.gz.part"])
 def test_what_is_no_archive_is_named(tmp_path: Path, name: str, kind: str) -> None:
     put(kind, tmp_path / name)
-    with deadline(), pytest.raises(GleBenchError, match=f"{tmp_path / name}.*{TROUBLE[kind][1]}"):
+    with deadline(), pytest.raises(GleBenchError, match=f"{tmp_path / name}"):
         ARCHIVE.get(tmp_path, lambda line: None, Remote(f"http://localhost:1/{TREE}.tar.gz", "0" * 64, 0), CLIPS)
 
 

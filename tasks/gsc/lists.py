@@ -9,13 +9,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gle_bench.data.tree import CURE, Stamp, unreadable
+from gle_bench.data.foreign import content
+from gle_bench.data.tree import CURE, unreadable
 from gle_bench.names import GleBenchError
 
 from .partition import Part, part_of, speaker_of
 from .tree import LISTS
 
-LARGEST: Final = 64 << 20  # bytes; the official lists have less than 300,000
 EDGES: Final = f"{string.whitespace}\0\xa0\ufeff"  # of an entry: no part of it
 LONGEST: Final = 100  # characters that a message quotes
 # The longest first: the mark of UTF-32 begins like that of UTF-16.
@@ -42,13 +42,13 @@ class Lists(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_lists(root: Path, stamps: Mapping[Part, Stamp], clips: Collection[str]) -> Lists:
+def read_lists(root: Path, parts: Iterable[Part], clips: Collection[str]) -> Lists:
     """The lists of a tree with these clips.
 
     Raises:
         GleBenchError: a list that cannot be read, that names no clip of the tree, or that tears a speaker apart.
     """
-    lists = {part: parsed(_text(root / LISTS[part], stamps[part]), clips) for part in stamps}
+    lists = {part: parsed(_text(root / LISTS[part]), clips) for part in parts}
     for part, found in lists.items():
         if not found.clips:
             first = f"; its first entry is {_quoted(found.unmatched[0])}" if found.unmatched else ""
@@ -69,26 +69,24 @@ def _quoted(entry: str) -> str:
     return repr(entry if len(entry) <= LONGEST else f"{entry[:LONGEST]}...")
 
 
-def _text(path: Path, found: Stamp) -> str:
-    if found.size > LARGEST:
-        raise GleBenchError(f"{path} has {found.size:,} bytes, too many for a list of clips. {CURE}")
+def _text(path: Path) -> str:
     try:
-        return decoded(path.read_bytes())
+        return decoded(content(path))
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def decoded(content: bytes) -> str:
+def decoded(raw: bytes) -> str:
     """The text of a file that may be in any UTF, with a mark or without, or in Latin-1."""
     for mark, encoding in MARKS.items():
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding, "replace")
-    if b"\0" in content[:2]:
-        return content.decode("utf-16-be" if content.startswith(b"\0") else "utf-16-le", "replace")
+        if raw.startswith(mark):
+            return raw[len(mark) :].decode(encoding, "replace")
+    if b"\0" in raw[:2]:
+        return raw.decode("utf-16-be" if raw.startswith(b"\0") else "utf-16-le", "replace")
     try:
-        return content.decode()
+        return raw.decode()
     except UnicodeDecodeError:
-        return content.decode("latin-1")
+        return raw.decode("latin-1")
 
 
 def parsed(text: str, clips: Collection[str]) -> Entries:
