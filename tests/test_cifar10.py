@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import runpy
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from data_trouble import IN_PLACE_OF_FILES, IN_PLACE_OF_FOLDERS, TROUBLE, clutte
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback import serve
+from shared import shared_path
 
 from gle_bench import registry
 from gle_bench.data.download import Remote
@@ -324,6 +326,20 @@ def test_what_lies_beside_the_batches_does_not_cost_the_mark_official(official: 
     (official / "readme.html").unlink()
     again = loaded(official.parent)
     assert (again.fingerprint, again.official, again.digests) == (first.fingerprint, True, first.digests)
+
+
+def test_the_records_of_this_projects_own_runs_still_name_these_data(tmp_path: Path) -> None:
+    """As laid out from the images that those runs had, which takes ten seconds."""
+    leaderboards = Path(__file__).parents[1] / "leaderboards" / "records" / "cifar10"
+    records = [json.loads(path.read_text())["data"] for path in leaderboards.glob("**/record.json")]
+    prepare = runpy.run_path(str(shared_path("data/prepare.py")))
+    prepare["cifar10"](tmp_path)
+    clutter(tmp_path / examples.TREE)
+    found = loaded(tmp_path / "cifar10")
+    assert {record["fingerprint"] for record in records} == {found.fingerprint}
+    for record in records:
+        assert record["notes"] == list(found.notes)
+        assert record["digests"] == dict(found.digests)
 
 
 def test_batches_that_come_back_are_official_again(official: Path) -> None:
