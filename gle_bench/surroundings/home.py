@@ -14,7 +14,8 @@ def provide() -> None:
     Raises:
         UsageError: there is no home, and nowhere to put another.
     """
-    if not Path(os.path.expanduser("~")).is_dir():  # noqa: PTH111 (Path's raises)
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's raises)
+    if not (home.is_absolute() and home.is_dir()):
         os.environ["HOME"] = str(_substitute())
     if not any(os.environ.get(name) for name in NAMES) and not _is_listed():
         os.environ["LOGNAME"] = str(os.getuid())

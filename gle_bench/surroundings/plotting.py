@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +21,7 @@ def leave_unconfigured() -> None:
     sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds matplotlib, and nothing else."""
 
     def find_spec(
@@ -38,8 +37,11 @@ class _Loader(SourceFileLoader):
     """Loads matplotlib."""
 
     def exec_module(self, module: ModuleType) -> None:
+        import logging
+
         from gle_bench.surroundings.home import cache_folder
 
+        logging.getLogger(NAME).setLevel(logging.ERROR)  # it says where it keeps its list of fonts
         os.environ.pop("MATPLOTLIBRC", None)
         os.environ["MPLBACKEND"] = "agg"  # which draws into files, without a window
         os.environ["MPLCONFIGDIR"] = str(cache_folder() / NAME)  # its list of fonts, and no settings

@@ -1,6 +1,7 @@
 """Standard streams that may be closed, full, broken, or in an encoding without the letters that are printed."""
 
 import io
+import logging
 import os
 import select
 import sys
@@ -34,6 +35,7 @@ def make_robust() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdout = _stream(sys.stdout, _Output)
     sys.stderr = _stream(sys.stderr, _Complaints)
+    logging.raiseExceptions = False  # a library's line that its log cannot hold is no reason for a traceback
 
 
 def console() -> "Console":

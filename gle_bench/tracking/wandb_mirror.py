@@ -150,6 +150,8 @@ def _choices_alone(folder: Path) -> Iterator[None]:
 
 def _start(record: Record, mode: Mode, folder: Path, report: Report) -> "wandb.Run":
     """A live W&B run, online if asked for and possible."""
+    if any("\ud800" <= letter <= "\udfff" for letter in str(folder.absolute())):  # as Python reads what is no UTF-8
+        raise ValueError("it takes no folder whose name is no UTF-8")
     import wandb
 
     (folder / "wandb").mkdir(parents=True, exist_ok=True)

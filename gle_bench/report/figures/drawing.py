@@ -45,6 +45,7 @@ TITLE: Final = 0.3  # inches
 LINE: Final = 0.14  # inches, of notes, with
 CHARACTERS: Final = 19.0  # an inch
 DOTS_AN_INCH: Final = 200
+PLACES: Final = 6  # decimals of a position in its figure: far less than a dot
 
 
 def kind_of(path: Path) -> str:
@@ -72,6 +73,7 @@ def save(plot: Plot, path: Path) -> None:
         ["default", STYLE]
     ):  # whatever the user's settings are; also while writing: some of it is looked up then
         figure = draw(plot)
+        _settle_layout(figure)
         write_atomically(
             path, lambda file: figure.savefig(file, format=kind, dpi=DOTS_AN_INCH, metadata={**UNDATED[kind]})
         )
@@ -84,7 +86,7 @@ def draw(plot: Plot) -> "Figure":
     width, height = plot.size
     notes = _wrapped(plot.notes, int(width * CHARACTERS))
     heights = [TITLE, *[height / len(plot.layout)] * len(plot.layout), LINE * (1 + len(notes.splitlines()))]
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    figure = Figure(figsize=(width, sum(heights)), dpi=DOTS_AN_INCH, layout="constrained")
     title, *rows, below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     title.text(0.5, 0.4, plot.title, fontsize=10, fontweight="bold", ha="center", va="center")
     below.text(0.01, 1.0, notes, fontsize=SMALL, color="#333333", va="top")
@@ -95,6 +97,14 @@ def draw(plot: Plot) -> "Figure":
         for letter, axes in places.items():
             draw_panel(axes, panels[letter])
     return figure
+
+
+def _settle_layout(figure: "Figure") -> None:
+    """Fixes where all axes lie, rounded: the solver of the layout leaves last bits to chance, and so would the file."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(tuple(round(bound, PLACES) for bound in axes.get_position().bounds))
 
 
 def draw_panel(axes: "Axes", panel: Panel) -> None:
