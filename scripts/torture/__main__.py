@@ -1,0 +1,64 @@
+"""The torture suite's command line: `scripts/torture/run --help`."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from torture import shim
+from torture.catalogue import CATALOGUE
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+def main() -> int:
+    """Runs the trials that were asked for; 1 if there were faults."""
+    chosen = _parser().parse_args()
+    unknown = [name for name in chosen.only or () if name not in CATALOGUE]
+    if unknown:
+        _parser().error(f"no kind of trial {', '.join(unknown)}; there are {', '.join(CATALOGUE)}")
+    if "TORTURE_WORKSPACE" not in os.environ:
+        with tempfile.TemporaryDirectory(prefix="torture-") as workspace:
+            return _under_the_shim(Path(chosen.workspace or workspace).resolve())
+    from torture.session import Choice, run
+
+    kinds = chosen.only or [name for name, listed in CATALOGUE.items() if chosen.long or listed.share]
+    choice = Choice(chosen.seed, kinds, chosen.trial, chosen.count, chosen.seconds, chosen.long, chosen.jobs, chosen.keep)
+    return run(choice, Path(os.environ["TORTURE_WORKSPACE"]), chosen.out)
+
+
+def _under_the_shim(workspace: Path) -> int:
+    """Starts this once more under the layer of shim.c, which must be there from a process's first moment on."""
+    library = shim.build(workspace)
+    if library is None:
+        print("There is no compiler of C: trials of single file operations are left out.", file=sys.stderr)
+    environment = {
+        **os.environ,
+        "TORTURE_WORKSPACE": str(workspace),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MPLBACKEND": "agg",
+        **({} if library is None else {"LD_PRELOAD": str(library)}),
+    }
+    return os.spawnve(os.P_WAIT, sys.executable, [sys.executable, "-P", "-m", "torture", *sys.argv[1:]], environment)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/torture/run", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random")
+    parser.add_argument("--only", action="append", metavar="KIND", help=f"this kind; several times: {', '.join(CATALOGUE)}")
+    parser.add_argument("--trial", type=int, help="this one trial of the kind, as a fault names it")
+    parser.add_argument("--count", type=int, help="so many trials of each kind")
+    parser.add_argument("--seconds", type=float, help="end after so many; 120 if nothing else bounds it")
+    parser.add_argument("--long", action="store_true", help="all trials of the long form")
+    parser.add_argument("--jobs", type=int, default=1, help="trials side by side")
+    parser.add_argument("--keep", action="store_true", help="leave the folders of trials with faults")
+    parser.add_argument("--workspace", type=Path, help="the folder of all trials; a temporary one by default")
+    parser.add_argument("--out", type=Path, help="write counts and faults to this file, as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""All kinds of trial: what each needs, and how many of it make the long form."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from torture import kills, operations
+from torture.trials import Kind
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A kind of trial.
+
+    Attributes:
+        long: how many trials the long form has of it; None: as many as there are file operations.
+        share: of the short form's trials.
+        shim: whether it needs the layer below the C library.
+    """
+
+    make: Kind
+    long: int | None
+    share: int = 1
+    shim: bool = False
+
+
+CATALOGUE: Final = {
+    "kills": Listed(kills.kill, 1000, 3),
+    "real-kills": Listed(kills.kill_real, 200, 0),
+    "signals": Listed(kills.signals, 300, 2),
+    "stops": Listed(kills.stops, 50),
+    "several": Listed(kills.several, 150),
+    "operations": Listed(operations.kill_operation, None, 4, shim=True),
+    "operations-resumed": Listed(operations.kill_resumed, 300, 2, shim=True),
+    "disks": Listed(operations.hostile_disk, 400, 2, shim=True),
+    "small-files": Listed(operations.small_files, 50),
+    "small-disk": Listed(operations.small_disk, 50),
+    "clock": Listed(operations.clock_jumps, 100, shim=True),
+}

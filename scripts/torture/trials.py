@@ -1,0 +1,92 @@
+"""A trial: its own folder and random numbers, commands that are judged as they end, and the faults that it found."""
+
+import random
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from torture import processes
+from torture.faults import Fault, faults
+from torture.processes import Finished, Process
+
+CANARY: Final = "CODE-FROM-DATA-RAN"  # a file that hostile data make, if anything executes them
+
+
+class Outcome(NamedTuple):
+    """What became of a trial, for the report."""
+
+    kind: str
+    number: int
+    seconds: float
+    counts: dict[str, int]
+    faults: tuple[Fault, ...]
+
+
+class Trial:
+    """What one trial has: everything random comes from `random`, every file lies below `folder`.
+
+    Attributes:
+        shared: the folder of what all trials read and none changes.
+    """
+
+    def __init__(self, seed: int, kind: str, number: int, workspace: Path) -> None:
+        self.seed, self.kind, self.number = seed, kind, number
+        self.random = random.Random(f"{seed} {kind} {number}")
+        self.folder, self.shared = workspace / f"{kind}-{number}", workspace / "shared"
+        self.home, self.runs = self.folder / "home", self.folder / "runs"
+        self.faults: list[Fault] = []
+        self.counts: dict[str, int] = {}
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.home / "tmp").mkdir(parents=True)
+
+    @property
+    def canary(self) -> Path:
+        return self.folder / CANARY
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Counts something for the report."""
+        self.counts[what] = self.counts.get(what, 0) + number
+
+    def fault(self, kind: str, place: str, detail: str = "") -> None:
+        self.faults.append(Fault(kind, place, detail))
+
+    def start(
+        self,
+        words: Sequence[str],
+        before: Callable[[], object] | None = None,
+        real: bool = False,
+        **variables: str,
+    ) -> Process:
+        """Starts a command: a fork that calls `before` first, or the real one."""
+        self.count("real commands" if real else "forked commands")
+        if not real:
+            return processes.forked(words, self.home, before, **variables)
+        assert before is None, "the real command takes variables alone"
+        return processes.real(words, self.home, **variables)
+
+    def finish(self, process: Process, signals: Collection[int] = (), code: int | None = None) -> Finished:
+        """Waits for a command and judges it; `code` is what its exit code must be, if that is known."""
+        done = process.wait()
+        wrong = faults(done, signals)
+        self.faults += wrong
+        if code is not None and done.code not in (code, None) and not wrong:
+            self.fault("exit code", f"{done.code} instead of {code}", f"glebench {' '.join(done.words)}\n{done.err}")
+        return done
+
+    def glebench(self, *words: str, code: int | None = None, **variables: str) -> Finished:
+        """Runs a command in a fork."""
+        return self.finish(self.start(words, **variables), code=code)
+
+    def end(self, keep: bool) -> None:
+        """Looks for what must not be there, and removes the trial's folder."""
+        if self.canary.exists():
+            self.fault("code execution", "data were executed", self.canary.read_text(errors="replace"))
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Kind(Protocol):
+    """A kind of trial."""
+
+    def __call__(self, trial: Trial) -> None: ...
