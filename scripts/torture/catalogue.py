@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from torture import kills, operations
+from torture import kills, operations, stores
 from torture.trials import Kind
 
 
@@ -34,5 +34,6 @@ CATALOGUE: Final = {
     "disks": Listed(operations.hostile_disk, 400, 2, shim=True),
     "small-files": Listed(operations.small_files, 50),
     "small-disk": Listed(operations.small_disk, 50),
+    "stores": Listed(stores.store, 2000, 4),
     "clock": Listed(operations.clock_jumps, 100, shim=True),
 }

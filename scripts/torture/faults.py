@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from torture.processes import Finished
 
 CODES: Final = frozenset({0, 1, 2, 130})
-FRAME: Final = re.compile(r'File "[^"]*?/((?:gle_bench|tasks|baselines)/[^"]+)", line (\d+),? in (\S+)')
+FRAME: Final = re.compile(r'File "[^"]*?/((?:gle_bench|tasks|baselines)/[^"]+)", line \d+,? in (\S+)')
+HANGS: Final = "(most recent call first)"  # faulthandler's order
 TRACEBACKS: Final = (
     "Traceback (most recent call last)",
     "Exception ignored",
@@ -29,7 +30,7 @@ class Fault(NamedTuple):
 def faults(done: Finished, signals: Collection[int] = ()) -> list[Fault]:
     """What is wrong with how a command ended. By these signals it may have been ended."""
     command = " ".join(done.words)[:600]
-    told = f"glebench {command}\n{done.err[-3000:]}"
+    told = f"glebench {command}\n{done.err.partition('Extension modules:')[0][-3000:]}"
     found = []
     if done.code is None:
         found.append(Fault("hang", _place(done.err), told))
@@ -62,10 +63,15 @@ def is_json(text: str) -> bool:
 def _place(text: str) -> str:
     """The innermost frame of our code in a traceback, without its line, which changes too often."""
     frames = FRAME.findall(text)
-    return f"{frames[-1][0]} {frames[-1][2]}" if frames else "no frame of ours"
+    if not frames:
+        return "no frame of ours"
+    path, function = frames[0 if HANGS in text else -1]
+    return f"{path} {function}"
 
 
 def _error(text: str) -> str:
-    """The kind of the exception that a traceback ends in."""
-    names = re.findall(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|\w+))(?::|$)", text, re.MULTILINE)
-    return names[-1] if names else "?"
+    """The kind of the exception that the last traceback ends in."""
+    *_, last = text.rpartition("Traceback (most recent call last)")
+    lines = [line for line in last.splitlines()[1:] if line[:1].strip()]
+    name = re.match(r"[\w.]+", lines[0]) if lines else None
+    return name[0] if name else "?"

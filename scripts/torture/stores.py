@@ -1,0 +1,183 @@
+"""Stores whose files were changed, replaced or removed: every command that reads them says so in one sentence."""
+
+import fcntl
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from torture.mutations import TEXTS, csv_mutated, json_mutated, mutated, npz_mutated, replaced
+from torture.runs import reference, KINDS
+from torture.trials import Trial
+
+RECORDS: Final = Path(__file__).parents[2] / "leaderboards" / "records"
+PICKED: Final = ("mnist1d/mlp-0", "mackey-glass/gle", "cifar10/le", "mackey-glass/esn")  # of what is published
+SHIFT: Final = 5000  # added to their seeds, so that they are no copies
+HEARTBEAT: Final = '{"host": "%s", "pid": %d, "since": "2026-01-01T00:00:00Z", "token": "t"}\n'
+
+
+def store(trial: Trial) -> None:
+    """One to three changes to a store, and then commands that read it."""
+    shutil.copytree(_base(trial), trial.runs)
+    changed = {path for _ in range(trial.random.choice((1, 1, 2, 3))) if (path := _change(trial)) is not None}
+    before = _listing(trial.runs)
+    _listed(trial, changed)
+    spared = sorted(path for path in trial.runs.glob("*/*/*/seed-*"))
+    target = trial.random.choice(sorted(changed) or spared)
+    for words in _commands(trial, target):
+        done = trial.glebench(*words, "--runs", str(trial.runs))
+        _judge(trial, words, done.code, done.out)
+    if different := set(_listing(trial.runs)) ^ set(before):
+        trial.fault("reading writes", "a command that reads changed the store", str(sorted(different)))
+
+
+def _base(trial: Trial) -> Path:
+    """A store with finished runs of several tasks, made once."""
+    base = trial.shared / "store"
+    with (trial.shared / "store.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not base.exists():
+            made = trial.shared / "store-made"
+            for name in PICKED:
+                for folder in sorted((RECORDS / name).glob("*/seed-*"))[:2]:
+                    _copy(folder, made / name / folder.parent.name)
+            for folder in (RECORDS / "mackey-glass/gle").glob("*/seed-11"):
+                if (folder / "traces.npz").exists():
+                    _copy(folder, made / "mackey-glass/gle" / folder.parent.name)
+            done = trial.glebench(*KINDS["ensemble"].command(made, trial.shared / "data"), code=0)
+            assert done.code == 0, done.err
+            made.rename(base)
+    return base
+
+
+def _copy(folder: Path, into: Path) -> None:
+    record = json.loads((folder / "record.json").read_bytes())
+    record["seed"] += SHIFT
+    record["run_id"] = record["run_id"].rpartition("-s")[0] + f"-s{record['seed']}"
+    target = into / f"seed-{record['seed']}"
+    if not target.exists():
+        shutil.copytree(folder, target)
+        (target / "record.json").write_text(json.dumps(record, indent=2))
+
+
+def _change(trial: Trial) -> Path | None:
+    """Changes something; returns the run's folder that may no longer be read, or None if no run is touched."""
+    random = trial.random
+    folder = random.choice(sorted(path for path in trial.runs.glob("*/*/*/seed-*") if path.is_dir()) or [trial.runs])
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink() and path.suffix != ".ckpt")
+    kind = random.randrange(10)
+    if kind == 0:
+        above = random.choice((folder, folder.parent, folder.parent.parent))
+        replaced(random, above)
+        return above
+    if kind == 1:
+        _garbage(trial, folder)
+        return None
+    if kind == 2:
+        beat = HEARTBEAT % (random.choice(("here", *TEXTS)).encode("unicode_escape").decode().replace("\\", "\\\\"), 1)
+        (folder / "heartbeat.json").write_bytes(json_mutated(random, beat.encode()) if random.random() < 0.8 else b"")
+        (folder / ".lock").touch()
+        return None
+    if not files:
+        return None
+    path = random.choice([path for path in files if path.name == "record.json"] * 3 + files)
+    if kind == 3:
+        replaced(random, path)
+        return folder
+    content = path.read_bytes()
+    if kind == 4:
+        path.write_bytes(mutated(random, content))
+    elif path.suffix == ".json":
+        path.write_bytes(json_mutated(random, content))
+    elif path.suffix == ".csv":
+        path.write_bytes(csv_mutated(random, content))
+    elif path.suffix == ".npz":
+        path.write_bytes(npz_mutated(random, content, trial.canary))
+    return folder
+
+
+def _garbage(trial: Trial, folder: Path) -> None:
+    """Things that are nobody's, beside and above a run."""
+    place = trial.random.choice((folder, folder.parent, folder.parents[2], trial.runs))
+    name = trial.random.choice((b"\xff\xfe", b"seed-x", b"seed--1", b"a b", b"\xc3\xa9", b"-rf", b"wandb", b"x" * 255, b".hidden"))
+    path = os.path.join(os.fsencode(place), name)  # noqa: PTH118
+    kind = trial.random.randrange(4)
+    if os.path.lexists(path):
+        return
+    if kind == 0:
+        os.mkdir(path)
+        shutil.copy(folder / "record.json", os.path.join(path, b"record.json")) if (folder / "record.json").is_file() else None
+    elif kind == 1:
+        os.symlink(trial.random.choice((".", "..", "/", "nowhere", os.fsdecode(name))), path)
+    elif kind == 2:
+        os.mkfifo(path)
+    else:
+        deep = path
+        for _ in range(40):
+            os.mkdir(deep)
+            deep = os.path.join(deep, b"d")
+
+
+def _listed(trial: Trial, changed: set[Path]) -> None:
+    """Whatever is wrong with some runs, the others are listed."""
+    whole = {
+        json.loads((folder / "record.json").read_bytes())["run_id"]
+        for folder in trial.runs.glob("*/*/*/seed-*")
+        if not any(folder == path or path in folder.parents for path in changed)
+    }
+    done = trial.glebench("list", "runs", "--json", "--runs", str(trial.runs))
+    if done.code == 0 and done.out:
+        lost = whole - {row["run"] for row in json.loads(done.out)}
+        if lost and not trial.faults:
+            trial.fault("lost", "runs that are whole are not listed", f"{sorted(lost)}\n{done.err}")
+    elif done.code is not None and not trial.faults:
+        trial.fault("lost", "one run keeps all others from being listed", done.err)
+
+
+def _commands(trial: Trial, target: Path) -> list[list[str]]:
+    """What is tried: the run that was changed, and what reads runs of its task."""
+    task = next((part for part in target.parts if part in ("mnist1d", "mackey-glass", "cifar10")), "toy-classes")
+    about: dict[str, list[list[str]]] = {
+        "mnist1d": [["table", "2"], ["compare", "mnist1d"], ["suite", "table2", "--dry-run"], ["figure", "8d"]],
+        "mackey-glass": [
+            ["table", "mackey-glass"],
+            ["compare", "mackey-glass"],
+            ["figure", "10"],
+            ["figure", "10", "--seed", str(SHIFT + 11)],
+            ["figure", "10", "--model", "esn"],
+        ],
+        "cifar10": [["table", "cifar10"], ["figure", "8g"], ["suite", "figure8", "--dry-run"]],
+        "toy-classes": [["table", "toy-classes"], ["compare", "toy-classes"], ["list", "runs"]],
+    }
+    words = list(trial.random.choice(about[task]))
+    if words[0] == "table":
+        words += trial.random.choice(([], ["--json"], *(["--format", name] for name in ("html", "csv", "tex", "md"))))
+    elif words[0] == "figure":
+        words += trial.random.choice((["--json"], ["--json"], ["--json"], ["--out", str(trial.folder / "figure.svg")]))
+    else:
+        words += trial.random.choice(([], ["--json"]))
+    return [["show", str(target), *trial.random.choice(([], ["--json"]))], words]
+
+
+def _judge(trial: Trial, words: list[str], code: int | None, out: str) -> None:
+    """What records say stays text."""
+    if code != 0:
+        return
+    told = f"glebench {' '.join(words)}"
+    if "html" in words and "<script" in out:
+        trial.fault("injection", "HTML", told)
+    if "tex" in words and "\\input{" in out:
+        trial.fault("injection", "TeX", told)
+    if "csv" in words and any(cell.lstrip('"').startswith(("=", "@")) for line in out.splitlines() for cell in line.split(",")):
+        trial.fault("injection", "CSV formula", f"{told}\n{out[:2000]}")
+
+
+def _listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of everything, without following links; a lock is opened by who only tries it."""
+    found = []
+    for above, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            info = os.lstat(os.path.join(above, name))  # noqa: PTH118
+            found.append((os.path.join(above, name), info.st_size, info.st_mtime_ns * (name != ".lock")))  # noqa: PTH118
+    return sorted(found)
