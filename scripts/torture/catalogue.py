@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from torture import kills, operations, stores
+from torture import data, kills, lines, operations, plugins, stores
 from torture.trials import Kind
 
 
@@ -35,5 +35,11 @@ CATALOGUE: Final = {
     "small-files": Listed(operations.small_files, 50),
     "small-disk": Listed(operations.small_disk, 50),
     "stores": Listed(stores.store, 2000, 4),
+    "data": Listed(data.data, 300, 2),
+    "checkpoints": Listed(data.checkpoints, 200, 2),
+    "suites": Listed(data.suites, 200),
+    "plugins": Listed(plugins.plugin, 300, 2),
+    "lines": Listed(lines.line, 9800, 12, shim=True),
+    "real-lines": Listed(lines.line_real, 200, 0, shim=True),
     "clock": Listed(operations.clock_jumps, 100, shim=True),
 }

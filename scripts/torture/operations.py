@@ -1,6 +1,5 @@
 """What befalls a run at its n-th file operation, for every n: it is killed, or the disk is full, broken or read-only."""
 
-import itertools
 import resource
 import signal
 import subprocess
@@ -10,7 +9,7 @@ from typing import Final, NamedTuple
 
 from torture import shim
 from torture.kills import NAMES, command, goes_on, look
-from torture.runs import KINDS, reference
+from torture.runs import KINDS, Reference, reference
 from torture.trials import Trial
 
 STRIDE: Final = 1 << 16  # a trial's number is run kind, action and n, written with these digits
@@ -32,12 +31,16 @@ class Place(NamedTuple):
         return cls(NAMES[run], (shim.KILL, shim.HALF)[action], operation)
 
 
-def numbers(operations: Sequence[int]) -> list[int]:
-    """The numbers of all trials of `kill_operation`, by how many operations each kind of run takes."""
+def numbers(references: Sequence[Reference]) -> list[int]:
+    """The numbers of all trials of `kill_operation`: before every operation of each kind of run, and within each write.
+
+    After an operation is before the next.
+    """
     return [
-        (2 * run + action) * STRIDE + n
-        for run, count in enumerate(operations)
-        for action, n in itertools.product(range(2), range(1, count + 1))
+        (2 * run + half) * STRIDE + n
+        for run, known in enumerate(references)
+        for half, places in enumerate((range(1, known.operations + 1), known.writes))
+        for n in places
     ]
 
 

@@ -55,11 +55,16 @@ KINDS: Final = {
 
 @dataclass(frozen=True)
 class Reference:
-    """What an undisturbed run leaves: a digest of each result, its seconds, and how many file operations it took."""
+    """What an undisturbed run leaves: a digest of each result.
+
+    Attributes:
+        operations: how many file operations it took; writes: which of them were writes.
+    """
 
     results: dict[str, str]
     seconds: float
     operations: int
+    writes: tuple[int, ...]
 
 
 def reference(trial: Trial, name: str) -> Reference:
@@ -77,7 +82,7 @@ def reference(trial: Trial, name: str) -> Reference:
         done = own.finish(own.start(kind.command(own.runs, trial.shared / "data"), before), code=0)
         if own.faults:
             raise RuntimeError(f"The undisturbed run {name} fails: {own.faults}")
-        made = Reference(results(own.runs), done.seconds, counter.value)
+        made = Reference(results(own.runs), done.seconds, counter.value, tuple(counter.writes))
         path.write_text(json.dumps(asdict(made)))
         own.end(keep=False)
         return made

@@ -105,7 +105,7 @@ def _numbers(name: str, choice: Choice, workspace: Path) -> Iterator[int]:
     limit = choice.count if choice.count is not None else CATALOGUE[name].long if choice.long else None
     if name != "operations":
         return iter(range(ENDLESS if limit is None else limit))
-    everything = operations.numbers([reference(_asking(choice, workspace), each).operations for each in NAMES])
+    everything = operations.numbers([reference(_asking(choice, workspace), each) for each in NAMES])
     if not choice.long:
         random.Random(choice.seed).shuffle(everything)
     return iter(everything[:limit])

@@ -21,10 +21,12 @@
 #include <unistd.h>
 
 enum kind { WRITE = 1, RENAME = 2, SYNC = 4, UNLINK = 8, MKDIR = 16, OPEN = 32, CHANGE = 64 };
+enum { NOTED = 4000 }; /* of the page that is shared */
 enum action { COUNT, KILL, HALF, FAIL, ONCE };
 
 static char root[PATH_MAX];
-static size_t root_length; /* 0: disarmed */
+static char jail[PATH_MAX]; /* "": none */
+static int armed;
 static long at;
 static int action, error_number, kinds;
 static _Atomic long own_counter, *counter = &own_counter;
@@ -42,8 +44,10 @@ void torture_arm(const char *folder, long n, int what, int error, int which, lon
     kinds = which;
     counter = shared ? (_Atomic long *)shared : &own_counter;
     *counter = 0;
-    root_length = strlen(root);
+    armed = 1;
 }
+
+void torture_confine(const char *folder) { strncpy(jail, folder, sizeof jail - 1); }
 
 void torture_clock(long period, long span, unsigned long seed) {
     clock_calls = 0;
@@ -58,40 +62,51 @@ __attribute__((constructor)) static void arm_by_environment(void) {
     long n;
     if (text && sscanf(text, "%ld %d %d %d %n", &n, &what, &error, &which, &used) == 4 && used)
         torture_arm(text + used, n, what, error, which, NULL);
+    if (getenv("TORTURE_JAIL"))
+        torture_confine(getenv("TORTURE_JAIL"));
 }
 
-static int below(const char *path) { return strncmp(path, root, root_length) == 0; }
-
-static int path_counts(const char *path) {
-    char whole[2 * PATH_MAX];
-    if (!root_length || !path)
+/* The path as it would be without '.', '..' and links, from the root. */
+static int absolute(const char *path, char whole[2 * PATH_MAX]) {
+    char joined[2 * PATH_MAX], *part, *rest = joined, *end = whole;
+    joined[0] = 0;
+    if (!path || strlen(path) >= PATH_MAX || (path[0] != '/' && !getcwd(joined, PATH_MAX)))
         return 0;
-    if (path[0] == '/')
-        return below(path);
-    if (!getcwd(whole, PATH_MAX))
-        return 0;
-    strcat(whole, "/");
-    strncat(whole, path, PATH_MAX - 2);
-    return below(whole);
+    strcat(joined, "/");
+    strcat(joined, path);
+    while ((part = strtok_r(rest, "/", &rest))) {
+        if (strcmp(part, ".") == 0)
+            continue;
+        if (strcmp(part, "..") == 0) {
+            while (end > whole && *--end != '/')
+                ;
+            continue;
+        }
+        *end++ = '/';
+        end = stpcpy(end, part);
+    }
+    *end = 0;
+    return 1;
 }
 
-static int file_counts(int file) {
-    char link[64], path[PATH_MAX];
-    ssize_t length;
-    if (!root_length)
-        return 0;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    length = readlink(link, path, sizeof path - 1);
-    if (length < 0)
-        return 0;
-    path[length] = 0;
-    return below(path);
+static int starts_with(const char *path, const char *folder) { return strncmp(path, folder, strlen(folder)) == 0; }
+
+/* Whether a path lies where this process may change something: in its jail, or among the devices that take anything. */
+static int is_open_to_us(const char *path) {
+    return !jail[0] || starts_with(path, jail) || starts_with(path, "/proc/self/") || strcmp(path, "/dev/null") == 0 ||
+           strcmp(path, "/dev/full") == 0 || strcmp(path, "/dev/tty") == 0;
 }
 
 static void die(void) {
     kill(getpid(), SIGKILL);
     for (;;)
         pause();
+}
+
+/* Notes which kind of operation the n-th was, for a parent that shares the page. */
+static void note(long n, enum kind kind) {
+    if (counter != &own_counter && n < NOTED)
+        ((unsigned char *)(counter + 1))[n] = (unsigned char)kind;
 }
 
 /* What becomes of an operation: 0 it is done, 1 it fails with errno, 2 half of it is done and no more. */
@@ -109,11 +124,36 @@ static int judged(enum kind kind) {
         return 1;
     }
     n = ++*counter;
+    note(n, kind);
     if (n != at)
         return 0;
     if (action == KILL)
         die();
     return action == HALF ? 2 : 0;
+}
+
+static int path_verdict(const char *path, enum kind kind) {
+    char whole[2 * PATH_MAX];
+    if ((!armed && !jail[0]) || !absolute(path, whole))
+        return 0;
+    if (!is_open_to_us(whole)) {
+        errno = EROFS;
+        return 1;
+    }
+    return armed && starts_with(whole, root) ? judged(kind) : 0;
+}
+
+static int file_verdict(int file, enum kind kind) {
+    char link[64], path[PATH_MAX];
+    ssize_t length;
+    if (!armed)
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    length = readlink(link, path, sizeof path - 1);
+    if (length < 0)
+        return 0;
+    path[length] = 0;
+    return starts_with(path, root) ? judged(kind) : 0;
 }
 
 /* The library's own function of that name. */
@@ -126,8 +166,8 @@ static int judged(enum kind kind) {
     })
 
 /* An operation that is whole or not done: "half" of it is all of it, and death after it. */
-#define WHOLE(counts, kind, call)                                                                                      \
-    int verdict = (counts) ? judged(kind) : 0;                                                                         \
+#define WHOLE(judgement, call)                                                                                         \
+    int verdict = (judgement);                                                                                         \
     if (verdict == 1)                                                                                                  \
         return -1;                                                                                                     \
     __typeof__(call) result = call;                                                                                    \
@@ -135,8 +175,8 @@ static int judged(enum kind kind) {
         die();                                                                                                         \
     return result
 
-#define PART(counts, size, call, half)                                                                                 \
-    int verdict = (counts) ? judged(WRITE) : 0;                                                                        \
+#define PART(file, call, half)                                                                                         \
+    int verdict = file_verdict(file, WRITE);                                                                           \
     if (verdict == 1)                                                                                                  \
         return -1;                                                                                                     \
     if (verdict == 2) {                                                                                                \
@@ -148,34 +188,34 @@ static int judged(enum kind kind) {
     return call
 
 ssize_t write(int file, const void *bytes, size_t size) {
-    PART(file_counts(file), size, NEXT(write)(file, bytes, size), NEXT(write)(file, bytes, (size + 1) / 2));
+    PART(file, NEXT(write)(file, bytes, size), NEXT(write)(file, bytes, (size + 1) / 2));
 }
 ssize_t pwrite64(int file, const void *bytes, size_t size, off64_t place) {
-    PART(file_counts(file), size, NEXT(pwrite64)(file, bytes, size, place),
+    PART(file, NEXT(pwrite64)(file, bytes, size, place),
          NEXT(pwrite64)(file, bytes, (size + 1) / 2, place));
 }
 ssize_t writev(int file, const struct iovec *parts, int count) {
-    PART(file_counts(file), count, NEXT(writev)(file, parts, count), NEXT(writev)(file, parts, (count + 1) / 2));
+    PART(file, NEXT(writev)(file, parts, count), NEXT(writev)(file, parts, (count + 1) / 2));
 }
-int fsync(int file) { WHOLE(file_counts(file), SYNC, NEXT(fsync)(file)); }
-int fdatasync(int file) { WHOLE(file_counts(file), SYNC, NEXT(fdatasync)(file)); }
-int rename(const char *from, const char *to) { WHOLE(path_counts(to), RENAME, NEXT(rename)(from, to)); }
+int fsync(int file) { WHOLE(file_verdict(file, SYNC), NEXT(fsync)(file)); }
+int fdatasync(int file) { WHOLE(file_verdict(file, SYNC), NEXT(fdatasync)(file)); }
+int rename(const char *from, const char *to) { WHOLE(path_verdict(to, RENAME), NEXT(rename)(from, to)); }
 int renameat(int a, const char *from, int b, const char *to) {
-    WHOLE(path_counts(to), RENAME, NEXT(renameat)(a, from, b, to));
+    WHOLE(path_verdict(to, RENAME), NEXT(renameat)(a, from, b, to));
 }
-int link(const char *from, const char *to) { WHOLE(path_counts(to), RENAME, NEXT(link)(from, to)); }
-int symlink(const char *from, const char *to) { WHOLE(path_counts(to), RENAME, NEXT(symlink)(from, to)); }
-int unlink(const char *path) { WHOLE(path_counts(path), UNLINK, NEXT(unlink)(path)); }
-int unlinkat(int at_, const char *path, int flags) { WHOLE(path_counts(path), UNLINK, NEXT(unlinkat)(at_, path, flags)); }
-int rmdir(const char *path) { WHOLE(path_counts(path), UNLINK, NEXT(rmdir)(path)); }
-int mkdir(const char *path, mode_t mode) { WHOLE(path_counts(path), MKDIR, NEXT(mkdir)(path, mode)); }
-int mkdirat(int at_, const char *path, mode_t mode) { WHOLE(path_counts(path), MKDIR, NEXT(mkdirat)(at_, path, mode)); }
-int chmod(const char *path, mode_t mode) { WHOLE(path_counts(path), CHANGE, NEXT(chmod)(path, mode)); }
-int fchmod(int file, mode_t mode) { WHOLE(file_counts(file), CHANGE, NEXT(fchmod)(file, mode)); }
+int link(const char *from, const char *to) { WHOLE(path_verdict(to, RENAME), NEXT(link)(from, to)); }
+int symlink(const char *from, const char *to) { WHOLE(path_verdict(to, RENAME), NEXT(symlink)(from, to)); }
+int unlink(const char *path) { WHOLE(path_verdict(path, UNLINK), NEXT(unlink)(path)); }
+int unlinkat(int at_, const char *path, int flags) { WHOLE(path_verdict(path, UNLINK), NEXT(unlinkat)(at_, path, flags)); }
+int rmdir(const char *path) { WHOLE(path_verdict(path, UNLINK), NEXT(rmdir)(path)); }
+int mkdir(const char *path, mode_t mode) { WHOLE(path_verdict(path, MKDIR), NEXT(mkdir)(path, mode)); }
+int mkdirat(int at_, const char *path, mode_t mode) { WHOLE(path_verdict(path, MKDIR), NEXT(mkdirat)(at_, path, mode)); }
+int chmod(const char *path, mode_t mode) { WHOLE(path_verdict(path, CHANGE), NEXT(chmod)(path, mode)); }
+int fchmod(int file, mode_t mode) { WHOLE(file_verdict(file, CHANGE), NEXT(fchmod)(file, mode)); }
 int fchmodat(int at_, const char *path, mode_t mode, int flags) {
-    WHOLE(path_counts(path), CHANGE, NEXT(fchmodat)(at_, path, mode, flags));
+    WHOLE(path_verdict(path, CHANGE), NEXT(fchmodat)(at_, path, mode, flags));
 }
-int ftruncate64(int file, off64_t size) { WHOLE(file_counts(file), CHANGE, NEXT(ftruncate64)(file, size)); }
+int ftruncate64(int file, off64_t size) { WHOLE(file_verdict(file, CHANGE), NEXT(ftruncate64)(file, size)); }
 
 #define MODE(flags, last)                                                                                              \
     mode_t mode = 0;                                                                                                   \
@@ -189,22 +229,22 @@ int ftruncate64(int file, off64_t size) { WHOLE(file_counts(file), CHANGE, NEXT(
 
 int open(const char *path, int flags, ...) {
     MODE(flags, flags)
-    WHOLE(WRITES(flags) && path_counts(path), OPEN, NEXT(open)(path, flags, mode));
+    WHOLE(WRITES(flags) ? path_verdict(path, OPEN) : 0, NEXT(open)(path, flags, mode));
 }
 int open64(const char *path, int flags, ...) {
     MODE(flags, flags)
-    WHOLE(WRITES(flags) && path_counts(path), OPEN, NEXT(open64)(path, flags, mode));
+    WHOLE(WRITES(flags) ? path_verdict(path, OPEN) : 0, NEXT(open64)(path, flags, mode));
 }
 int openat(int at_, const char *path, int flags, ...) {
     MODE(flags, flags)
-    WHOLE(WRITES(flags) && path_counts(path), OPEN, NEXT(openat)(at_, path, flags, mode));
+    WHOLE(WRITES(flags) ? path_verdict(path, OPEN) : 0, NEXT(openat)(at_, path, flags, mode));
 }
 int openat64(int at_, const char *path, int flags, ...) {
     MODE(flags, flags)
-    WHOLE(WRITES(flags) && path_counts(path), OPEN, NEXT(openat64)(at_, path, flags, mode));
+    WHOLE(WRITES(flags) ? path_verdict(path, OPEN) : 0, NEXT(openat64)(at_, path, flags, mode));
 }
 FILE *fopen64(const char *path, const char *mode) {
-    int verdict = mode && strpbrk(mode, "wa+") && path_counts(path) ? judged(OPEN) : 0;
+    int verdict = mode && strpbrk(mode, "wa+") ? path_verdict(path, OPEN) : 0;
     FILE *file = verdict == 1 ? NULL : NEXT(fopen64)(path, mode);
     if (verdict == 2 && action == HALF)
         die();

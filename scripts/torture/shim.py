@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 SOURCE: Final = Path(__file__).with_name("shim.c")
+NOTED: Final = 4000  # operations whose kind is remembered
 COUNT, KILL, HALF, FAIL, ONCE = range(5)
 WRITE, RENAME, SYNC, UNLINK, MKDIR, OPEN, CHANGE = (1 << bit for bit in range(7))
 CHANGES: Final = WRITE | RENAME | SYNC | UNLINK | MKDIR | OPEN | CHANGE
@@ -71,10 +72,26 @@ class Counter:
     def value(self) -> int:
         return self._value.value
 
+    @property
+    def writes(self) -> list[int]:
+        """Which of the operations that were counted were writes."""
+        start = ctypes.sizeof(ctypes.c_long)
+        return [n for n in range(1, min(NOTED, self.value + 1)) if self._page[start + n] == WRITE]
+
 
 def shift_clock(period: int, span_s: int, seed: int) -> None:
     """Lets this process's clock jump every `period` times that it is read, by up to `span_s` seconds either way."""
     ctypes.CDLL(None).torture_clock(ctypes.c_long(period), ctypes.c_long(span_s), ctypes.c_ulong(seed))
+
+
+def confine(folder: Path) -> None:
+    """Lets this process change nothing outside a folder: it would be a read-only disk."""
+    ctypes.CDLL(None).torture_confine(str(folder).encode())
+
+
+def confined(folder: Path) -> dict[str, str]:
+    """Variables that do so for a process of its own."""
+    return {"TORTURE_JAIL": str(folder), "LD_PRELOAD": str(loaded())}
 
 
 def build(folder: Path) -> Path | None:

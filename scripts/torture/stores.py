@@ -177,7 +177,8 @@ def _listing(folder: Path) -> list[tuple[str, int, int]]:
     """Names, sizes and times of everything, without following links; a lock is opened by who only tries it."""
     found = []
     for above, folders, files in os.walk(folder):
-        for name in (*folders, *files):
+        for name in {*folders, *files} - {"neurobench.json"}:  # which `show` keeps beside a record
             info = os.lstat(os.path.join(above, name))  # noqa: PTH118
-            found.append((os.path.join(above, name), info.st_size, info.st_mtime_ns * (name != ".lock")))  # noqa: PTH118
+            size = info.st_size if name in files else 0
+            found.append((os.path.join(above, name), size, info.st_mtime_ns * (name in files and name != ".lock")))  # noqa: PTH118
     return sorted(found)
