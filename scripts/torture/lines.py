@@ -9,13 +9,25 @@ from random import Random
 from typing import Final
 
 from torture import shim
+from torture.data import small_data
 from torture.mutations import RAWS, TEXTS
 from torture.runs import KINDS
 from torture.trials import CANARY, Trial
 
 COMMANDS: Final = ("run", "list", "show", "table", "compare", "suite", "figure", "prepare", "bench", "doctor")
-TASKS: Final = ("mnist1d", "gsc", "cifar10", "mackey-glass", "toy-classes", "toy-signal", "toy-loop", "toy-stream")
-MODELS: Final = ("gle", "gle-15k", "mlp", "gru", "esn", "le", "toy-gle", "toy-mlp", "toy-readout", "mean", "lagnet-le")
+MODELS: Final = {
+    "mnist1d": ("gle", "gle-15k", "mlp", "mlp-0", "gru", "tcn", "lagnet-le"),
+    "gsc": ("gle", "mlp", "gru"),
+    "cifar10": ("le", "bp"),
+    "mackey-glass": ("gle", "esn", "mean", "persistence", "lstm"),
+    "toy-classes": ("toy-gle", "toy-mlp", "toy-readout"),
+    "toy-signal": ("toy-gle", "toy-mlp", "toy-readout"),
+    "toy-loop": ("toy-gle", "toy-readout"),
+    "toy-stream": ("toy-gle",),
+    "toy-own-signal": ("toy-gle",),
+}
+TASKS: Final = (*MODELS, "toy-classes", "toy-signal")
+EVERY: Final = tuple({model for models in MODELS.values() for model in models})
 RULES: Final = ("gle", "backprop", "readout", "toy-bptt")
 SETTINGS: Final = (
     *("epochs", "rate", "batches", "batch_size", "evaluation_batch_size", "evaluate_every", "schedule", "optimizer"),
@@ -81,6 +93,7 @@ def _line(trial: Trial, real: bool) -> None:
     variables = {
         name: random.choice(values) for name, values in ENVIRONMENT.items() if random.random() < (0.05 if not real else 0.1)
     }
+    variables.setdefault("GLEBENCH_DATA", str(small_data(trial)))
     words = [word.replace("\x00", "") for word in words]  # no operating system passes it on
     words = [os.fsdecode(word.encode("utf-8", "surrogatepass")) if "\ud800" in word else word for word in words]
     variables = {name: text.replace("\x00", "") for name, text in variables.items()}
@@ -96,6 +109,8 @@ def words_of(random: Random, trial: Trial) -> list[str]:
         return [random.choice((*TEXTS[:8], *SPECIAL, "--version", "--help", "-h", "-x")) for _ in range(random.randrange(4))]
     command = random.choice((*COMMANDS, "run", "run", "figure", "table"))
     words = [command, *ARGUMENTS[command](random)]
+    if command == "run" and random.random() < 0.85:  # mostly one that fits
+        words += ["--model", random.choice(MODELS.get(words[1], EVERY))]
     for name, value in OPTIONS[command].items():
         if random.random() < OFTEN.get(name, 0.25):
             given = value(random)
@@ -160,7 +175,7 @@ PROTOCOL: Final[dict[str, Value]] = {"--protocol": _any(("paper", "clean"))}
 DATA: Final[dict[str, Value]] = {"--data": _any(SPECIAL, ("data",)), "--offline": _flag, "--accept-data": _flag}
 OPTIONS: Final[dict[str, dict[str, Value]]] = {
     "run": {
-        "--model": _any(MODELS),
+        "--model": _any(EVERY),
         "--rule": _any(RULES),
         "--seeds": _any(SEEDS),
         "--budget": _any(("smoke", "short", "paper")),
@@ -178,20 +193,23 @@ OPTIONS: Final[dict[str, dict[str, Value]]] = {
     "table": {"--format": _any(FORMATS), **COMMON},
     "compare": {"--selection": _any(("last", "best")), **PROTOCOL, **COMMON},
     "suite": {"--jobs": _any(NUMBERS), "--rerun": _any(("missing", "failed")), **DATA, **COMMON},
-    "figure": {"--model": _any(MODELS), "--seed": _any(NUMBERS), "--out": _any(OUTS), **PROTOCOL, **COMMON},
+    "figure": {"--model": _any(EVERY), "--seed": _any(NUMBERS), "--out": _any(OUTS), **PROTOCOL, **COMMON},
     "prepare": {"--data": _any(SPECIAL, ("data",))},
     "bench": {"--threads": _any(NUMBERS), "--repeats": _any(NUMBERS), "--steps": _any(NUMBERS), **COMMON},
     "doctor": {"--data": _any(SPECIAL), **COMMON},
 }
-OFTEN: Final = {"--model": 0.85, "--seeds": 0.3, "--set": 0.5, "--rule": 0.15, "--device": 0.1, "--json": 0.3, "--out": 0.5}
+OFTEN: Final = {
+    **{"--model": 0.05, "--seeds": 0.3, "--set": 0.5, "--rule": 0.1, "--engine": 0.15, "--device": 0.05, "--data": 0.1},
+    **{"--json": 0.3, "--out": 0.5, "--seed": 0.1, "--jobs": 0.1},
+}
 ARGUMENTS: Final[dict[str, Callable[[Random], list[str]]]] = {
     "run": lambda random: [_any(TASKS)(random)],
     "list": lambda random: [_any(("tasks", "models", "rules", "runs"))(random)],
-    "show": lambda random: [_any(TASKS, MODELS, RUN_NAMES, odd=0.3)(random)],
+    "show": lambda random: [_any(TASKS, EVERY, RUN_NAMES, odd=0.3)(random)],
     "table": lambda random: [_any(("1", "2", "3"), TASKS)(random)],
     "compare": lambda random: [
         _any(TASKS)(random),
-        *(_any(MODELS, tuple(f"{model}+gle" for model in MODELS))(random) for _ in range(random.randrange(3))),
+        *(_any(EVERY, tuple(f"{model}+gle" for model in EVERY))(random) for _ in range(random.randrange(3))),
     ],
     "suite": lambda random: [_any(("table2", "table3", "figure8"), ("data.toml", "fifo.toml", "deep.toml"), odd=0.2)(random)],
     "figure": lambda random: [_any(("8d", "8e", "8f", "8g", "10"))(random)],

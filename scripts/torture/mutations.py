@@ -252,16 +252,27 @@ def checkpoint_mutated(random: Random, content: bytes, canary: Path) -> bytes:
     return file.getvalue()
 
 
+REPLACEMENTS: Final = (
+    *("absent", "folder", "full folder", "fifo", "socket", "dangling link", "looping link", "zero", "sparse", "closed"),
+    *("link", "empty"),
+)
+
+
 def replaced(random: Random, path: Path) -> str:
     """Puts something else in the place of a file or folder; says what."""
-    kinds = ("absent", "folder", "full folder", "fifo", "socket", "dangling link", "looping link", "zero", "sparse", "closed", "link", "empty")
-    kind = random.choice(kinds)
-    content = path.read_bytes() if path.is_file() else b""
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    kind = random.choice(REPLACEMENTS)
+    if kind == "closed":
+        path.chmod(0)
+        return kind
+    moved = path.with_name(f"{path.name}.moved")
+    path.rename(moved)
+    if kind == "link":
+        path.symlink_to(moved.name)
+        return kind
     if kind in ("folder", "full folder"):
         path.mkdir()
         if kind == "full folder":
-            (path / path.name).write_bytes(content)
+            moved.rename(path / path.name)
     elif kind == "fifo":
         os.mkfifo(path)
     elif kind == "socket":
@@ -272,16 +283,11 @@ def replaced(random: Random, path: Path) -> str:
         path.symlink_to(random.choice((path.name, "..", ".")))
     elif kind == "zero":
         path.symlink_to("/dev/zero")
-    elif kind == "sparse":
-        with path.open("wb") as file:
-            file.truncate(1 << 36)
-    elif kind in ("closed", "link", "empty"):
-        path.write_bytes(b"" if kind == "empty" else content)
-        if kind == "closed":
-            path.chmod(0)
-        elif kind == "link":
-            path.rename(path.with_name(f"{path.name}.moved"))
-            path.symlink_to(f"{path.name}.moved")
+    elif kind in ("sparse", "empty"):
+        path.touch()
+        os.truncate(path, 1 << 36 if kind == "sparse" else 0)
+    if moved.exists():
+        shutil.rmtree(moved) if moved.is_dir() else moved.unlink()
     return kind
 
 

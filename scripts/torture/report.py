@@ -23,7 +23,8 @@ class Report:
     def __init__(self, seed: int, choice: dict[str, Any]) -> None:
         self.began, self._seed, self._choice = time.monotonic(), seed, choice
         self._trials: Counter[str] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._computed: defaultdict[str, float] = defaultdict(float)
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.faults: dict[tuple[str, str, str], list[tuple[int, Fault]]] = {}
         self._last = self.began
@@ -31,7 +32,8 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         """Takes a trial's outcome; tells each new group of faults, and every few seconds how far it is."""
         self._trials[outcome.kind] += 1
-        self._seconds[outcome.kind] += outcome.seconds  # type: ignore[assignment]
+        self._seconds[outcome.kind] += outcome.seconds
+        self._computed[outcome.kind] += outcome.computed_s
         self._counts[outcome.kind].update(outcome.counts)
         for fault in outcome.faults:
             group = self.faults.setdefault((outcome.kind, fault.kind, fault.place), [])
@@ -62,7 +64,12 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """All of it as plain data."""
         kinds = {
-            kind: {"trials": count, "seconds": round(self._seconds[kind], 1), **self._counts[kind]}
+            kind: {
+                "trials": count,
+                "seconds": round(self._seconds[kind], 1),
+                "computed_s": round(self._computed[kind], 1),
+                **self._counts[kind],
+            }
             for kind, count in self._trials.items()
         }
         return {

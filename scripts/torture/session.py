@@ -4,6 +4,7 @@ import gc
 import itertools
 import pkgutil
 import random
+import resource
 import shutil
 import sys
 import time
@@ -127,7 +128,7 @@ def _in_turn(streams: dict[str, Iterator[int]]) -> Iterator[tuple[str, int]]:
 
 def one(seed: int, kind: str, number: int, workspace: Path, keep: bool) -> Outcome:
     """One trial, whatever happens in it."""
-    trial, began = Trial(seed, kind, number, workspace), time.monotonic()
+    trial, began, before = Trial(seed, kind, number, workspace), time.monotonic(), _computed()
     try:
         CATALOGUE[kind].make(trial)
     except Exception as error:  # what a trial stumbles over is a fault of the product, or of the trial
@@ -135,4 +136,9 @@ def one(seed: int, kind: str, number: int, workspace: Path, keep: bool) -> Outco
     trial.end(keep=keep and bool(trial.faults))
     if not keep:
         shutil.rmtree(trial.folder, ignore_errors=True)
-    return Outcome(kind, number, time.monotonic() - began, trial.counts, tuple(trial.faults))
+    return Outcome(kind, number, time.monotonic() - began, _computed() - before, trial.counts, tuple(trial.faults))
+
+
+def _computed() -> float:
+    """Seconds of computing of this process and of its children that have ended."""
+    return sum(sum(resource.getrusage(whose)[:2]) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

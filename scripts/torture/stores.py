@@ -124,6 +124,7 @@ def _listed(trial: Trial, changed: set[Path]) -> None:
     whole = {
         json.loads((folder / "record.json").read_bytes())["run_id"]
         for folder in trial.runs.glob("*/*/*/seed-*")
+        if (folder / "record.json").is_file() and not folder.is_symlink()
         if not any(folder == path or path in folder.parents for path in changed)
     }
     done = trial.glebench("list", "runs", "--json", "--runs", str(trial.runs))

@@ -14,11 +14,12 @@ CANARY: Final = "CODE-FROM-DATA-RAN"  # a file that hostile data make, if anythi
 
 
 class Outcome(NamedTuple):
-    """What became of a trial, for the report."""
+    """What became of a trial, for the report; `computed_s` are seconds of computing, its commands' included."""
 
     kind: str
     number: int
     seconds: float
+    computed_s: float
     counts: dict[str, int]
     faults: tuple[Fault, ...]
 
