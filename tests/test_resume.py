@@ -4,8 +4,10 @@ import os
 import re
 import shlex
 import signal
+import socket
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench.config import RunConfig
 from gle_bench.names import GleBenchError
-from gle_bench.tracking.lock import hold, is_live
+from gle_bench.tracking.lock import Heartbeat, heartbeat, hold, is_live
 from gle_bench.tracking.store import Store
 from gle_bench.training import checkpoints
 from gle_bench.training.bookkeeping import Bookkeeping
@@ -363,3 +365,56 @@ def test_eight_commands_at_once_on_the_same_and_different_runs_lose_nothing(tmp_
         (alone,) = run(configured("toy-classes", "toy-mlp", budget="smoke"), [record.seed], tmp_path / "alone")
         assert record.metrics == alone.metrics
         assert {"history.csv", "predictions.npz"} <= {path.name for path in folder.path.iterdir()}
+
+
+def test_a_seed_that_was_done_when_its_command_was_killed_keeps_no_heartbeat(tmp_path: Path) -> None:
+    """Baselines run seed after seed: three batches of epoch 2 are the first seed's, the fifth is the second's."""
+    config = configured("toy-classes", "toy-mlp", *OVERRIDES)
+    assert cut_off(config, "1,2", tmp_path, "SIGKILL 2 5").code == -signal.SIGKILL
+    first, second = (seed_folder(tmp_path, seed) for seed in (1, 2))
+    assert [first.read().status, second.read().status] == ["done", "running"]
+    assert heartbeat(first.path) is None
+    assert heartbeat(second.path) is not None
+    assert glebench(*command(config, "1,2", tmp_path)).code == 0
+    assert heartbeat(second.path) is None
+
+
+def test_what_a_kill_left_beside_a_finished_record_is_cleared(tmp_path: Path) -> None:
+    """Between the record and the removal of the heartbeat, say; but nothing that a living process holds."""
+    config = configured("toy-classes", "toy-mlp", "epochs=1")
+    run(config, [1, 2], tmp_path)
+    left, held = seed_folder(tmp_path, 1).path, seed_folder(tmp_path, 2).path
+    beat = Heartbeat(host=socket.gethostname(), pid=1, since=datetime.now(UTC), token="dead")
+    (left / "heartbeat.json").write_text(beat.model_dump_json())
+    (left / ".history.csv.x.part").write_text("half")
+    with hold([held]):
+        mine = heartbeat(held)
+        run(config, [1, 2], tmp_path)
+        assert heartbeat(held) == mine
+    assert heartbeat(left) is None
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("together", ["1,2", "1,2,3"])
+def test_seconds_of_a_seed_are_those_of_its_sittings_each_shared_by_its_company(tmp_path: Path, together: str) -> None:
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    assert cut_off(config, together, tmp_path, "SIGKILL 2 2").code == -signal.SIGKILL
+    before, size = checkpoint(tmp_path, 1), together.count(",") + 1
+    assert before["seed_s"] == pytest.approx(before["wall_s"] / size, rel=0.01)
+    (record,) = run(config, [1], tmp_path)
+    assert (record.cost.networks, [part.networks for part in record.lineage]) == (1, [size, 1])
+    last_sitting = record.cost.wall_s - before["wall_s"]
+    assert record.cost.seconds_of_a_seed == pytest.approx(before["seed_s"] + last_sitting, rel=0.01)
+    assert record.cost.seconds_of_a_seed < record.cost.wall_s
+
+
+def test_a_checkpoint_of_an_earlier_glebench_goes_on(tmp_path: Path) -> None:
+    """It has no seconds of a seed: all of its time then counts."""
+    config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
+    assert cut_off(config, "1", tmp_path, "SIGKILL 2 2").code == -signal.SIGKILL
+    path, content = seed_folder(tmp_path, 1).checkpoint("last"), checkpoint(tmp_path, 1)
+    del content["seed_s"]
+    checkpoints.save({path: content})
+    (record,) = run(config, [1], tmp_path)
+    assert record.status == "done"
+    assert record.cost.seconds_of_a_seed == pytest.approx(record.cost.wall_s, rel=0.01)

@@ -26,7 +26,9 @@ def main() -> int:
     from torture.session import Choice, run
 
     kinds = chosen.only or [name for name, listed in CATALOGUE.items() if chosen.long or listed.share]
-    choice = Choice(chosen.seed, kinds, chosen.trial, chosen.count, chosen.seconds, chosen.long, chosen.jobs, chosen.keep)
+    choice = Choice(
+        chosen.seed, kinds, chosen.trial, chosen.count, chosen.seconds, chosen.long, chosen.jobs, chosen.keep
+    )
     return run(choice, Path(os.environ["TORTURE_WORKSPACE"]), chosen.out)
 
 
@@ -49,7 +51,9 @@ def _under_the_shim(workspace: Path) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/torture/run", description=__doc__, allow_abbrev=False)
     parser.add_argument("--seed", type=int, default=0, help="of all that is random")
-    parser.add_argument("--only", action="append", metavar="KIND", help=f"this kind; several times: {', '.join(CATALOGUE)}")
+    parser.add_argument(
+        "--only", action="append", metavar="KIND", help=f"this kind; several times: {', '.join(CATALOGUE)}"
+    )
     parser.add_argument("--trial", type=int, help="this one trial of the kind, as a fault names it")
     parser.add_argument("--count", type=int, help="so many trials of each kind")
     parser.add_argument("--seconds", type=float, help="end after so many; 120 if nothing else bounds it")

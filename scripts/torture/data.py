@@ -57,7 +57,11 @@ def small_data(trial: Trial) -> Path:
             made = trial.shared / "data-made"
             gsc_examples.write_tree(made / "gsc" / gsc_examples.TREE)
             for part, name in (("validation", "validation_list.txt"), ("test", "testing_list.txt")):
-                clips = (f"{word}/{who}_nohash_0.wav" for word in gsc_examples.WORDS for who in gsc_examples.speakers(part, 2))
+                clips = (
+                    f"{word}/{who}_nohash_0.wav"
+                    for word in gsc_examples.WORDS
+                    for who in gsc_examples.speakers(part, 2)
+                )
                 (made / "gsc" / gsc_examples.TREE / name).write_text("\n".join(clips) + "\n")
             cifar10_examples.write_tree(made / "cifar10" / cifar10_examples.TREE)
             (made / "mackey-glass").mkdir()
@@ -149,7 +153,9 @@ def suites(trial: Trial) -> None:
         path.write_bytes(csv_mutated(trial.random, TOML.encode()))
     elif kind == 2:
         field = trial.random.choice(("task", "model", "rule", "protocol", "budget", "seeds", "set", "odd"))
-        path.write_bytes(f"[[run]]\ntask = 'mnist1d'\nmodel = 'mlp'\n{field} = {_toml(trial)}\n".encode("utf-8", "replace"))
+        path.write_bytes(
+            f"[[run]]\ntask = 'mnist1d'\nmodel = 'mlp'\n{field} = {_toml(trial)}\n".encode("utf-8", "replace")
+        )
     else:
         path.write_text(TOML)
         replaced(trial.random, path)
@@ -160,4 +166,6 @@ def suites(trial: Trial) -> None:
 
 def _toml(trial: Trial) -> str:
     text = trial.random.choice(TEXTS).encode("unicode_escape").decode().replace("\\x", "\\u00").replace('"', '\\"')
-    return trial.random.choice((f'"{text}"', trial.random.choice(RAWS), f'["{text}"]', "{}", "true", "1979-05-27", "nan", "0x10"))
+    return trial.random.choice(
+        (f'"{text}"', trial.random.choice(RAWS), f'["{text}"]', "{}", "true", "1979-05-27", "nan", "0x10")
+    )

@@ -32,7 +32,9 @@ def _kills(trial: Trial, real: bool) -> None:
         trial.glebench(*words, code=0)
     moments = []
     for number in range(1 if real else trial.random.choice((1, 1, 1, 2, 3))):
-        moments.append(known.seconds * trial.random.uniform(0, 1.05) + (START_S * trial.random.uniform(0.9, 1.1)) * real)
+        moments.append(
+            known.seconds * trial.random.uniform(0, 1.05) + (START_S * trial.random.uniform(0.9, 1.1)) * real
+        )
         process = trial.start([*words, *(rerun if number == 0 else ())], real=real)
         process.ended(moments[-1])
         process.send(signal.SIGKILL)
@@ -86,7 +88,7 @@ def stops(trial: Trial) -> None:
     done = trial.finish(first)
     codes = {done.code, second.code}
     detail = f"SIGSTOP after {moment:.3f} s, codes {done.code} and {second.code}\n{second.err}"
-    if begun and codes not in ({0, 1}, {0}) or (second.code == 1 and "is in use by" not in second.err):
+    if (begun and codes not in ({0, 1}, {0})) or (second.code == 1 and "is in use by" not in second.err):
         trial.fault("lock", "a stopped run is not respected", f"{name}: {detail}")
     goes_on(trial, name, detail)
 

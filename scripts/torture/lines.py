@@ -32,21 +32,96 @@ RULES: Final = ("gle", "backprop", "readout", "toy-bptt")
 SETTINGS: Final = (
     *("epochs", "rate", "batches", "batch_size", "evaluation_batch_size", "evaluate_every", "schedule", "optimizer"),
     *("network", "options", "training", "precision", "steps", "hidden", "hidden_layers", "populations", "dt", "tau_m"),
-    *("weight_decay", "sampling", "shuffle", "loss", "grid", "delays", "ridge", "reads", "network.loss", "task", "seed"),
+    *(
+        "weight_decay",
+        "sampling",
+        "shuffle",
+        "loss",
+        "grid",
+        "delays",
+        "ridge",
+        "reads",
+        "network.loss",
+        "task",
+        "seed",
+    ),
     *("training.schedule.kind", "dropout", "version", "model_config", "__class__", "training.", ".", ""),
 )
 VALUES: Final = (
-    *("0", "1", "2", "-1", "0.5", "1e-3", "1e308", "1e-320", "1000000000000", "2.0", "true", "null", '""', "[]", "{}", "[1]"),
-    *('{"kind": "plateau"}', '{"kind": "exponential", "final": 1e-9}', '{"kind": "phases", "later": []}', '{"kind": 3}'),
+    *(
+        "0",
+        "1",
+        "2",
+        "-1",
+        "0.5",
+        "1e-3",
+        "1e308",
+        "1e-320",
+        "1000000000000",
+        "2.0",
+        "true",
+        "null",
+        '""',
+        "[]",
+        "{}",
+        "[1]",
+    ),
+    *(
+        '{"kind": "plateau"}',
+        '{"kind": "exponential", "final": 1e-9}',
+        '{"kind": "phases", "later": []}',
+        '{"kind": 3}',
+    ),
     *('[{"neurons": 3, "tau_m": 1.0, "tau_r": 0.4}]', '{"hidden_layers": 0}', "paper", "float64", "adam", "[2, 3]"),
 )
 SEEDS: Final = (
     *("1", "0", "0-3", "3,5", "paper", "-1", "1-", "4294967295", "4294967296", "0-999", "0-1000", "5-1", "1,1", "1e3"),
-    *("", ",", "1,,2", "٣", "²", "0x1", "1_0", "9" * 5000, "1-" + "9" * 5000, "0-9" * 500, " 1 ", "+1", "1.5", "--seeds"),
+    *(
+        "",
+        ",",
+        "1,,2",
+        "٣",
+        "²",
+        "0x1",
+        "1_0",
+        "9" * 5000,
+        "1-" + "9" * 5000,
+        "0-9" * 500,
+        " 1 ",
+        "+1",
+        "1.5",
+        "--seeds",
+    ),
 )
 SPECIAL: Final = (
-    *("/dev/null", "/dev/zero", "/dev/full", "/dev/stdin", "/proc/self", "/proc/self/mem", "/sys", "/", "", ".", "..", "~"),
-    *("~nobodyhere/x", "x" * 300, "a/" * 2000, "fifo", "file", "closed", "loop", "dangling", "a b", "$HOME", "\udcff", "a\nb"),
+    *(
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/stdin",
+        "/proc/self",
+        "/proc/self/mem",
+        "/sys",
+        "/",
+        "",
+        ".",
+        "..",
+        "~",
+    ),
+    *(
+        "~nobodyhere/x",
+        "x" * 300,
+        "a/" * 2000,
+        "fifo",
+        "file",
+        "closed",
+        "loop",
+        "dangling",
+        "a b",
+        "$HOME",
+        "\udcff",
+        "a\nb",
+    ),
     *("-", "--", "ö/ü", "wandb", "file/x", "data.toml", "fifo.toml", "loop.toml", "/dev/zero.toml", "deep.toml"),
 )
 ENVIRONMENT: Final = {
@@ -71,7 +146,19 @@ ENVIRONMENT: Final = {
     "SLURM_NTASKS": ("1", "x"),
     "PL_TRAINER_MAX_EPOCHS": ("1", "x"),
 }
-MODULES: Final = ("typer", "click", "rich", "numpy", "statistics", "json", "yaml", "sitecustomize", "gle_bench", "torch", "csv")
+MODULES: Final = (
+    "typer",
+    "click",
+    "rich",
+    "numpy",
+    "statistics",
+    "json",
+    "yaml",
+    "sitecustomize",
+    "gle_bench",
+    "torch",
+    "csv",
+)
 
 
 def line(trial: Trial) -> None:
@@ -91,7 +178,9 @@ def _line(trial: Trial, real: bool) -> None:
     _surroundings(trial)
     words = words_of(random, trial)
     variables = {
-        name: random.choice(values) for name, values in ENVIRONMENT.items() if random.random() < (0.05 if not real else 0.1)
+        name: random.choice(values)
+        for name, values in ENVIRONMENT.items()
+        if random.random() < (0.05 if not real else 0.1)
     }
     variables.setdefault("GLEBENCH_DATA", str(small_data(trial)))
     words = [word.replace("\x00", "") for word in words]  # no operating system passes it on
@@ -106,7 +195,9 @@ def _line(trial: Trial, real: bool) -> None:
 def words_of(random: Random, trial: Trial) -> list[str]:
     """The words of a line."""
     if random.random() < 0.03:
-        return [random.choice((*TEXTS[:8], *SPECIAL, "--version", "--help", "-h", "-x")) for _ in range(random.randrange(4))]
+        return [
+            random.choice((*TEXTS[:8], *SPECIAL, "--version", "--help", "-h", "-x")) for _ in range(random.randrange(4))
+        ]
     command = random.choice((*COMMANDS, "run", "run", "figure", "table"))
     words = [command, *ARGUMENTS[command](random)]
     if command == "run" and random.random() < 0.85:  # mostly one that fits
@@ -116,10 +207,14 @@ def words_of(random: Random, trial: Trial) -> list[str]:
             given = value(random)
             words += [name] if given is None else random.choice(([name, given], [f"{name}={given}"]))
     if command in ("run", "list", "show", "table", "compare", "suite", "figure", "doctor"):
-        runs = str(trial.runs if command == "run" else _store(trial)) if random.random() < 0.9 else random.choice(SPECIAL)
+        runs = (
+            str(trial.runs if command == "run" else _store(trial)) if random.random() < 0.9 else random.choice(SPECIAL)
+        )
         words += ["--runs", runs] if random.random() < 0.8 else []
     if random.random() < 0.08:
-        words.insert(random.randrange(len(words) + 1), random.choice((*TEXTS, *SPECIAL, "--help", "--odd", "-x", "--json=1")))
+        words.insert(
+            random.randrange(len(words) + 1), random.choice((*TEXTS, *SPECIAL, "--help", "--odd", "-x", "--json=1"))
+        )
     if random.random() < 0.03:
         words += words[1:]
     return _bounded(words, command)
@@ -129,7 +224,9 @@ def _bounded(words: list[str], command: str) -> list[str]:
     """Nothing is trained for long, measured for long, downloaded, or sent to W&B."""
     if command == "run":
         toy = len(words) > 1 and words[1].startswith("toy-") and not any("seeds" in word for word in words)
-        long = not toy or any(name in word for word in words for name in ("epochs", "batches", "steps", "hidden", "evaluate"))
+        long = not toy or any(
+            name in word for word in words for name in ("epochs", "batches", "steps", "hidden", "evaluate")
+        )
         words = [*words, "--wandb", "off", *(["--dry-run"] if long else [])]
     elif command == "suite":
         words = [*words, "--dry-run"]
@@ -167,7 +264,18 @@ def _none(random: Random) -> list[str]:
 
 NUMBERS: Final = ("0", "1", "-1", "2", "9" * 30, "x", "1.5", "", "1e3", "-0", "٣", "9" * 5000)
 FORMATS: Final = ("md", "tex", "html", "csv", "pdf")
-OUTS: Final = ("out.png", "out.svg", "out.pdf", "out.PNG", "out.txt", "out", "none/out.png", "/dev/null", "/dev/full.png", ".png")
+OUTS: Final = (
+    "out.png",
+    "out.svg",
+    "out.pdf",
+    "out.PNG",
+    "out.txt",
+    "out",
+    "none/out.png",
+    "/dev/null",
+    "/dev/full.png",
+    ".png",
+)
 RUN_NAMES: Final = ("mnist1d-mlp-0", "toy-classes-toy-gle", "mackey-glass-gle-", "toy", "mnist1d-", "gle", "mlp", "8d")
 Value = Callable[[Random], str | None]
 COMMON: Final[dict[str, Value]] = {"--json": _flag}
@@ -211,7 +319,9 @@ ARGUMENTS: Final[dict[str, Callable[[Random], list[str]]]] = {
         _any(TASKS)(random),
         *(_any(EVERY, tuple(f"{model}+gle" for model in EVERY))(random) for _ in range(random.randrange(3))),
     ],
-    "suite": lambda random: [_any(("table2", "table3", "figure8"), ("data.toml", "fifo.toml", "deep.toml"), odd=0.2)(random)],
+    "suite": lambda random: [
+        _any(("table2", "table3", "figure8"), ("data.toml", "fifo.toml", "deep.toml"), odd=0.2)(random)
+    ],
     "figure": lambda random: [_any(("8d", "8e", "8f", "8g", "10"))(random)],
     "prepare": lambda random: [_any(TASKS)(random)],
     "bench": _none,

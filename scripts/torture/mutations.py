@@ -108,7 +108,9 @@ def value(random: Random) -> Any:
 def json_mutated(random: Random, content: bytes) -> bytes:
     """JSON with fields replaced, removed, renamed, doubled or added."""
     if random.random() < 0.15:
-        return random.choice((b"", b"\xef\xbb\xbf" + content, content + content, content.decode().encode("utf-16"), b"\0" * 100))
+        return random.choice(
+            (b"", b"\xef\xbb\xbf" + content, content + content, content.decode().encode("utf-16"), b"\0" * 100)
+        )
     try:
         fields = json.loads(content)
     except (ValueError, RecursionError):  # mutated before
@@ -182,8 +184,12 @@ def npz_mutated(random: Random, content: bytes, canary: Path) -> bytes:
         lambda: _npy(np.full(array.shape, 2**62)),
         lambda: _npy(np.array(["text"] * max(1, len(np.atleast_1d(array))))),
         lambda: _npy(array.astype(random.choice(("complex64", "bool", "float16", "S3", "U3", "M8[s]", "m8[s]", "V4")))),
-        lambda: _header(random.choice(("(999999999999,)", "(2**62,)", "(-1,)", "(1, 1000000000, 1000000)", "()", "'x'"))),
-        lambda: _header("(3,)", random.choice(("'|O'", "'<f16'", "[('a', '<f8'), ('b', 'O')]", "'(1000000000,)f8'", "'<f8;'"))),
+        lambda: _header(
+            random.choice(("(999999999999,)", "(2**62,)", "(-1,)", "(1, 1000000000, 1000000)", "()", "'x'"))
+        ),
+        lambda: _header(
+            "(3,)", random.choice(("'|O'", "'<f16'", "[('a', '<f8'), ('b', 'O')]", "'(1000000000,)f8'", "'<f8;'"))
+        ),
         lambda: b"\x93NUMPY\x09\x00" + b"\xff\xff" + b"x" * 100,
         lambda: _header("(3,)", "'|O'", pickle.dumps(np.array([_Bomb(canary)], dtype=object))),
         lambda: pickle.dumps(_Bomb(canary)),
@@ -193,7 +199,9 @@ def npz_mutated(random: Random, content: bytes, canary: Path) -> bytes:
     if random.random() < 0.75:
         members[name] = random.choice(changes)()
     elif random.random() < 0.5:
-        members[random.choice(("odd/name.npy", "../../out.npy", "", "x" * 300, "plain", f"{name}.npy"))] = members.pop(name)
+        members[random.choice(("odd/name.npy", "../../out.npy", "", "x" * 300, "plain", f"{name}.npy"))] = members.pop(
+            name
+        )
     else:
         members.pop(name)
     compression = random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2))

@@ -54,7 +54,8 @@ BODIES: Final = {
     "pair with a number's seeds": PAIR + "PAIRS = (Pair('toy-classes', 'odd', configure, 3, 'odd'),)",
     "pair with odd names": PAIR + "PAIRS = (Pair(None, 3, configure, (1,), None),)",
     "pair with a path's name": PAIR + "PAIRS = (Pair('toy-classes', '../../x', configure, (1,), 'odd'),)",
-    "pair with control characters": PAIR + "PAIRS = (Pair('toy-classes', 'o\\x1b[2Jdd', configure, (1,), 'a\\nb\\x1b'),)",
+    "pair with control characters": PAIR
+    + "PAIRS = (Pair('toy-classes', 'o\\x1b[2Jdd', configure, (1,), 'a\\nb\\x1b'),)",
     "our pair": PAIR + "PAIRS = (Pair('mnist1d', 'mlp', configure, (99,), 'stolen'),)",
     "another plugin's pair": PAIR + "PAIRS = (Pair('toy-classes', 'toy-gle', configure, (99,), 'stolen'),)",
     "the same pair twice": PAIR + "PAIRS = 2 * (Pair('toy-classes', 'odd', configure, (1,), 'odd'),)",
@@ -67,7 +68,17 @@ BODIES: Final = {
     "not callable": "Odd = 5",
     "getattr raises": "def __getattr__(name): raise RuntimeError(name)",
 }
-PLACES: Final = ("odd_plugin", "odd_plugin:Odd", "odd_plugin:", ":", "", "odd plugin", "odd_plugin:a.b", "no.such:Odd", "os:_exit")
+PLACES: Final = (
+    "odd_plugin",
+    "odd_plugin:Odd",
+    "odd_plugin:",
+    ":",
+    "",
+    "odd plugin",
+    "odd_plugin:a.b",
+    "no.such:Odd",
+    "os:_exit",
+)
 NAMES: Final = ("odd", "mnist1d", "gle", "toy-classes", "toys", "toy-bptt", "a b", "../x", "o\x1b[2Jdd", "ö", "x" * 500)
 READING: Final = (
     ("list", "models"),

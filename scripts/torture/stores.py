@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from torture.mutations import TEXTS, csv_mutated, json_mutated, mutated, npz_mutated, replaced
-from torture.runs import reference, KINDS
+from torture.runs import KINDS
 from torture.trials import Trial
 
 RECORDS: Final = Path(__file__).parents[2] / "leaderboards" / "records"
@@ -65,7 +65,9 @@ def _change(trial: Trial) -> Path | None:
     """Changes something; returns the run's folder that may no longer be read, or None if no run is touched."""
     random = trial.random
     folder = random.choice(sorted(path for path in trial.runs.glob("*/*/*/seed-*") if path.is_dir()) or [trial.runs])
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink() and path.suffix != ".ckpt")
+    files = sorted(
+        path for path in folder.iterdir() if path.is_file() and not path.is_symlink() and path.suffix != ".ckpt"
+    )
     kind = random.randrange(10)
     if kind == 0:
         above = random.choice((folder, folder.parent, folder.parent.parent))
@@ -100,14 +102,18 @@ def _change(trial: Trial) -> Path | None:
 def _garbage(trial: Trial, folder: Path) -> None:
     """Things that are nobody's, beside and above a run."""
     place = trial.random.choice((folder, folder.parent, folder.parents[2], trial.runs))
-    name = trial.random.choice((b"\xff\xfe", b"seed-x", b"seed--1", b"a b", b"\xc3\xa9", b"-rf", b"wandb", b"x" * 255, b".hidden"))
+    name = trial.random.choice(
+        (b"\xff\xfe", b"seed-x", b"seed--1", b"a b", b"\xc3\xa9", b"-rf", b"wandb", b"x" * 255, b".hidden")
+    )
     path = os.path.join(os.fsencode(place), name)  # noqa: PTH118
     kind = trial.random.randrange(4)
     if os.path.lexists(path):
         return
     if kind == 0:
         os.mkdir(path)
-        shutil.copy(folder / "record.json", os.path.join(path, b"record.json")) if (folder / "record.json").is_file() else None
+        shutil.copy(folder / "record.json", os.path.join(path, b"record.json")) if (
+            folder / "record.json"
+        ).is_file() else None
     elif kind == 1:
         os.symlink(trial.random.choice((".", "..", "/", "nowhere", os.fsdecode(name))), path)
     elif kind == 2:
@@ -170,7 +176,9 @@ def _judge(trial: Trial, words: list[str], code: int | None, out: str) -> None:
         trial.fault("injection", "HTML", told)
     if "tex" in words and "\\input{" in out:
         trial.fault("injection", "TeX", told)
-    if "csv" in words and any(cell.lstrip('"').startswith(("=", "@")) for line in out.splitlines() for cell in line.split(",")):
+    if "csv" in words and any(
+        cell.lstrip('"').startswith(("=", "@")) for line in out.splitlines() for cell in line.split(",")
+    ):
         trial.fault("injection", "CSV formula", f"{told}\n{out[:2000]}")
 
 
