@@ -87,17 +87,20 @@ def load(place: str) -> Any:
 
 
 def summary(place: str) -> str:
-    """First line of the docstring of a place's module, read without importing it."""
+    """First line of the docstring of a place's module, read without importing it; why not, where it cannot be read."""
     import ast
     from importlib.util import find_spec
 
+    from gle_bench.data.foreign import Malformed, content, parsing, reason
+
     try:
-        spec = find_spec(place.partition(":")[0])
-    except ModuleNotFoundError:  # a plugin's package is gone
-        spec = None
-    if spec is None or spec.origin is None:
-        return "(missing)"
-    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+        with parsing():  # a plugin's package may be gone, or hold no Python
+            spec = find_spec(place.partition(":")[0])
+            if spec is None or spec.origin is None:
+                return "(missing)"
+            text = ast.get_docstring(ast.parse(content(Path(spec.origin)))) or ""
+    except (OSError, Malformed) as error:
+        return f"(missing: {reason(error)})"
     return text.partition("\n")[0]
 
 

@@ -11,7 +11,9 @@ from shared import shared_path
 
 from gle_bench import registry
 from gle_bench.report import tables
-from gle_bench.tracking.store import Store
+from gle_bench.tracking.store import RunFolder, Store
+from gle_bench.training.execute import execute
+from gle_bench.training.plan import Settings
 
 LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
 FOUND, SKIPPED = Store(LEADERBOARDS / "records").records()
@@ -45,6 +47,29 @@ def test_a_committed_record_stands_where_it_belongs(folder, record) -> None:
         assert "test" in splits
         whole = {f"{split}_{of}" for split in splits for of in ("decisions", "targets")}
         assert set(folder.read_predictions()) in (whole, set())  # scripts/publish leaves large ones out
+
+
+@pytest.mark.parametrize("model", ["mlp-0", "tcn-0", "gru-0", "mlp", "gle-15k"])
+def test_a_shipped_run_is_repeated_up_to_rounding_until_chaos_takes_over(
+    tmp_path: Path, data: Path, model: str
+) -> None:
+    """See docs/reliability.md: before the first update, and after one batch, the evaluation loss is that of the record
+    to 1e-6 of itself on any machine; later on, rounding decides. Bits are promised on one machine only."""
+    folder, record = next(
+        (folder, record)
+        for folder, record in FOUND
+        if (record.task, record.model, record.protocol) == ("mnist1d", model, "paper")
+    )
+    shortest = "epochs=1" if model == "gle-15k" else "batches=1"
+    config = registry.configure("mnist1d", model, None, "paper", "paper", [shortest])[1]
+    (again,) = execute(config, [record.seed], Settings(tmp_path, data, wandb="off"))
+    assert again.data.fingerprint == record.data.fingerprint
+    rounds = 1 if model == "gle-15k" else 2  # an epoch is 14,400 updates of a GLE network
+    repeated = RunFolder(next(tmp_path.glob(f"*/*/*/seed-{record.seed}"))).read_history()
+    for ours, shipped in zip(repeated[:rounds], folder.read_history()[:rounds], strict=True):
+        assert ours["update"] == shipped["update"]
+        assert ours["loss"] == pytest.approx(shipped["loss"], rel=1e-6)
+        assert ours["accuracy"] == pytest.approx(shipped["accuracy"], abs=0.101)  # a sample in a thousand, at a tie
 
 
 @pytest.mark.parametrize("epoch", [10, 20, 50, 100, 149])
