@@ -141,6 +141,36 @@ def test_what_cannot_be_read_is_named_and_passed_over(store: Store) -> None:
                 place(store, seed).read()
 
 
+def runs_read(root: Path) -> list[str]:
+    return sorted(record.run_id for _, record in Store(root).records()[0])
+
+
+def test_what_lies_behind_links_is_read_once(tmp_path: Path) -> None:
+    """A link to a folder outside, to one inside, to itself, to nothing, in circles, and the root as a link itself."""
+    outside, root = Store(tmp_path / "outside"), Store(tmp_path / "runs")
+    for seed, store in enumerate((outside, outside, root)):
+        place(store, seed).write(example(seed))
+    (tmp_path / "runs/linked").symlink_to(tmp_path / "outside")
+    assert runs_read(root.root) == sorted(example(seed).run_id for seed in range(3))
+    for name, target in {"again": "mnist1d", "above": "..", "around": ".", "itself": "itself", "none": "gone"}.items():
+        (tmp_path / "runs" / name).symlink_to(target)
+    (tmp_path / "outside/back").symlink_to(tmp_path / "runs")
+    (tmp_path / "root").symlink_to("runs")
+    for folder in (tmp_path / "runs", tmp_path / "root"):
+        assert runs_read(folder) == sorted(example(seed).run_id for seed in range(3))
+        assert Store(folder).records()[1] == []
+
+
+def test_a_record_may_lie_deeper_than_functions_may_call_each_other(tmp_path: Path) -> None:
+    deep = tmp_path / "/".join("d" * 1200)
+    subprocess.run(["mkdir", "-p", deep], check=True)
+    try:
+        (deep / "record.json").write_text(example().model_dump_json())
+        assert runs_read(tmp_path) == [example().run_id]
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # as deep as Python's own cannot
+
+
 def test_damaged_files_are_named(store: Store) -> None:
     folder = place(store)
     folder.write_traces(u=np.zeros(1000))

@@ -69,6 +69,12 @@ def test_a_file_names_models_and_settings(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_from_an_editor_that_marks_its_encoding_is_read(tmp_path: Path) -> None:
+    marked = tmp_path / "marked.toml"
+    marked.write_text(TOYS, encoding="utf-8-sig")
+    assert from_file(marked).entries == from_file(described(tmp_path)).entries
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -3,6 +3,7 @@
 Most of it happens while Python starts or libraries are imported, so these are commands of their own, by a shell.
 """
 
+import fcntl
 import json
 import os
 import pty
@@ -156,6 +157,23 @@ def test_a_user_that_there_is_not_is_told(words: str) -> None:
     assert refused.err.endswith("there is no home folder ~nobodyhere; write the path in full.\n")
 
 
+def test_runs_behind_a_link_are_seen_by_all_who_read(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs/toy-classes").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/circle").symlink_to(tmp_path / "runs")
+    (tmp_path / "mine.toml").write_text(
+        '[[run]]\ntask = "toy-classes"\nmodel = "toy-mlp"\nbudget = "smoke"\nseeds = "1"\n'
+    )
+    told = ("--runs", tmp_path / "runs", "--json")
+    (record,) = json.loads(glebench(*TOY.split(), "--wandb", "off", *told).out)
+    (row,) = json.loads(glebench("list", "runs", *told).out)
+    (entry,) = json.loads(glebench("suite", tmp_path / "mine.toml", "--dry-run", *told).out)
+    assert row["run"] == record["run_id"]
+    assert record["run_id"] in glebench("show", record["run_id"], *told).out
+    assert entry["states"] == {"1": "done"}
+
+
 # No home -------------------------------------------------------------------------------------------------------------
 
 CAN_BE_ANOTHER = os.getuid() == 0 and shutil.which("setpriv") is not None
@@ -193,9 +211,9 @@ def test_a_stranger_without_a_home_of_his_own_can_work(everyones: Path, home: st
 # Streams -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1:strict", "shift_jis"])
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii:strict"])
 def test_what_a_stream_cannot_hold_is_escaped(tmp_path: Path, encoding: str) -> None:
-    for words in ("table 2", "table 1 --format csv", "show mnist1d", "list models", "run --help"):
+    for words in ("table 2", "table 1 --format csv", "show mnist1d"):
         plain = works(f"glebench {words}", tmp_path)
         assert not plain.isascii()
         told = works(f"glebench {words}", tmp_path, PYTHONIOENCODING=encoding)
@@ -208,13 +226,12 @@ def test_folders_of_any_name_are_written_to_and_told(tmp_path: Path) -> None:
     done = shell(f'glebench {TOY} --runs "$RUNS"', tmp_path, RUNS=runs)
     assert done.returncode == 0, done.stderr
     assert seed_folder(tmp_path / runs, 1).read().status == "done"
-    for words in ("list runs", "doctor", "suite table2 --dry-run", 'show "$RUNS"/toy-classes/toy-mlp/*/seed-1'):
-        for locale in ("C", "C.UTF-8"):
-            works(f'glebench {words} --runs "$RUNS"', tmp_path, RUNS=runs, LC_ALL=locale)
+    for words in ("list runs", "doctor", 'show "$RUNS"/toy-classes/toy-mlp/*/seed-1'):
+        works(f'glebench {words} --runs "$RUNS"', tmp_path, RUNS=runs, LC_ALL="C")
     assert r"\udcff" in works('glebench figure 8d --out "$RUNS/x.png"', tmp_path, RUNS=runs)
 
 
-@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("closed", ["<&- 2>&-", "2>/dev/full"])
 def test_an_output_is_whole_whatever_the_other_streams_are(tmp_path: Path, closed: str) -> None:
     assert json.loads(works(f"glebench table 2 --json {closed}", tmp_path))["title"].startswith("Table 2")
     assert shell(f"glebench table nothing {closed}", tmp_path).returncode == 2
@@ -231,7 +248,7 @@ def test_a_run_needs_no_stream_at_all(tmp_path: Path) -> None:
         assert b"ms/step" not in b"".join(path.read_bytes() for path in folder.path.iterdir())
 
 
-@pytest.mark.parametrize("words", ["table 2", "table 2 --json", "--help", "list models", "figure 8d --json"])
+@pytest.mark.parametrize("words", ["--help", "list tasks", "figure 8d --json"])  # at once, at the end, in between
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_a_full_disk_behind_the_output_is_told(tmp_path: Path, words: str, encoding: str) -> None:
     done = shell(f"glebench {words} >/dev/full", tmp_path, PYTHONIOENCODING=encoding)
@@ -248,25 +265,17 @@ def test_who_reads_no_further_hears_no_complaint(tmp_path: Path) -> None:
 def test_a_pipe_that_does_not_block_gets_everything(tmp_path: Path) -> None:
     """As a parent may leave it, such as Node or ssh: more than it holds at once has to wait for the reader."""
     reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(writer, False)
-    command = [SCRIPT, "figure", "8d", "--json"]
+    command = [SCRIPT, "table", "2", "--json"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True) as process:
         os.close(writer)
-        assert select_nothing_for_a_while(process)
+        with pytest.raises(subprocess.TimeoutExpired):  # it waits for a reader
+            process.wait(5)
         with os.fdopen(reader) as file:
             text = file.read()
         assert process.communicate()[1] == ""
-    assert len(text) > 2**16
     json.loads(text)
-
-
-def select_nothing_for_a_while(process: "subprocess.Popen[str]") -> bool:
-    """Whether a process still waits for a reader after it had time to write."""
-    try:
-        process.wait(4)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
 
 
 COLOURFUL = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "CLICOLOR_FORCE": "1"}
@@ -315,30 +324,44 @@ EARLY = "import runpy, re, site, sys; from gle_bench.surroundings import isolati
 DECOY = "open('RAN', 'a').write(__name__ + '\\n')\nraise SystemExit('a decoy ran')\n"
 
 
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names of all modules that commands import."""
+    loaded = "import sys, gle_bench.cli, gle_bench.training.commands, wandb; print(*sys.modules)"
+    folder = tmp_path_factory.mktemp("empty")
+    early, late = (works(f"{sys.executable} -P -c '{code}'", folder).split() for code in (EARLY, loaded))
+    names = {name.split(".")[0] for name in late} - {name.split(".")[0] for name in early}
+    assert {"statistics", "typer", "torch", "json", "rich", "wandb", "logging"} <= names
+    return names - set(sys.builtin_module_names) | {"scienceplots"}  # which torchmetrics imports if it finds it
+
+
 @pytest.fixture
-def decoys(tmp_path: Path) -> Path:
-    """A folder with a module of every name that commands may import, each of which says if it runs."""
-    loaded = "import sys; from gle_bench.training import commands; import wandb; print(*sys.modules)"
-    early, late = (works(f"{sys.executable} -P -c '{code}'", TESTS).split() for code in (EARLY, loaded))
-    names = {name.split(".")[0] for name in [*late, *sys.stdlib_module_names]} - {name.split(".")[0] for name in early}
+def decoys(tmp_path: Path, imported: set[str]) -> Path:
+    """A folder with a module of every such name, each of which says if it runs."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    for name in names - set(sys.builtin_module_names):
+    for name in imported:
         (folder / f"{name}.py").write_text(DECOY)
-    assert {"statistics", "typer", "torch", "json", "rich", "wandb", "pwd"} <= names
     return folder
 
 
 @pytest.mark.parametrize(
     ("program", "path"),
     [
-        *(("glebench", TESTS), ("glebench", f":{TESTS}"), ("glebench", f"{TESTS}:.:")),
-        *((MODULE, TESTS), (MODULE, f"{TESTS}::"), (f"{ROOT}/scripts/glebench", f":{TESTS}")),
+        *(("glebench", f":{TESTS}"), ("glebench", f"{TESTS}:.:"), (MODULE, TESTS), (MODULE, f"{TESTS}::")),
     ],
 )
 def test_code_of_the_current_folder_never_runs(decoys: Path, program: str, path: object) -> None:
-    for words in ("list tasks", "table 2", TOY):
+    for words in ("table 2", TOY):
         works(f"{program} {words}", decoys, PYTHONPATH=str(path))
+    assert not (decoys / "RAN").exists()
+
+
+@pytest.mark.parametrize("path", [f":{TESTS}", f"{TESTS}:.::.", ":", "."])
+def test_a_checkouts_script_starts_no_python_that_looks_into_the_current_folder(decoys: Path, path: str) -> None:
+    for name in {*sys.stdlib_module_names, "sitecustomize", "usercustomize"}:
+        (decoys / f"{name}.py").write_text(DECOY)
+    works(f"{ROOT}/scripts/glebench list tasks", decoys, PYTHONPATH=path)
     assert not (decoys / "RAN").exists()
 
 
