@@ -34,6 +34,7 @@ def main() -> int:
 
 def _under_the_shim(workspace: Path) -> int:
     """Starts this once more under the layer of shim.c, which must be there from a process's first moment on."""
+    workspace.mkdir(parents=True, exist_ok=True)
     library = shim.build(workspace)
     if library is None:
         print("There is no compiler of C: trials of single file operations are left out.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Data files, checkpoints and descriptions of suites that were changed: refused in one sentence, or read as they are."""
+"""Data files, checkpoints and suites that were changed: refused in one sentence, or read as they are."""
 
 import fcntl
 import shutil

@@ -57,7 +57,7 @@ def signals(trial: Trial) -> None:
     process.ended(moment)
     process.send(signal.SIGSTOP)  # so that nothing happens between the look and the signal
     time.sleep(0.005)
-    running = is_running(trial.runs)
+    begun, running = is_begun(trial.runs), is_running(trial.runs)
     process.send(number)
     process.send(signal.SIGCONT)
     if twice:
@@ -68,7 +68,7 @@ def signals(trial: Trial) -> None:
     trial.count("signals")
     if running and done.code == 0:
         trial.fault("signal", f"{number.name} is swallowed", f"{name}: {detail}\n{done.err}")
-    if done.code == 130 and "glebench run" not in done.err:
+    if done.code == 130 and begun and "glebench run" not in done.err:
         trial.fault("signal", "no command that resumes is told", f"{name}: {detail}\n{done.err}")
     look(trial)
     goes_on(trial, name, detail)

@@ -1,4 +1,4 @@
-"""Mutations: bytes, JSON, CSV, archives of arrays, checkpoints and files as an enemy, or a broken disk, would leave them.
+"""Mutations: bytes, JSON, tables, arrays, checkpoints and files as an enemy, or a broken disk, would leave them.
 
 All are functions of a generator of random numbers and of what was there before.
 """
@@ -167,8 +167,10 @@ def npz_mutated(random: Random, content: bytes, canary: Path) -> bytes:
 
     try:
         with np.load(io.BytesIO(content)) as archive:
-            arrays = dict(archive)
+            arrays = {name: np.asarray(array) for name, array in archive.items()}
     except Exception:  # mutated before
+        return mutated(random, content)
+    if not arrays:
         return mutated(random, content)
     members = {f"{name}.npy": _npy(array) for name, array in arrays.items()}
     name = random.choice(sorted(members))
@@ -217,7 +219,7 @@ def _zipped(members: dict[str, bytes], compression: int) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
         for name, member in members.items():
-            archive.writestr(zipfile.ZipInfo(name) if not name else name, member)
+            archive.writestr(name if name else zipfile.ZipInfo(name), member)
     return file.getvalue()
 
 

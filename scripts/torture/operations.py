@@ -1,4 +1,4 @@
-"""What befalls a run at its n-th file operation, for every n: it is killed, or the disk is full, broken or read-only."""
+"""What befalls a run at its n-th file operation, for every n: a kill, or a disk that is full, broken or read-only."""
 
 import resource
 import signal

@@ -40,7 +40,7 @@ class Finished(NamedTuple):
     seconds: float
 
 
-def variables(home: Path, **more: str) -> dict[str, str]:
+def variables(home: Path, more: Mapping[str, str]) -> dict[str, str]:
     """The environment of a command whose home, temporary files and working folder are below `home`."""
     return {
         "PATH": os.environ["PATH"],
@@ -108,8 +108,8 @@ class Process:
             for file in (self._watch, *self._texts):
                 os.close(file)
             code = None if hung else os.waitstatus_to_exitcode(status)
-            texts = (bytes(text).decode("utf-8", "replace") for text in self._texts.values())
-            self._finished = Finished(self.words, code, *texts, time.monotonic() - self._started)
+            out, err = (bytes(text).decode("utf-8", "replace") for text in self._texts.values())
+            self._finished = Finished(self.words, code, out, err, time.monotonic() - self._started)
         return self._finished
 
     def _hangs(self) -> bool:
@@ -132,22 +132,22 @@ def _computed(pid: int) -> int | None:
         return None
 
 
-def forked(words: Sequence[str], home: Path, before: Callable[[], object] | None = None, **more: str) -> Process:
-    """Starts `glebench` with these words in a fork of this process, which calls `before` first."""
+def forked(words: Sequence[str], home: Path, before: Callable[[], object] | None, more: Mapping[str, str]) -> Process:
+    """Starts `glebench` with these words, and `more` variables, in a fork, which calls `before` first."""
     with _pipes() as (readers, writers):
         pid = os.fork()
         if pid == 0:
-            _main(words, home, writers, before, variables(home, **more))
+            _main(words, home, writers, before, variables(home, more))
     return Process(words, pid, *readers)
 
 
-def real(words: Sequence[str], home: Path, **more: str) -> Process:
-    """Starts the installed script with these words."""
+def real(words: Sequence[str], home: Path, more: Mapping[str, str]) -> Process:
+    """Starts the installed script with these words, and `more` variables."""
     with _pipes() as (readers, writers):
         child = subprocess.Popen(
             [SCRIPT, *words],
             cwd=home,
-            env=variables(home, **more),
+            env=variables(home, more),
             stdin=subprocess.DEVNULL,
             stdout=writers[0],
             stderr=writers[1],

@@ -11,10 +11,11 @@ import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from torture import operations, shim
 from torture.catalogue import CATALOGUE
@@ -28,7 +29,8 @@ SECONDS: Final = 120.0
 ENDLESS: Final = 1 << 40
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """What was asked for: see `__main__`."""
 
     seed: int
@@ -43,14 +45,17 @@ class Choice(NamedTuple):
 
 def run(choice: Choice, workspace: Path, out: Path | None) -> int:
     """Runs all trials, prints progress and faults, and writes the report; 1 if there were faults."""
-    report = Report(choice.seed, choice._asdict())
+    report = Report(choice.seed, asdict(choice))
     preload()
     (workspace / "shared").mkdir(parents=True, exist_ok=True)
     bounded = choice.trial is not None or choice.count is not None or choice.long
     seconds = choice.seconds if choice.seconds is not None else None if bounded else SECONDS
-    deadline = None if seconds is None else report.began + seconds
-    for outcome in _outcomes(choice, workspace, deadline):
-        report.add(outcome)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    try:
+        for outcome in _outcomes(choice, workspace, deadline):
+            report.add(outcome)
+    except KeyboardInterrupt:
+        print("Interrupted: what follows is what there was until then.", file=sys.stderr)
     report.close(out)
     return 1 if report.faults else 0
 

@@ -105,24 +105,20 @@ def _garbage(trial: Trial, folder: Path) -> None:
     name = trial.random.choice(
         (b"\xff\xfe", b"seed-x", b"seed--1", b"a b", b"\xc3\xa9", b"-rf", b"wandb", b"x" * 255, b".hidden")
     )
-    path = os.path.join(os.fsencode(place), name)  # noqa: PTH118
+    path = place / os.fsdecode(name)
     kind = trial.random.randrange(4)
     if os.path.lexists(path):
         return
     if kind == 0:
-        os.mkdir(path)
-        shutil.copy(folder / "record.json", os.path.join(path, b"record.json")) if (
-            folder / "record.json"
-        ).is_file() else None
+        path.mkdir()
+        if (folder / "record.json").is_file():
+            shutil.copy(folder / "record.json", path / "record.json")
     elif kind == 1:
-        os.symlink(trial.random.choice((".", "..", "/", "nowhere", os.fsdecode(name))), path)
+        path.symlink_to(trial.random.choice((".", "..", "/", "nowhere", path.name)))
     elif kind == 2:
         os.mkfifo(path)
     else:
-        deep = path
-        for _ in range(40):
-            os.mkdir(deep)
-            deep = os.path.join(deep, b"d")
+        path.joinpath(*("d" * 40)).mkdir(parents=True)
 
 
 def _listed(trial: Trial, changed: set[Path]) -> None:
@@ -161,7 +157,7 @@ def _commands(trial: Trial, target: Path) -> list[list[str]]:
     if words[0] == "table":
         words += trial.random.choice(([], ["--json"], *(["--format", name] for name in ("html", "csv", "tex", "md"))))
     elif words[0] == "figure":
-        words += trial.random.choice((["--json"], ["--json"], ["--json"], ["--out", str(trial.folder / "figure.svg")]))
+        words += trial.random.choice((*([["--json"]] * 7), ["--out", str(trial.folder / "figure.svg")]))
     else:
         words += trial.random.choice(([], ["--json"]))
     return [["show", str(target), *trial.random.choice(([], ["--json"]))], words]

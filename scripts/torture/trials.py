@@ -2,14 +2,16 @@
 
 import random
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from torture import processes
 from torture.faults import Fault, faults
 from torture.processes import Finished, Process
 
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 CANARY: Final = "CODE-FROM-DATA-RAN"  # a file that hostile data make, if anything executes them
 
 
@@ -57,14 +59,14 @@ class Trial:
         words: Sequence[str],
         before: Callable[[], object] | None = None,
         real: bool = False,
-        **variables: str,
+        variables: Mapping[str, str] = NONE,
     ) -> Process:
         """Starts a command: a fork that calls `before` first, or the real one."""
         self.count("real commands" if real else "forked commands")
         if not real:
-            return processes.forked(words, self.home, before, **variables)
+            return processes.forked(words, self.home, before, variables)
         assert before is None, "the real command takes variables alone"
-        return processes.real(words, self.home, **variables)
+        return processes.real(words, self.home, variables)
 
     def finish(self, process: Process, signals: Collection[int] = (), code: int | None = None) -> Finished:
         """Waits for a command and judges it; `code` is what its exit code must be, if that is known."""
@@ -75,9 +77,9 @@ class Trial:
             self.fault("exit code", f"{done.code} instead of {code}", f"glebench {' '.join(done.words)}\n{done.err}")
         return done
 
-    def glebench(self, *words: str, code: int | None = None, **variables: str) -> Finished:
+    def glebench(self, *words: str, code: int | None = None) -> Finished:
         """Runs a command in a fork."""
-        return self.finish(self.start(words, **variables), code=code)
+        return self.finish(self.start(words), code=code)
 
     def end(self, keep: bool) -> None:
         """Looks for what must not be there, and removes the trial's folder."""
