@@ -17,7 +17,8 @@ from torture.lines import words_of
 from torture.mutations import csv_mutated, json_mutated
 for number in range(300):
     print(ascii(words_of(Random(number), Path("runs"), Path("store"))))
-    print(json_mutated(Random(number), b'{"a": [1, 2], "b": {"c": 0.5}}')[:99], csv_mutated(Random(number), b"a,b")[:99])
+    print(json_mutated(Random(number), b'{"a": [1, 2], "b": {"c": 0.5}}')[:99])
+    print(csv_mutated(Random(number), b"a,b")[:99])
 """
 
 
