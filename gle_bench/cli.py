@@ -7,6 +7,7 @@ isolation.leave_current_folder(__name__ == "__main__")  # before anything that m
 import gc
 import os
 import sys
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +34,7 @@ from gle_bench.options import (
 from gle_bench.surroundings import settle, streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gle_bench.tracking.store import Skipped
 
@@ -47,7 +48,22 @@ app = typer.Typer(
 )
 
 
+def _resumable(command: "Callable[..., None]") -> "Callable[..., None]":
+    """A command that goes on where it was interrupted, if it is given once more: it says so when it is interrupted."""
+
+    @wraps(command)
+    def resumable(**options: Any) -> None:
+        try:
+            command(**options)
+        except KeyboardInterrupt:
+            _say(f"Interrupted. The same command goes on from the last checkpoint:\n  {_command()}")
+            raise typer.Exit(130) from None
+
+    return resumable
+
+
 @app.command()
+@_resumable
 def run(
     task: Annotated[str, typer.Argument(help="The task, say mnist1d.")],
     model: Annotated[str, typer.Option(help="The model.")] = "gle",
@@ -95,11 +111,7 @@ def run(
         preview = commands.preview(config, chosen, settings)
         _print(preview, as_json, commands.preview_text)
         return
-    try:
-        records = execute(config, chosen, settings)
-    except KeyboardInterrupt:
-        _say(f"Interrupted. The same command goes on from the last checkpoint:\n  {_command()}")
-        raise typer.Exit(130) from None
+    records = execute(config, chosen, settings)
     full = commands.full_seconds(config, pair, records)
     _print([r.model_dump(mode="json") for r in records], as_json, lambda _: "\n".join(summary.lines(records, full)))
     if any(record.status != "done" for record in records):
@@ -173,6 +185,7 @@ def compare(
 
 
 @app.command()
+@_resumable
 def suite(
     name: Annotated[str, typer.Argument(help="table2, table3, figure8, or a file.toml.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is, and what is missing.")] = False,
@@ -195,16 +208,12 @@ def suite(
     flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
     passed = ("--runs", str(runs), "--data", str(_data(data)), "--wandb", wandb, *flags)
     options = command.Options(runs, rerun == "failed", passed)
-    try:
-        again = options.again and dry_run  # what failed once more is told as failed
-        found, skipped = (
-            command.survey(name, options)
-            if dry_run
-            else command.run(name, options, LocalProcesses(jobs), streams.console())
-        )
-    except KeyboardInterrupt:
-        _say(f"Interrupted. The same command goes on from the last checkpoints:\n  {_command()}")
-        raise typer.Exit(130) from None
+    again = options.again and dry_run  # what failed once more is told as failed
+    found, skipped = (
+        command.survey(name, options)
+        if dry_run
+        else command.run(name, options, LocalProcesses(jobs), streams.console())
+    )
     _print(command.as_json(found, again), as_json, lambda _: command.as_text(found, again))
     _pass_over(skipped)
     if not dry_run and any(each.to_run(True) for each in found):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from gle_bench import plugins, registry
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Task
+from gle_bench.surroundings.processes import is_request
 from gle_bench.tracking.environment import environment
 
 Status = Literal["ok", "warn", "fail"]
@@ -69,7 +70,9 @@ def _guarded(name: str, look: Callable[[], tuple[Status, str]]) -> Check:
     """A check that fails must not hide the others: a broken installation is what we are here for."""
     try:
         return Check(name, *look())
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a plugin may raise anything
+        if is_request(error):
+            raise
         first = next(iter(str(error).splitlines()), "")
         return Check(name, "fail", f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
@@ -183,7 +186,7 @@ def _plugins() -> list[Check]:
     """One check an entry point; a stranger's module may fail in any way."""
 
     def load(point: Any) -> tuple[Status, str]:
-        point.load()
+        registry.load(point.value)
         return "ok", f"{point.value}{f' ({point.dist.name} {point.dist.version})' if point.dist else ''}"
 
     points = [(kind, point) for kind in registry.KINDS for point in plugins.offered(kind)]

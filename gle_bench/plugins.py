@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gle_bench.config import BUDGETS, LARGEST_SEED, Budget, RunConfig
 from gle_bench.names import NAME, GleBenchError
+from gle_bench.surroundings.processes import is_request
 
 if TYPE_CHECKING:
     from gle_bench.protocols import Pair
@@ -52,9 +53,11 @@ def guarded(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (GleBenchError, KeyboardInterrupt):
+    except GleBenchError:
         raise
     except BaseException as error:  # strangers' code may raise anything, and must not end the program
+        if is_request(error):
+            raise
         raise GleBenchError(f"{what} fails: {described(error)}.") from error
 
 

@@ -6,6 +6,8 @@ and `glebench.rules` name a class, `glebench.models` a module with `PAIRS` (a ta
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gle_bench import plugins
 from gle_bench.names import NAME, GleBenchError, UnknownName, UsageError, clipped, did_you_mean, look_up
+from gle_bench.surroundings.processes import is_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,11 +80,12 @@ def load(place: str) -> Any:
     """
     module, _, attribute = place.partition(":")
     try:
-        found = import_module(module)
-        return getattr(found, attribute) if attribute else found
-    except KeyboardInterrupt:
-        raise
+        with redirect_stdout(sys.stderr):  # where a module that prints cannot spoil what is asked for
+            found = import_module(module)
+            return getattr(found, attribute) if attribute else found
     except BaseException as error:  # a stranger's module may fail in any way, and must not end the program
+        if is_request(error):
+            raise
         reason = plugins.described(error)
         raise GleBenchError(f"Cannot load {place}: {reason}. Install what it needs, or remove its plugin.") from error
 

@@ -21,6 +21,7 @@ from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench.config import RunConfig
 from gle_bench.names import GleBenchError
+from gle_bench.surroundings.processes import Interrupted
 from gle_bench.tracking.lock import Heartbeat, heartbeat, hold, is_live
 from gle_bench.tracking.store import Store
 from gle_bench.training import checkpoints
@@ -259,7 +260,7 @@ def test_an_ensemble_is_saved_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def save(*arguments: Any) -> None:
         saved.append(arguments)
         if len(saved) == 4 + number:  # round 0 wrote four: for two seeds the last checkpoint and the best
-            raise KeyboardInterrupt
+            raise Interrupted
         original(*arguments)
 
     original = torch.save
@@ -330,7 +331,7 @@ def test_a_run_cut_off_after_its_last_checkpoint_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, protocol: str
 ) -> None:
     def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+        raise Interrupted
 
     config = configured("toy-classes", model, protocol=protocol)
     with monkeypatch.context() as patched:

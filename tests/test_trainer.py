@@ -4,12 +4,10 @@ import inspect
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import pytorch_lightning as pl
@@ -17,8 +15,9 @@ import torch
 from command import glebench, real
 from toy_runs import assert_alike, configured, run, seed_folder
 
+from gle_bench.surroundings.processes import Interrupted, Requests
 from gle_bench.tracking.lock import heartbeat, is_live
-from gle_bench.training.trainer import Interrupted, OneProcess, Requests, make_trainer, stated
+from gle_bench.training.trainer import OneProcess, make_trainer, stated
 
 CLUSTERS = {
     "slurm": {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_ID": "7"},
@@ -183,8 +182,7 @@ def test_a_request_that_is_lost_on_its_way_is_raised_again() -> None:
 
     requests = Requests()
     with requests.heard():
-        with patch.object(sys, "unraisablehook", lambda report: None):  # pytest would take it for a failure
-            Swallowing()
+        Swallowing()
         with pytest.raises(Interrupted):
             requests.check()
     assert signal.getsignal(signal.SIGTERM) != requests.ask

@@ -10,10 +10,11 @@ from rich.progress import Progress
 from gle_bench.bench.cases import Case, Missing, cases
 from gle_bench.bench.measure import measure, ticks
 from gle_bench.machine import usable_cores
-from gle_bench.names import UsageError
+from gle_bench.names import UsageError, clipped
 from gle_bench.surroundings import streams
 
 HEADER = ("network", "engine", "threads", "networks", "ms/step", "GFLOP/s", "sgemm", "ratio", "peak MiB")
+MOST = 10_000  # of each number that is chosen
 LEGEND = """\
 ms/step   wall milliseconds of a learning step, a network
 GFLOP/s   of all networks: 6 x parameters x batch a step and network
@@ -27,11 +28,11 @@ def bench(
     """Measures, and says what was: rows, and what there is no row of. No name stands for all.
 
     Raises:
-        UsageError: an unknown name, a number below 1, or nothing that can run here.
+        UsageError: an unknown name, a number out of range, or nothing that can run here.
     """
     for option, value in (("--threads", threads), ("--repeats", repeats), ("--steps", steps)):
-        if value is not None and value < 1:
-            raise UsageError(f"{option} {value}: must be at least 1.")
+        if value is not None and not 1 <= value <= MOST:
+            raise UsageError(f"{option} {clipped(str(value))}: must be from 1 to {MOST:,}.")
     found, missing = cases(networks, engines, threads or usable_cores())
     if not found:
         raise UsageError(f"Nothing to measure here: {'; '.join(_reasons(missing))}; name another --engine.")

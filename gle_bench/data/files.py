@@ -3,8 +3,8 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,27 +26,16 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         GleBenchError: if the folder cannot be made or written to, or is full; `path` is then as it was.
     """
-    write_together({path: write})
+    with discarding(temporary := written(path, write)):
+        rename(temporary, path)
 
 
-def write_together(files: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
-    """`write_atomically` for several files, which are renamed when all are complete.
+def written(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    """A complete, synced, temporary file beside `path`, for the caller to rename or to discard.
 
     Raises:
-        GleBenchError: if one of them cannot be written; all are then as they were.
+        GleBenchError: the folder cannot be made or written to, or is full; nothing is then left.
     """
-    with ExitStack() as temporaries:
-        ready = {path: temporaries.enter_context(_written(path, write)) for path, write in files.items()}
-        for path, temporary in ready.items():
-            try:
-                temporary.replace(path)
-            except OSError as error:
-                raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from error
-
-
-@contextmanager
-def _written(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
-    """A complete, synced file beside `path`, gone at the end if nobody has renamed it."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +45,7 @@ def _written(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
         raise GleBenchError(
             f"Cannot write {path}: {error.strerror}. Choose a folder that can be written to."
         ) from error
-    try:
+    with discarding(temporary):
         try:
             with os.fdopen(descriptor, "wb") as file:
                 write(file)
@@ -65,9 +54,31 @@ def _written(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
         except OSError as error:
             text = f"Cannot write {path}: {error.strerror}. Free some space, or choose another folder."
             raise GleBenchError(text) from error
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
+    return temporary
+
+
+@contextmanager
+def discarding(*temporaries: Path) -> Iterator[None]:
+    """Removes temporary files if anything goes wrong inside."""
+    try:
+        yield
+    except BaseException:
+        for temporary in temporaries:
+            with suppress(OSError):  # a disk that has become read-only: whoever takes the folder up next removes it
+                temporary.unlink(missing_ok=True)
+        raise
+
+
+def rename(temporary: Path, path: Path) -> None:
+    """Puts a temporary file into its place.
+
+    Raises:
+        GleBenchError: the disk does not let it.
+    """
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from error
 
 
 def append(path: Path) -> BinaryIO:

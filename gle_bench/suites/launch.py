@@ -1,7 +1,6 @@
 """How the commands of a suite are run: a launcher's protocol, and processes on this machine."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from gle_bench.data.files import append
 from gle_bench.machine import usable_cores
 from gle_bench.names import GleBenchError
 from gle_bench.surroundings import isolation
+from gle_bench.surroundings.processes import Requests
 
 POLL_S: Final = 0.2
 PATIENCE_S: Final = 30.0  # that a process has to write its records once it is asked to end
@@ -115,20 +115,15 @@ def _ending() -> "Iterator[dict[Job, subprocess.Popen[bytes]]]":
     They are asked by SIGTERM: what a shell started in the background ignores Ctrl-C.
     """
     processes: dict[Job, subprocess.Popen[bytes]] = {}
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield processes
-    finally:
-        for process in processes.values():
-            process.terminate()
-        deadline = time.monotonic() + PATIENCE_S
-        for process in processes.values():
-            _wait(process, lambda: deadline - time.monotonic())
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    with Requests.present().heard():
+        try:
+            yield processes
+        finally:
+            for process in processes.values():
+                process.terminate()
+            deadline = time.monotonic() + PATIENCE_S
+            for process in processes.values():
+                _wait(process, lambda: deadline - time.monotonic())
 
 
 def _wait(process: "subprocess.Popen[bytes]", left: Callable[[], float]) -> None:

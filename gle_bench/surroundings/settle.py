@@ -16,7 +16,6 @@ def settled() -> Iterator[None]:
     Raises:
         GleBenchError: the current folder does not exist; standard output cannot be written to.
     """
-    processes.hear_requests()
     processes.leave_clusters()
     streams.make_robust()
     _require_current_folder()
@@ -24,7 +23,8 @@ def settled() -> Iterator[None]:
     home.provide()
     plotting.leave_unconfigured()
     try:
-        yield
+        with processes.Requests().heard():
+            yield
     finally:
         sys.stdout.flush()
 

@@ -67,7 +67,7 @@ def _packages() -> dict[str, str]:
         found[0] for line in requirements if "extra ==" not in line and (found := re.match(r"[\w.-]+", line))
     }
     for kind in registry.KINDS:
-        names |= {point.dist.name for point in plugins.offered(kind) if point.dist}
+        names |= {point.dist.name for point in plugins.offered(kind) if point.dist and point.dist.name}
     versions = {}
     for name in sorted(names):
         try:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gle_bench.data.files import write_text
 from gle_bench.data.foreign import content
+from gle_bench.data.together import finish_renames
 from gle_bench.names import GleBenchError
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.record import Count, Moment
@@ -106,8 +107,13 @@ def hold(folders: Iterable[Path]) -> Iterator[Hold]:
     held = Hold(own)
     with ExitStack() as ending:
         ending.callback(held.release_all)
-        for folder in sorted(set(folders)):  # in order, so that of two ensembles that overlap one gets all of its seeds
+        ordered = sorted(set(folders))  # so that of two ensembles that overlap one gets all of its seeds
+        for folder in ordered:
             held.take(folder)
+        for folder in ordered:  # before any of them is swept: seeds that were saved as one go on as one
+            finish_renames(folder)
+        for folder in ordered:
+            _sweep(folder)
         stop = threading.Event()
         thread = threading.Thread(target=_beat, args=(held, stop), name="glebench-heartbeat", daemon=True)
         thread.start()
@@ -171,7 +177,6 @@ def _hold_one(folder: Path, own: Heartbeat) -> Iterator[None]:
         held.callback(_forget, folder, own)
         if kernel is None:
             _confirm(folder, own)
-        _sweep(folder)
         yield
 
 

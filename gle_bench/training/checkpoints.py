@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, Final
 import torch
 from torch import Tensor
 
-from gle_bench.data.files import write_together
 from gle_bench.data.foreign import Malformed, opened, parsing, reason
 from gle_bench.data.foreign_arrays import archive
+from gle_bench.data.together import write_together
 from gle_bench.names import GleBenchError
 
 FORMAT = 1
@@ -25,7 +25,7 @@ def save(contents: Mapping[Path, dict[str, Any]]) -> None:
     """Writes tensors, numbers, text, lists and dicts; beside first, then renamed all at once.
 
     Raises:
-        GleBenchError: if one cannot be written; the older checkpoints are then still there.
+        GleBenchError: if one cannot be written; the checkpoints of all seeds are then of one and the same round.
     """
     write_together({path: partial(_write, {"format": FORMAT, **content}) for path, content in contents.items()})
 

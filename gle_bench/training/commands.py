@@ -6,6 +6,7 @@ from typing import Any
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
+from gle_bench.plugins import guarded
 from gle_bench.protocols import Pair
 from gle_bench.report.summary import duration
 from gle_bench.tracking.record import Record
@@ -26,7 +27,8 @@ def preview(config: RunConfig, seeds: Sequence[int], settings: Settings) -> dict
         raise missing(task, folder, "--dry-run, which downloads nothing")
     todo = plan(config, seeds, settings)
     pending = list(todo.pending)
-    pace = measure(todo, pending, feed_for(todo, pending, min(1, len(todo.ends) - 2))) if pending else None
+    with guarded(f"A few steps of {config.model} on {config.task}"):
+        pace = measure(todo, pending, feed_for(todo, pending, min(1, len(todo.ends) - 2))) if pending else None
     return {
         "task": config.task,
         "model": config.model,

@@ -1,8 +1,9 @@
 """`execute(config) -> records`: the one way to run."""
 
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from gle_bench.data.foreign import Malformed, parsing, told
 from gle_bench.names import GleBenchError
 from gle_bench.plugins import described, guarded
 from gle_bench.protocols import OnlineModel
+from gle_bench.surroundings.processes import Requests, is_request
 from gle_bench.surroundings.streams import console
 from gle_bench.tracking.lock import Hold, RunLost, clear_remains, hold
 from gle_bench.tracking.record import Record
@@ -30,7 +32,7 @@ from gle_bench.training.recorder import Recorder, drop_diverged
 from gle_bench.training.rounds import batches_per_epoch
 from gle_bench.training.scores import Score
 from gle_bench.training.seed_run import SeedRun
-from gle_bench.training.trainer import Attentive, Requests, make_trainer, quietly, through
+from gle_bench.training.trainer import Attentive, make_trainer, quietly, through
 
 ANEW = "delete it, or start anew with --rerun always"
 
@@ -44,8 +46,8 @@ def execute(config: RunConfig, seeds: Sequence[int], settings: Settings) -> list
         GleBenchError: what is unknown, does not fit or cannot be had; before anything is written, where possible.
         Interrupted: after the records have been brought up to date.
     """
-    requests = Requests()
-    with requests.heard():
+    requests = Requests.present()
+    with requests.heard(), redirect_stdout(sys.stderr):  # strangers' code may print; only results go to stdout
         todo = plan(config, seeds, settings)
         records = dict(todo.finished)
         for seed, record in records.items():
@@ -100,9 +102,6 @@ class _Execution:
             learned = self._train(module, runs)
             for seed in runs:
                 books.finish(seed, learned.scores.get(seed), module.diverged.get(seed), learned.updates)
-        except KeyboardInterrupt:
-            books.end_unfinished("interrupted", None)
-            raise
         except RunLost as lost:
             for seed, run in runs.items():
                 if not self._held.is_ours(run.folder.path):
@@ -110,6 +109,9 @@ class _Execution:
             books.end_unfinished("interrupted", str(lost))  # the others go on from their checkpoints
             raise
         except BaseException as error:  # strangers' rules, models and tasks may raise anything
+            if is_request(error):
+                books.end_unfinished("interrupted", None)
+                raise
             self._fail(books, runs, error)
         for run in runs.values():
             self._held.release(run.folder.path)

@@ -14,9 +14,7 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or a request to end: the records say so, and the same command goes on from the last checkpoint."""
+from gle_bench.surroundings.processes import Interrupted, Requests
 
 
 class OneProcess(ClusterEnvironment):
@@ -88,51 +86,6 @@ def make_trainer(device: str, callbacks: Sequence[pl.Callback], epochs: int) -> 
             plugins=[OneProcess()],
         )
     )
-
-
-class Requests:
-    """Requests to end, by Ctrl-C (SIGINT) or SIGTERM: the first is answered at once, and remembered until it is.
-
-    An exception that is raised while the interpreter runs a destructor, or a library's own handler, may be lost on its
-    way; `check`, called between any two batches, raises it again.
-    """
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def ask(self, *_: object) -> None:
-        """The handler of both signals."""
-        self._asked = True
-        raise Interrupted
-
-    def check(self) -> None:
-        """Ends the run if it was asked to end.
-
-        Raises:
-            Interrupted: it was.
-        """
-        if self._asked:
-            raise Interrupted
-
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Answers both signals inside; a signal that is ignored, as in a shell's background jobs, stays ignored.
-
-        Python lets only the main thread do this; in another, requests end at its owner.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, self.ask)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                if handler is not None:  # None: set by something else than Python
-                    signal.signal(number, handler)
 
 
 class Attentive(pl.Callback):
