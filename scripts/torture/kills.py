@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 from typing import Final
 
+from torture.processes import Process
 from torture.runs import KINDS, RunKind, check_results, reference
 from torture.trials import Trial
 
-START_S: Final = 3.0  # about, that the real command takes to import PyTorch
+START_S: Final = 4.0  # about, that the real command takes to import PyTorch
+PATIENCE_S: Final = 60.0  # for the same on a busy machine
 NAMES: Final = tuple(KINDS)
 ALONE: Final = ("native", "offline", "offline-clean", "readout")  # where a seed's company does not change its last bits
 
@@ -32,10 +34,10 @@ def _kills(trial: Trial, real: bool) -> None:
         trial.glebench(*words, code=0)
     moments = []
     for number in range(1 if real else trial.random.choice((1, 1, 1, 2, 3))):
-        moments.append(
-            known.seconds * trial.random.uniform(0, 1.05) + (START_S * trial.random.uniform(0.9, 1.1)) * real
-        )
+        moments.append(known.seconds * trial.random.uniform(0, 1.05))
         process = trial.start([*words, *(rerun if number == 0 else ())], real=real)
+        if real:
+            _started(trial, process)
         process.ended(moments[-1])
         process.send(signal.SIGKILL)
         trial.count("kills")
@@ -45,6 +47,14 @@ def _kills(trial: Trial, real: bool) -> None:
     if trial.number % 4 == 0:
         look(trial)
     goes_on(trial, name, f"SIGKILL after {', '.join(f'{moment:.3f}' for moment in moments)} s")
+
+
+def _started(trial: Trial, process: Process) -> None:
+    """Waits, mostly until the real command has imported all and begun, else for some part of that time."""
+    patience = START_S * trial.random.random() if trial.random.random() < 0.2 else PATIENCE_S
+    deadline = time.monotonic() + patience
+    while not is_running(trial.runs) and time.monotonic() < deadline and not process.ended(0.02):
+        pass
 
 
 def signals(trial: Trial) -> None:
