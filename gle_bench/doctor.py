@@ -73,8 +73,7 @@ def _guarded(name: str, look: Callable[[], tuple[Status, str]]) -> Check:
     except BaseException as error:  # a plugin may raise anything
         if is_request(error):
             raise
-        first = next(iter(str(error).splitlines()), "")
-        return Check(name, "fail", f"{type(error).__name__}: {first}" if first else type(error).__name__)
+        return Check(name, "fail", plugins.described(error))
 
 
 def _python() -> tuple[Status, str]:

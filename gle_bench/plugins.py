@@ -63,7 +63,10 @@ def guarded(what: str) -> Iterator[None]:
 
 def described(error: BaseException) -> str:
     """An error in half a sentence: its kind, its first line, and the innermost place outside of glebench's own code."""
-    first = next(iter(str(error).splitlines()), "").rstrip(".")
+    try:
+        first = next(iter(str(error).splitlines()), "").rstrip(".")
+    except Exception:  # a stranger's error may have no text, and say so in its own way
+        first = ""
     if isinstance(error, GleBenchError):
         return first
     if isinstance(error, SystemExit):

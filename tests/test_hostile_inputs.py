@@ -1,7 +1,6 @@
 """Settings, suites, data and credentials that no reader expects: one sentence, at once, whatever they are."""
 
 import io
-import json
 import os
 import random
 import re
@@ -21,6 +20,7 @@ from gle_bench import registry
 from gle_bench.config import parse_seeds
 from gle_bench.data.content import identify
 from gle_bench.data.sound import read_wav
+from gle_bench.data.tree import Stamp, stamp
 from gle_bench.data.unpack import unpack
 from gle_bench.models.mackey_glass import MackeyGlassOptions
 from gle_bench.models.mnist1d import MNIST1DOptions
@@ -139,6 +139,10 @@ def test_no_mutated_series_gives_another_error(tmp_path: Path) -> None:
             assert re.fullmatch(r"[^\n]+mg_17\.npy[^\n]+\.", str(error))  # noqa: PT017
 
 
+def stamped(folder: Path) -> dict[str, Stamp]:
+    return {path.name: stamp(path) for path in folder.iterdir()}
+
+
 def test_no_special_file_in_the_place_of_data_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = {
         "mnist1d/mnist1d-40.npz": loads("mnist1d", MNIST1DOptions(steps=40), tmp_path / "mnist1d"),
@@ -147,7 +151,7 @@ def test_no_special_file_in_the_place_of_data_is_waited_for(tmp_path: Path, monk
             tmp_path / "cifar10", registry.task("cifar10").options(), "paper", 0
         ),
         "sound.wav": lambda: read_wav(tmp_path / "sound.wav", 16_000),
-        "tree/file": lambda: identify(tmp_path / "tree", tmp_path / "note.json"),
+        "tree/file": lambda: identify(tmp_path / "tree", stamped(tmp_path / "tree"), tmp_path / "note.json"),
         "suite.toml": lambda: from_file(tmp_path / "suite.toml"),
     }
     for name, read in places.items():
@@ -157,7 +161,7 @@ def test_no_special_file_in_the_place_of_data_is_waited_for(tmp_path: Path, monk
             read()
     (tmp_path / "tree" / "file").unlink()
     os.mkfifo(tmp_path / "note.json")
-    identify(tmp_path / "tree", tmp_path / "note.json")
+    identify(tmp_path / "tree", stamped(tmp_path / "tree"), tmp_path / "note.json")
     os.mkfifo(tmp_path / "netrc")
     for variable in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(variable, raising=False)
@@ -171,10 +175,10 @@ def test_no_special_file_in_the_place_of_data_is_waited_for(tmp_path: Path, monk
 def test_a_note_on_data_that_is_none_is_made_anew(tmp_path: Path, note: bytes) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "file").write_bytes(b"content")
-    fresh = identify(tmp_path / "tree", tmp_path / "one.json")
+    fresh = identify(tmp_path / "tree", stamped(tmp_path / "tree"), tmp_path / "one.json")
     (tmp_path / "two.json").write_bytes(note)
-    assert identify(tmp_path / "tree", tmp_path / "two.json") == fresh
-    assert json.loads((tmp_path / "two.json").read_text())["digest"] == fresh.digest
+    assert identify(tmp_path / "tree", stamped(tmp_path / "tree"), tmp_path / "two.json") == fresh
+    assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
 
 
 def test_sounds_are_read_from_what_was_opened(tmp_path: Path) -> None:

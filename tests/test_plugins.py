@@ -51,6 +51,8 @@ def told_once(finished: Finished) -> bool:
         ("raise KeyError('x')", "KeyError"),
         ("raise BaseExceptionGroup('several', [SystemExit(3)])", "several"),
         ("import no_such_module", "no_such_module"),
+        ("class Odd(BaseException):\n    def __str__(self): raise RuntimeError\nraise Odd", "Odd"),
+        ("print('noise')\nraise KeyboardInterrupt", "KeyboardInterrupt"),
         ("def f(:", "SyntaxError"),
         ("PAIRS = None", "PAIRS is NoneType"),
         ("PAIRS = 7", "PAIRS is int"),

@@ -25,6 +25,7 @@ from gle_bench.dynamics.packing import from_plain, to_plain
 from gle_bench.models.gle import GLENetwork
 from gle_bench.names import UsageError
 from gle_bench.protocols import Batch, Data, Footing, Shape
+from gle_bench.surroundings.processes import Interrupted
 from gle_bench.training import execute as execution
 from gle_bench.training.module import Experiment
 from gle_bench.training.plan import choose_engine
@@ -173,7 +174,7 @@ def test_an_end_before_the_first_round_leaves_nothing_of_an_earlier_run(
     """Else what is re-issued would take the earlier run's last checkpoint for its own."""
 
     def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+        raise Interrupted
 
     config = configured("toy-classes", "toy-gle", "epochs=2")
     (first,) = run(config, [1], tmp_path)

@@ -142,11 +142,11 @@ def _install(folder: Path) -> None:
     import importlib
     import sys
 
-    from gle_bench import registry
+    from gle_bench import plugins, registry
 
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    for function in vars(registry).values():  # what was looked up before
+    for function in [*vars(registry).values(), *vars(plugins).values()]:  # what was looked up before
         if hasattr(function, "cache_clear"):
             function.cache_clear()
 

@@ -131,7 +131,7 @@ def _checkpoint(path: Path) -> Any:
 
 
 def _without_times(row: dict[Any, Any]) -> dict[Any, Any]:
-    return {name: value for name, value in row.items() if name != "wall_s"}
+    return {name: value for name, value in row.items() if name not in ("wall_s", "seed_s")}
 
 
 def _digest(content: Any) -> str:

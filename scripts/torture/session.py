@@ -63,7 +63,7 @@ def run(choice: Choice, workspace: Path, out: Path | None) -> int:
 def preload() -> None:
     """Imports all that a command may need, and looks for plugins, once for all forks."""
     import gle_bench
-    from gle_bench import registry
+    from gle_bench import plugins, registry
 
     names = [module.name for module in pkgutil.walk_packages(gle_bench.__path__, "gle_bench.")]
     for package in ("gle_bench.tasks", "gle_bench.baselines"):
@@ -76,7 +76,7 @@ def preload() -> None:
             print(f"{name} is not there: {error}", file=sys.stderr)
     registry.pairs()
     for kind in ("tasks", "models", "rules"):
-        registry.plugins(kind)
+        plugins.offered(kind)
     gc.collect()
     gc.freeze()  # so that forks do not copy what they look through
 
