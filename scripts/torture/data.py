@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from torture.kills import NAMES, command
-from torture.mutations import RAWS, TEXTS, checkpoint_mutated, csv_mutated, mutated, npz_mutated, replaced
+from torture.mutations import RAWS, TEXTS, beginning, checkpoint_mutated, csv_mutated, mutated, npz_mutated, replaced
 from torture.runs import KINDS, reference, results
 from torture.trials import Trial
 
@@ -87,7 +87,7 @@ def _change(trial: Trial, folder: Path) -> None:
         return
     odd = [path for path in files if path.suffix != ".wav"]
     path = random.choice(odd if odd and random.random() < 0.7 else files)
-    content = path.read_bytes()
+    content = beginning(path)
     if path.suffix == ".txt":
         path.write_bytes(_list_mutated(trial, content.decode(errors="replace").splitlines()))
     elif path.suffix == ".npz" and random.random() < 0.7:

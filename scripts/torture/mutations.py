@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+MOST_READ: Final = 1 << 24  # bytes of a file that is to be changed
 RAW: Final = "@RAW@"  # marks a value that json.dumps would not write
 TEXTS: Final = (
     "",
@@ -105,11 +106,23 @@ def value(random: Random) -> Any:
     return {random.choice(TEXTS): random.choice(NUMBERS), "value": random.choice(NUMBERS), "n": random.choice(NUMBERS)}
 
 
+def beginning(path: Path) -> bytes:
+    """A file's content, as far as memory lets: an earlier change may have made it a sparse one of many gigabytes."""
+    with path.open("rb") as file:
+        return file.read(MOST_READ)
+
+
 def json_mutated(random: Random, content: bytes) -> bytes:
     """JSON with fields replaced, removed, renamed, doubled or added."""
     if random.random() < 0.15:
         return random.choice(
-            (b"", b"\xef\xbb\xbf" + content, content + content, content.decode().encode("utf-16"), b"\0" * 100)
+            (
+                b"",
+                b"\xef\xbb\xbf" + content,
+                content + content,
+                content.decode(errors="replace").encode("utf-16"),
+                b"\0" * 100,
+            )
         )
     try:
         fields = json.loads(content)
@@ -174,7 +187,7 @@ def npz_mutated(random: Random, content: bytes, canary: Path) -> bytes:
         return mutated(random, content)
     members = {f"{name}.npy": _npy(array) for name, array in arrays.items()}
     name = random.choice(sorted(members))
-    array = arrays[name.removesuffix(".npy")]
+    array = np.atleast_1d(arrays[name.removesuffix(".npy")])
     changes: tuple[Callable[[], Any], ...] = (
         lambda: _npy(array[:0]),
         lambda: _npy(array.reshape(-1)[:1].reshape(())),

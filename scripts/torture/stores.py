@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from torture.mutations import TEXTS, csv_mutated, json_mutated, mutated, npz_mutated, replaced
+from torture.mutations import TEXTS, beginning, csv_mutated, json_mutated, mutated, npz_mutated, replaced
 from torture.runs import KINDS
 from torture.trials import Trial
 
@@ -87,7 +87,7 @@ def _change(trial: Trial) -> Path | None:
     if kind == 3:
         replaced(random, path)
         return folder
-    content = path.read_bytes()
+    content = beginning(path)
     if kind == 4:
         path.write_bytes(mutated(random, content))
     elif path.suffix == ".json":
@@ -121,14 +121,23 @@ def _garbage(trial: Trial, folder: Path) -> None:
         path.joinpath(*("d" * 40)).mkdir(parents=True)
 
 
+def _run(folder: Path) -> str | None:
+    """The run whose record lies in a folder; None: it is a copy of one that was changed before."""
+    try:
+        return str(json.loads(beginning(folder / "record.json"))["run_id"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
 def _listed(trial: Trial, changed: set[Path]) -> None:
     """Whatever is wrong with some runs, the others are listed."""
-    whole = {
-        json.loads((folder / "record.json").read_bytes())["run_id"]
+    unchanged = [
+        folder
         for folder in trial.runs.glob("*/*/*/seed-*")
         if (folder / "record.json").is_file() and not folder.is_symlink()
         if not any(folder == path or path in folder.parents for path in changed)
-    }
+    ]
+    whole = {run for folder in unchanged if (run := _run(folder)) is not None}
     done = trial.glebench("list", "runs", "--json", "--runs", str(trial.runs))
     if done.code == 0 and done.out:
         lost = whole - {row["run"] for row in json.loads(done.out)}

@@ -35,5 +35,6 @@ def _bars(task: Task, found: Found, model: str, color: int) -> Iterator[Bar]:
 def _final(task: Task, group: Group) -> Sample | None:
     """Over the seeds that have a value."""
     scores = [record.metrics["last"].get(SPLIT, {}) for record, _ in group.done.values() if "last" in record.metrics]
-    values = [score[task.metric.name].value for score in scores if task.metric.name in score]
+    measured = [score[task.metric.name] for score in scores if task.metric.name in score]
+    values = [each.value for each in measured if each.usable]
     return sample(values) if values else None
