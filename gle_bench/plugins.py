@@ -6,12 +6,12 @@ A plugin that misbehaves is named once, on the log `gle_bench.plugins`, and cost
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,26 @@ log = logging.getLogger(__name__)
 @cache  # a look through every installed package takes ten milliseconds, and a table asks for names sixty times
 def offered(kind: str) -> tuple[EntryPoint, ...]:
     """The entry points of that kind ('tasks', 'models', 'rules') of all that was installed when first asked."""
-    return tuple(entry_points(group=f"glebench.{kind}"))
+    group = f"glebench.{kind}"
+    try:
+        return tuple(entry_points(group=group))
+    except Exception:  # one installed package, of whomever, has entry points that cannot be read
+        return tuple(_readable(group))
+
+
+def _readable(group: str) -> Iterator[EntryPoint]:
+    """The entry points of those distributions that have readable ones; of two of one name, the first on the path."""
+    names: set[str | None] = set()
+    for distribution in distributions():
+        try:
+            name, points = distribution.name, distribution.entry_points
+        except Exception as error:  # whatever a damaged file makes its reader stumble over
+            place = getattr(distribution, "_path", distribution)
+            complain(f"The entry points of {place} cannot be read: {described(error)}; they are left out.")
+            continue
+        if name not in names:
+            names.add(name)
+            yield from points.select(group=group)
 
 
 def called(point: EntryPoint) -> str:
@@ -52,7 +71,8 @@ def guarded(what: str) -> Iterator[None]:
         GleBenchError: instead of anything else that is raised inside, but for a user's interruption.
     """
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # where what it prints cannot spoil what is asked for
+            yield
     except GleBenchError:
         raise
     except BaseException as error:  # strangers' code may raise anything, and must not end the program
@@ -93,12 +113,16 @@ def checked_pairs(found: object, source: str) -> Iterable[Pair]:
             complain(f"{source}: PAIRS holds {type(pair).__name__}, which is no Pair; it is left out.")
             continue
         try:
-            yield _checked_pair(pair)
+            with guarded("a pair"):
+                checked_pair = _checked_pair(pair)
+            yield checked_pair
         except GleBenchError as error:
             complain(f"{source}: {str(error).rstrip('.')}; the pair is left out.")
 
 
 def _checked_pair(pair: Pair) -> Pair:
+    from gle_bench.protocols import Pair
+
     declared: dict[str, Any] = vars(pair)  # whatever a stranger has put there
     for name in (declared["task"], declared["model"]):
         if not (isinstance(name, str) and NAME.fullmatch(name)):
@@ -111,7 +135,10 @@ def _checked_pair(pair: Pair) -> Pair:
     if len(set(seeds)) < len(seeds) or not all(isinstance(text, str) for text in texts):
         raise GleBenchError(f"{what} names a seed twice, or has a summary or notes that are no text")
     configurations = {budget: _configuration(pair, budget) for budget in BUDGETS}
-    return replace(pair, notes=tuple(pair.notes), configure=configurations.__getitem__)
+    tried = declared.get("tried")
+    if not (tried is None or (type(tried) is int and tried >= 0)):
+        raise GleBenchError(f"tried = {tried!r} of {what} is no number")
+    return Pair(pair.task, pair.model, configurations.__getitem__, seeds, pair.summary, tuple(notes), tried)
 
 
 def _configuration(pair: Pair, budget: Budget) -> RunConfig:

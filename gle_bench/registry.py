@@ -63,6 +63,9 @@ def points(kind: str) -> dict[str, EntryPoint]:
     """Name -> entry point of the tasks, rules or families that plugins add."""
     added: dict[str, EntryPoint] = {}
     for point in plugins.offered(kind):
+        if EntryPoint.pattern.match(point.value) is None:
+            plugins.complain(f"{plugins.called(point)}: {point.value!r} is no place of a module; it is left out.")
+            continue
         holder = KINDS[kind].get(point.name) or added.setdefault(point.name, point).value
         if holder != point.value:
             plugins.complain(f"{plugins.called(point)}: the name is taken by {holder}; the plugin's is left out.")
@@ -134,6 +137,17 @@ def rule(name: str) -> LearningRule:
     return found
 
 
+def usable_rule(name: str) -> LearningRule | None:
+    """The rule of that name; None where there is none, or none that can be used, which is told once."""
+    if name not in places("rules"):
+        return None
+    try:
+        return rule(name)
+    except GleBenchError as error:
+        plugins.complain(str(error))
+        return None
+
+
 def pairs() -> list[Pair]:
     """All pairs of task and model that can be loaded: ours in the order of the registry, then those of plugins."""
     return [pair for pair, _ in _pairs()]
@@ -192,16 +206,19 @@ def _offered_pairs() -> tuple[tuple[EntryPoint, Pair], ...]:
 
 
 def _pairs_of(point: EntryPoint, module: str, needed: bool) -> list[Pair]:
+    source = plugins.called(point)
     try:
-        loaded = load(module)
+        with plugins.guarded(module):
+            found = getattr(load(module), "PAIRS", None)
+            present = found is not None or hasattr(load(module), "PAIRS")
     except GleBenchError as error:
-        plugins.complain(f"{plugins.called(point)}: {error}")
+        plugins.complain(f"{source}: {error}")
         return []
-    if not hasattr(loaded, "PAIRS"):
+    if not present:
         if needed:
-            plugins.complain(f"{plugins.called(point)}: the module has no PAIRS; it brings no model.")
+            plugins.complain(f"{source}: the module has no PAIRS; it brings no model.")
         return []
-    return list(plugins.checked_pairs(loaded.PAIRS, plugins.called(point)))
+    return list(plugins.checked_pairs(found, source))
 
 
 def pair(task_name: str, model: str) -> Pair:
@@ -280,11 +297,12 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
         for part in above:
             inner = inner.setdefault(part, {})
         inner[name] = _Value(_value(text))
-    try:
-        replaced: RunConfig = _replaced(config, wanted)
-        return replaced
-    except ValidationError as error:
-        raise UsageError(f"--set: {_first_complaint(error)}") from error
+    with plugins.guarded("--set"):  # a stranger's model has validators of its own
+        try:
+            replaced: RunConfig = _replaced(config, wanted)
+            return replaced
+        except ValidationError as error:
+            raise UsageError(f"--set: {_first_complaint(error)}") from error
 
 
 class _Value(NamedTuple):

@@ -10,6 +10,7 @@ import pytest
 from command import glebench
 from toy_runs import assert_alike, configured, run, seed_folder
 
+from gle_bench.names import GleBenchError
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
 from gle_bench.training import bookkeeping, trainer
@@ -58,6 +59,12 @@ def test_batches_after_which_nothing_was_learned_do_not_count(tmp_path: Path, mo
     monkeypatch.setattr(trainer, "stated", lambda **given: plain(**{**given, "accumulate_grad_batches": 2}))
     record = ended(tmp_path, "toy-mlp")
     assert (record.status, record.error) == ("failed", "The run took an optimizer step in 6 of 9 planned batches.")
+    monkeypatch.setattr(trainer, "stated", plain)
+    with pytest.raises(
+        GleBenchError, match=r"last\.ckpt: its optimizer took a step in 6 of 9 batches; .* --rerun always"
+    ):
+        ended(tmp_path, "toy-mlp", rerun="failed")
+    assert ended(tmp_path, "toy-mlp", rerun="always").status == "done"
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "history.csv", "predictions.npz"])

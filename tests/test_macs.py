@@ -136,6 +136,7 @@ def product(x: Tensor) -> Tensor:
         (lambda x: x.float() @ torch.ones(3, 3), "RuntimeError"),
         (lambda x: 1 / 0, "ZeroDivisionError"),
         (lambda x: torch.cat([x] * len(x)) @ x[0].T, "no multiple"),
+        (lambda x: (x[..., None] * torch.ones(16, 3, dtype=x.dtype)).sum(-2), "aten::mul"),
     ],
 )
 def test_what_cannot_be_trusted_is_blank_with_its_reason(function: Callable[[Tensor], Tensor], reason: str) -> None:
@@ -189,3 +190,17 @@ def test_todays_count_is_that_of_every_committed_record() -> None:
             assert {count_macs(config.network.build(shape, 1), shape).number} == kept
         else:
             assert {_of_network(config)} == kept
+
+
+def test_a_network_that_numpy_computes_has_no_count() -> None:
+    class ByNumPy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            weight = self.inner.weight.detach().numpy()
+            return torch.from_numpy(x.detach().numpy() @ weight.T)
+
+    number, missing = count_macs(ByNumPy(), SHAPE)
+    assert (number, missing) == (None, "none of its 1 learned matrices is seen in a product, as where NumPy computes")

@@ -1,5 +1,6 @@
 """A stranger's plugin may do anything: it is named once, costs its own entries, and takes nobody's name."""
 
+import json
 import textwrap
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def told_once(finished: Finished) -> bool:
         ("class Odd(BaseException):\n    def __str__(self): raise RuntimeError\nraise Odd", "Odd"),
         ("print('noise')\nraise KeyboardInterrupt", "KeyboardInterrupt"),
         ("def f(:", "SyntaxError"),
+        ("def __getattr__(name): raise RuntimeError(name)", "RuntimeError"),
+        ("class Odd(Pair):\n    def __init__(self): pass\nPAIRS = [Odd()]", "KeyError"),
         ("PAIRS = None", "PAIRS is NoneType"),
         ("PAIRS = 7", "PAIRS is int"),
         ("PAIRS = {'a': 1}", "PAIRS is dict"),
@@ -150,6 +153,46 @@ def test_no_plugin_takes_a_name_that_is_taken(tmp_path: Path) -> None:
     shown = glebench("show", "mnist1d", "--json", PYTHONPATH=path)
     assert '"name": "mnist1d"' in shown.out
     assert "40" in shown.out
+
+
+@pytest.mark.parametrize(
+    "points", ["[console_scripts]\nno equals sign\n", "[glebench.rules]\nodd-rule = my-plugin:Rule\n"]
+)
+def test_entry_points_that_cannot_be_read_cost_nobody_else_anything(tmp_path: Path, points: str) -> None:
+    path = plugin(tmp_path, "", points)
+    for words in READING:
+        assert glebench(*words, "--runs", tmp_path / "runs", PYTHONPATH=path).code == 0
+    ran = glebench("run", "toy-classes", "--model", "toy-gle", "--wandb", "off", "--runs", tmp_path, PYTHONPATH=path)
+    assert ran.code == 0 or "failed: TypeError" in ran.err, ran.err  # Lightning reads all entry points by itself
+
+
+def test_what_a_plugin_prints_does_not_spoil_json(tmp_path: Path) -> None:
+    noisy = """
+        print("noise")
+        own = toys.PAIRS[0]
+        def configure(budget):
+            print("more noise")
+            return own.configure(budget).model_copy(update={"model": "other"})
+        PAIRS = [pair(configure=configure)]
+        """
+    path = plugin(tmp_path, noisy, "[glebench.models]\nstrange = strange\n")
+    listed = glebench("list", "models", "--json", PYTHONPATH=path)
+    assert "other" in {row["model"] for row in json.loads(listed.out)}
+    assert "more noise" in listed.err
+
+
+def test_a_record_by_a_rule_that_no_longer_loads_costs_no_table(tmp_path: Path) -> None:
+    code = "from gle_bench.rules.gle import GLE\nclass Rule(GLE):\n    name = 'strange-rule'\n"
+    path = plugin(tmp_path, code, "[glebench.rules]\nstrange-rule = strange:Rule\n")
+    words = ("run", "toy-classes", "--model", "toy-gle", "--rule", "strange-rule", "--wandb", "off", "--runs", tmp_path)
+    assert glebench(*words, PYTHONPATH=path).code == 0
+    for model in ("toy-gle", "toy-mlp"):
+        own = ("run", "toy-classes", "--model", model, "--wandb", "off", "--runs", tmp_path)
+        assert glebench(*own, PYTHONPATH=path).code == 0
+    (tmp_path / "strange.py").write_text("raise ImportError('gone')")
+    for reading in (["table", "toy-classes"], ["compare", "toy-classes"]):
+        shown = glebench(*reading, "--runs", tmp_path, PYTHONPATH=path)
+        assert shown.code == 0, shown.err
 
 
 @pytest.mark.parametrize("method", ["shape", "load", "evaluation_split", "decide", "learn", "network", "initialise"])

@@ -107,6 +107,22 @@ def test_changed_code_under_the_same_version_is_told_and_never_reused(
     assert glebench(*words, PYTHONPATH=path_of(installed)).code == 1
 
 
+def test_a_package_without_init_has_its_digests_too(tmp_path: Path) -> None:
+    plugin(tmp_path, "", "[glebench.rules]\nstrange-rule = mylab.fa:Rule\n")
+    (tmp_path / "strange.dist-info" / "top_level.txt").unlink()
+    (tmp_path / "mylab").mkdir()
+    rule = "from gle_bench.rules.gle import GLE\nfrom mylab import k\nclass Rule(GLE):\n    name = 'strange-rule'\n"
+    (tmp_path / "mylab" / "fa.py").write_text(rule)
+    (tmp_path / "mylab" / "k.py").write_text("K = 1\n")
+    words = (*WORDS, "--runs", tmp_path / "runs")
+    assert glebench(*words, PYTHONPATH=path_of(tmp_path)).code == 0
+    record = seed_folder(tmp_path / "runs", 1).read()
+    assert record is not None
+    assert list(record.plugins["rule"].files) == ["mylab.fa", "mylab.k"]
+    (tmp_path / "mylab" / "k.py").write_text("K = 2\n")
+    assert glebench(*words, PYTHONPATH=path_of(tmp_path)).told.startswith("Error: mylab.k changed since ")
+
+
 def test_code_that_a_plugin_does_not_import_may_change(installed: Path) -> None:
     words = (*WORDS, "--runs", installed / "runs")
     assert glebench(*words, PYTHONPATH=path_of(installed)).code == 0

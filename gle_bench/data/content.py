@@ -27,26 +27,6 @@ class Content(NamedTuple):
     source: str | None
 
 
-class _Note(BaseModel):
-    """What is remembered of a folder.
-
-    Attributes:
-        stamps: SHA-256 over the names and stamps of the files that were read when `read` was computed.
-        read: SHA-256 over the names and the content of these files.
-        known: by the same SHA-256, all that was ever unpacked here: content that comes back is known again.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    stamps: str
-    read: str
-    known: Mapping[str, Content]
-
-    @property
-    def content(self) -> Content:
-        return self.known.get(self.read, Content(self.read, None))
-
-
 class _EarlierNote(BaseModel):
     """What was remembered when all files of a folder counted, also those that are not read."""
 
@@ -54,6 +34,28 @@ class _EarlierNote(BaseModel):
 
     digest: str
     source: str | None
+
+
+class _Note(BaseModel):
+    """What is remembered of a folder.
+
+    Attributes:
+        stamps: SHA-256 over the names and stamps of the files that were read when `read` was computed.
+        read: SHA-256 over the names and the content of these files.
+        known: by the same SHA-256, all that was ever unpacked here: content that comes back is known again.
+        earlier: what was noted when all files counted, until the folder is found to be as it was then.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    stamps: str
+    read: str
+    known: Mapping[str, Content]
+    earlier: _EarlierNote | None = None
+
+    @property
+    def content(self) -> Content:
+        return self.known.get(self.read, Content(self.read, None))
 
 
 def identify(folder: Path, files: Mapping[str, Stamp], note: Path, source: str | None = None) -> Content:
@@ -71,16 +73,19 @@ def identify(folder: Path, files: Mapping[str, Stamp], note: Path, source: str |
     if source is None and isinstance(noted, _Note) and noted.stamps == stamps:
         return noted.content
     known = dict(noted.known) if isinstance(noted, _Note) else {}
-    if source is None and not isinstance(noted, _EarlierNote):
+    earlier = noted.earlier if isinstance(noted, _Note) else noted
+    if source is None and earlier is None:
         read = _digest(_hashes(folder, files))
     else:
         hashes = _hashes(folder, {*files, *_all_files(folder)})
         read, whole = _digest({name: hashes[name] for name in files}), _digest(hashes)
         if source is not None:
-            known[read] = Content(whole, source)
-        elif isinstance(noted, _EarlierNote) and noted.digest == whole:
-            known[read] = Content(whole, noted.source)
-    made = _Note(stamps=stamps, read=read, known=known)
+            known[read], earlier = Content(whole, source), None
+        elif earlier is not None and earlier.digest == whole:
+            known[read], earlier = Content(whole, earlier.source), None
+    now = _noted(note)  # another process may have unpacked the same folder meanwhile
+    known = {**(now.known if isinstance(now, _Note) else {}), **known}
+    made = _Note(stamps=stamps, read=read, known=known, earlier=earlier)
     try:
         write_text(note, made.model_dump_json())
     except GleBenchError:

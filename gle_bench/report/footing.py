@@ -96,4 +96,5 @@ def _ground(record: Record, pair: Pair | None) -> Mapping[str, bool]:
 
 def _solved(record: Record) -> bool:
     """Whether the rule solves for the weights, which costs otherwise than descending."""
-    return record.rule in registry.places("rules") and registry.rule(record.rule).closed_form
+    rule = registry.usable_rule(record.rule)
+    return rule is not None and rule.closed_form

@@ -128,8 +128,8 @@ def grouped(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> li
     together: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: (r.config_hash, r.seed)):
         together.setdefault((record.model, record.rule, record.protocol, record.config_hash), []).append(record)
-    named = registry.places("rules")
-    rules = {name: registry.rule(name) for name in dict.fromkeys(record.rule for record in records) if name in named}
+    names = dict.fromkeys(record.rule for record in records)
+    rules = {name: rule for name in names if (rule := registry.usable_rule(name)) is not None}
     found = []
     for members in together.values():
         marks = dict.fromkeys(mark for record in members for mark in record.marks)

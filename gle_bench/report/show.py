@@ -9,6 +9,7 @@ from gle_bench import registry
 from gle_bench.config import PROTOCOLS
 from gle_bench.data.files import data_folder
 from gle_bench.names import UnknownName, UsageError, did_you_mean, look_up
+from gle_bench.plugins import guarded
 from gle_bench.protocols import Pair, Task
 from gle_bench.report import counting
 from gle_bench.report.complexity import differences
@@ -53,6 +54,11 @@ def describe_task(name: str) -> dict[str, Any]:
         UnknownName: with the nearest name.
     """
     place = look_up("task", name, registry.places("tasks"))
+    with guarded(f"Task {name}"):
+        return _task(name, place)
+
+
+def _task(name: str, place: str) -> dict[str, Any]:
     task = registry.task(name)
     steps, inputs, outputs = task.shape(task.options())
     return {
@@ -80,7 +86,8 @@ def describe_model(name: str) -> dict[str, Any]:
     pairs = [pair for pair in registry.pairs() if pair.model == name]
     if not pairs:
         raise UnknownName(did_you_mean("model", name, {pair.model for pair in registry.pairs()}))
-    tasks = [_pair(registry.task(pair.task), pair) | {"config": _config(pair)} for pair in pairs]
+    with guarded(f"Model {name}"):
+        tasks = [_pair(registry.task(pair.task), pair) | {"config": _config(pair)} for pair in pairs]
     return {"kind": "model", "name": name, "tasks": tasks}
 
 

@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from gle_bench.names import UsageError
+from gle_bench.names import UsageError, clipped
 
+DEEPEST = 200  # folders inside each other, in a path
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where Python's getpass looks for the user's name
 
 
@@ -15,7 +16,8 @@ def provide() -> None:
         UsageError: there is no home, and nowhere to put another.
     """
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's raises)
-    if not (home.is_absolute() and home.is_dir()):
+    # os.path says no where a folder may not be entered, and pathlib raises.
+    if not (home.is_absolute() and os.path.isdir(home) and os.access(home, os.X_OK)):  # noqa: PTH112
         os.environ["HOME"] = str(_substitute())
     if not any(os.environ.get(name) for name in NAMES) and not _is_listed():
         os.environ["LOGNAME"] = str(os.getuid())
@@ -28,6 +30,10 @@ def expanded(text: str) -> Path:
         UsageError: there is no such user, or no home.
     """
     path = Path(text)
+    if len(path.parts) > DEEPEST:
+        raise UsageError(
+            f"'{clipped(text)}': {len(path.parts):,} folders inside each other are too many; write a shorter path."
+        )
     if not text.startswith("~"):
         return path
     first = path.parts[0]
@@ -45,8 +51,8 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_path
 
     chosen = user_cache_path("glebench")
-    existing = next(folder for folder in (chosen, *chosen.parents) if folder.exists())
-    if chosen.exists() or os.access(existing, os.W_OK | os.X_OK):
+    existing = next(folder for folder in (chosen, *chosen.parents) if os.path.exists(folder))  # noqa: PTH110
+    if os.path.exists(chosen) or os.access(existing, os.W_OK | os.X_OK):  # noqa: PTH110
         return chosen
     return _substitute() / ".cache" / "glebench"
 

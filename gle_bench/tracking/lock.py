@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gle_bench.data.files import write_text
-from gle_bench.data.foreign import content
+from gle_bench.data.foreign import content, reason
 from gle_bench.data.together import finish_renames
 from gle_bench.names import GleBenchError
 from gle_bench.tracking.entry import Entry
@@ -25,6 +25,7 @@ from gle_bench.tracking.record import Count, Moment
 
 BEAT_S = 10.0
 STALE_S = 60.0  # several beats: a busy disk may delay one
+RETRY_S = 1.0  # for a disk, or a process without free file descriptors
 PATIENCE_S = 0.5  # longer than `is_live` holds a lock that it tries
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
@@ -84,9 +85,21 @@ class Hold:
             raise RunLost(f"The run folder {folder} {what} while its run went on; start the run again.")
 
     def is_ours(self, folder: Path) -> bool:
-        """Whether the folder still has our heartbeat."""
-        now = heartbeat(folder)
-        return now is not None and now.token == self._own.token
+        """Whether the folder still has our heartbeat. A disk that fails for a moment has not lost it.
+
+        Raises:
+            GleBenchError: the heartbeat is there, and cannot be read.
+        """
+        deadline = time.monotonic() + RETRY_S
+        while True:
+            try:
+                return Heartbeat.model_validate_json(content(_beat_file(folder))).token == self._own.token
+            except (FileNotFoundError, NotADirectoryError, ValueError):
+                return False
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise GleBenchError(f"Cannot read {_beat_file(folder)}: {reason(error)}.") from error
+                time.sleep(RETRY_S / 10)
 
     def beat(self) -> None:
         """Touches the heartbeats. A full or absent disk must not end a run: the next beat may succeed."""

@@ -5,6 +5,7 @@ a record keeps the digests of the plugin's own source files, and a later command
 """
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from gle_bench import plugins, registry
+from gle_bench import registry
 from gle_bench.data.files import sha256
 from gle_bench.names import UsageError
 from gle_bench.tracking.entry import Entry
@@ -72,7 +73,9 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
     """What git prints; None if it is not there, finds no checkout or no commit, or does not answer."""
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        # Not by GIT_DIR and its like, which name another checkout inside of git's own hooks.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=own)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
@@ -152,9 +155,12 @@ def _roots() -> frozenset[str]:
     """Top-level names that the distributions of plugins bring: one plugin may build on another's code."""
     names: set[str] = set()
     for kind in registry.KINDS:
-        for point in plugins.offered(kind):
-            listed = point.dist.read_text("top_level.txt") if point.dist else None
-            names |= {point.module.partition(".")[0], *(listed or "").split()}
+        for point in registry.points(kind).values():
+            names.add(point.module.partition(".")[0])
+            if point.dist:
+                names |= set((point.dist.read_text("top_level.txt") or "").split())
+                listed = [Path(file).parts[0] for file in point.dist.files or () if file.suffix == ".py"]
+                names |= {name.removesuffix(".py") for name in listed}
     return frozenset(names - {"gle_bench"})
 
 
@@ -168,13 +174,21 @@ def _file(module: str) -> Path | None:
         except ValueError:  # half imported
             return None
         return Path(origin) if origin else None
-    package = _file(above)
-    if package is None or package.stem != "__init__":
-        return None
     suffixes = [*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES]
-    folders = [package.parent / name / "__init__", package.parent / name]
+    folders = [folder for place in _folders(above) for folder in (place / name / "__init__", place / name)]
     candidates = [folder.with_name(folder.name + suffix) for folder in folders for suffix in suffixes]
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _folders(package: str) -> list[Path]:
+    """Where the modules of a package lie: beside its __init__, or, of one without, wherever the path says."""
+    file = _file(package)
+    if file is not None:
+        return [file.parent] if file.stem == "__init__" else []
+    above, _, name = package.rpartition(".")
+    if not above:
+        return [Path(place) for place in getattr(find_spec(package), "submodule_search_locations", None) or ()]
+    return [place / name for place in _folders(above) if (place / name).is_dir()]
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:

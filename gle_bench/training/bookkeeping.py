@@ -76,11 +76,8 @@ class Bookkeeping:
             run.folder.clear()  # a run that is cut off before its first round must not go on from an earlier one's end
         return record
 
-    def finish(self, seed: int, scores: Mapping[str, Splits] | None, diverged: str | None, updates: int) -> None:
+    def finish(self, seed: int, scores: Mapping[str, Splits] | None, diverged: str | None) -> None:
         """Writes how the seed ended: its results and predictions, or why there are none.
-
-        Args:
-            updates: batches after which the optimizer took a step, over all sittings.
 
         Raises:
             RunLost: the folder is no longer ours; nothing is written there.
@@ -96,7 +93,7 @@ class Bookkeeping:
             for name, score in scores["last"].items():
                 arrays |= score.arrays(name)
             run.folder.write_predictions(**arrays)
-        missing = shortfall(run, self._todo.ends, self._updates_per_batch, updates, self._predicted())
+        missing = shortfall(run, self._todo.ends, self._updates_per_batch, self._predicted())
         if missing is not None:
             self._end(seed, "failed", missing)
             return

@@ -101,16 +101,17 @@ def prepare(name: str, folder: Path, report: Callable[[str], None]) -> None:
         GleBenchError: an unknown task, or data that cannot be had.
     """
     task = registry.task(name)
-    pairs = [pair for pair in registry.pairs() if pair.task == name]
-    options = {pair.configure("paper").options for pair in pairs} or {task.options()}
-    for option in sorted(options, key=str):
-        task.prepare(folder / name, option, report)
-    seed = pairs[0].seeds[0] if task.data_per_seed and pairs else None
-    official, notes = True, dict[str, None]()
-    for option in options:
-        loaded = task.load(folder / name, option, "paper", seed)
-        official, notes = official and loaded.official, notes | dict.fromkeys(loaded.notes)
-    for line in notes:
-        report(f"{name}: {line}")
-    note = "" if official else ", and are not the official ones: runs take them with --accept-data alone"
-    report(f"The data of {name} are in {folder / name}{note}.")
+    with guarded(f"Task {name}"):
+        pairs = [pair for pair in registry.pairs() if pair.task == name]
+        options = {pair.configure("paper").options for pair in pairs} or {task.options()}
+        for option in sorted(options, key=str):
+            task.prepare(folder / name, option, report)
+        seed = pairs[0].seeds[0] if task.data_per_seed and pairs else None
+        official, notes = True, dict[str, None]()
+        for option in options:
+            loaded = task.load(folder / name, option, "paper", seed)
+            official, notes = official and loaded.official, notes | dict.fromkeys(loaded.notes)
+        for line in notes:
+            report(f"{name}: {line}")
+        note = "" if official else ", and are not the official ones: runs take them with --accept-data alone"
+        report(f"The data of {name} are in {folder / name}{note}.")

@@ -7,18 +7,15 @@ from gle_bench.names import GleBenchError
 from gle_bench.training.seed_run import SeedRun
 
 
-def shortfall(
-    run: SeedRun, ends: Sequence[int], updates_per_batch: int, updates: int, predicted: Mapping[str, int]
-) -> str | None:
+def shortfall(run: SeedRun, ends: Sequence[int], updates_per_batch: int, predicted: Mapping[str, int]) -> str | None:
     """What is missing of a run that came to its end, as a sentence; None if it is whole.
 
     Args:
         ends: batches seen at the planned end of each round, from round 0 on.
         updates_per_batch: how often the parameters change in a batch.
-        updates: batches after which Lightning's optimizer took a step, over all sittings.
         predicted: {split: samples} of which predictions must have been written.
     """
-    complaints = chain(_learned(run, ends, updates), _evaluated(run, ends, updates_per_batch), _written(run, predicted))
+    complaints = chain(_learned(run, ends), _evaluated(run, ends, updates_per_batch), _written(run, predicted))
     return next(complaints, None)
 
 
@@ -32,8 +29,8 @@ def whole_evaluation(samples: int, planned: int, split: str) -> None:
         raise GleBenchError(f"An evaluation saw {samples:,} of {planned:,} samples of {split}; start the run anew.")
 
 
-def _learned(run: SeedRun, ends: Sequence[int], updates: int) -> list[str]:
-    for what, batches in (("learned from", run.batches), ("took an optimizer step in", updates)):
+def _learned(run: SeedRun, ends: Sequence[int]) -> list[str]:
+    for what, batches in (("learned from", run.batches), ("took an optimizer step in", run.updates)):
         if batches != ends[-1]:
             return [f"The run {what} {batches:,} of {ends[-1]:,} planned batches."]
     return []

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -99,9 +99,9 @@ class _Execution:
             for seed, run in runs.items():
                 record = books.begin(seed)
                 run.mirror = Mirror.open(record, self._settings.wandb, self._settings.runs, self._settings.report)
-            learned = self._train(module, runs)
+            scores = self._train(module, runs)
             for seed in runs:
-                books.finish(seed, learned.scores.get(seed), module.diverged.get(seed), learned.updates)
+                books.finish(seed, scores.get(seed), module.diverged.get(seed))
         except RunLost as lost:
             for seed, run in runs.items():
                 if not self._held.is_ours(run.folder.path):
@@ -124,13 +124,14 @@ class _Execution:
                 run.folder.log(text)
         books.end_unfinished("failed", described(error))
         if books.records.keys() != runs.keys():
-            raise error  # not even the record of a begun run can be written
+            # Not even the record of a begun run can be made or written.
+            raise GleBenchError(f"The run cannot be begun: {described(error)}.") from error
         self._settings.report(f"{', '.join(f'seed {seed}' for seed in runs)} failed: {described(error)} (see log.txt)")
 
-    def _train(self, module: BenchModule, runs: dict[int, SeedRun]) -> "_Learned":
-        """Trains to the end."""
+    def _train(self, module: BenchModule, runs: dict[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
+        """Trains to the end; returns {seed: {selection: {split: score}}} of what is not in the history."""
         todo, first = self._todo, next(iter(runs.values()))
-        before = module.batches = first.batches
+        module.batches = first.batches
         module.batches_per_epoch = batches_per_epoch(todo.experiment.config.training, todo.samples)
         module.rates = {seed: run.rate for seed, run in runs.items()}
         for run in runs.values():
@@ -143,7 +144,7 @@ class _Execution:
                 through(lambda: trainer.validate(module, datamodule=feed, verbose=False), self._requests)
             if drop_diverged(module, feed) and remaining:
                 through(lambda: trainer.fit(module, datamodule=feed), self._requests)
-            return _Learned(self._test_scores(module, runs), before + trainer.global_step)
+            return self._test_scores(module, runs)
 
     def _test_scores(self, module: BenchModule, runs: Mapping[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
         """The test split's scores where another was evaluated while training: it is looked at here for the first time.
@@ -190,18 +191,6 @@ class _Execution:
                 Display(console(), title, todo.ends, steps, metric),
             ]
         return make_trainer(todo.device, callbacks, rounds)
-
-
-class _Learned(NamedTuple):
-    """What a group of seeds came to.
-
-    Attributes:
-        scores: {seed: {selection: {split: score}}} of what is not in the history.
-        updates: batches after which the optimizer took a step, over all sittings.
-    """
-
-    scores: dict[int, dict[str, dict[str, Score]]]
-    updates: int
 
 
 def _stage(run: SeedRun) -> tuple[int, bool]:

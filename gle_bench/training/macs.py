@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
@@ -39,6 +39,8 @@ def count_macs(module: nn.Module, shape: Shape) -> Macs:
         return Macs(None, f"PyTorch does not say how much {', '.join(sorted(unknown))} multiplies")
     a_sample, rest = divmod(more.macs - few.macs, 2)
     once = few.macs - 2 * a_sample  # what is made of weights alone
+    if not more.macs and (unseen := sum(x.dim() > 1 and x.numel() > 0 for x in module.parameters() if x.requires_grad)):
+        return Macs(None, f"none of its {unseen} learned matrices is seen in a product, as where NumPy computes")
     if rest or once < 0 or a_sample < 0:
         return Macs(None, f"2 samples take {few.macs} and 4 take {more.macs}, which is no multiple")
     return Macs(once + a_sample)
@@ -83,9 +85,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.unknown: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not (func.overloadpacket in flop_registry or _multiplies_nothing(func)):
+        out = func(*args, **(kwargs or {}))
+        outer = func.overloadpacket.__name__.rstrip("_") in _BY_ELEMENTS and _is_outer(args, out)
+        if outer or not (func.overloadpacket in flop_registry or _multiplies_nothing(func)):
             self.unknown.add(func.overloadpacket.__str__().replace(".", "::"))
-        return func(*args, **(kwargs or {}))
+        return out
 
 
 def _multiplies_nothing(func: Any) -> bool:
@@ -96,6 +100,13 @@ def _multiplies_nothing(func: Any) -> bool:
     return func.is_view or bool(tags & set(func.tags)) or func.overloadpacket.__name__.rstrip("_") in _HARMLESS
 
 
+def _is_outer(args: Any, out: Any) -> bool:
+    """Whether a product of elements is an outer one, as of a matrix product by hand: larger than all of its factors."""
+    factors = [x for x in args if isinstance(x, Tensor) and x.numel() > 1]
+    return len(factors) > 1 and all(out.numel() > x.numel() for x in factors)
+
+
+_BY_ELEMENTS: Final = frozenset({"mul", "addcmul"})
 # Operators without products of matrices that PyTorch does not tag as such.
 _HARMLESS: Final = frozenset(
     """

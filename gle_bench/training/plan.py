@@ -113,15 +113,20 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
     task, rule = registry.task(config.task), registry.rule(config.rule)
     with guarded(f"Task {config.task}"):
         experiment = Experiment(config, task, rule)
-    check_pair(experiment)
+    with guarded(f"Rule {config.rule}"):
+        check_pair(experiment)
     refuse_other_arithmetic(os.environ)
     device = choose_device(settings.device)
     with guarded(f"Model {config.model}"):
         experiment.engine, reason = choose_engine(settings.engine, experiment, device)
     with guarded(f"Loading the data of {config.task}"):
         data = load_data(experiment, seeds, settings)
-    sampling_weights(config.training, next(iter(data.values())).splits["train"])  # refuses what cannot be drawn
-    digest = registry.hash_with(task, rule, config, next(iter(data.values())).fingerprint)
+        train = next(iter(data.values())).splits["train"]
+        if not len(train):
+            raise GleBenchError(f"The training split of {config.task} is empty; it needs samples to learn from.")
+        sampling_weights(config.training, train)  # refuses what cannot be drawn
+    with guarded(f"The hash of {config.task}, {config.model} and {config.rule}"):
+        digest = registry.hash_with(task, rule, config, next(iter(data.values())).fingerprint)
     code = plugins_of(config.task, config.model, config.rule)
     store, own = Store(settings.runs), default_rule(config)
     named = None if config.rule == own else config.rule

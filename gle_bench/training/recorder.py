@@ -31,6 +31,7 @@ class Recorder(pl.Callback):
     ) -> None:
         self._runs, self._held, self._samples, self._evaluated = runs, held, samples, evaluated
         self._batches, self._under = batches, under
+        self._updates_before = {seed: run.updates for seed, run in runs.items()}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BenchModule)
@@ -50,7 +51,7 @@ class Recorder(pl.Callback):
         written: dict[Path, dict[str, Any]] = {}
         for seed in module.seeds:
             run = self._runs[seed]
-            run.batches = module.batches
+            run.batches, run.updates = module.batches, self._updates_before[seed] + trainer.global_step
             best = run.evaluated(
                 split,
                 module.scores[seed],

@@ -33,6 +33,7 @@ class Saved(BaseModel):
     rate: dict[str, Any]
     wall_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     seed_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    updates: NotNegative | None = None
 
 
 class SeedRun:
@@ -41,6 +42,7 @@ class SeedRun:
     Attributes:
         seed, folder: which seed, and where it is kept.
         round, batches: how far it is.
+        updates: batches after which the optimizer took a step, over all parts of a resumed run.
         history: one row an evaluation, from before the first update on.
         best_round: the round whose evaluation was best so far.
         networks: how many seeds learn side by side in this sitting.
@@ -57,7 +59,7 @@ class SeedRun:
         self.best_round: int | None = None
         self.member: dict[str, Any] | None = None
         self.mirror: Mirror | None = None
-        self.networks = 1
+        self.networks, self.updates = 1, 0
         self._wall_before, self._seed_before, self._since = 0.0, 0.0, time.perf_counter()
 
     @property
@@ -134,6 +136,7 @@ class SeedRun:
             "rate": self.rate.state(),
             "wall_s": self.wall_s,
             "seed_s": self.seed_s,
+            "updates": self.updates,
         }
         last = {self.folder.checkpoint("last"): content}
         return {self.folder.checkpoint("best"): content, **last} if best else last
@@ -148,6 +151,8 @@ class SeedRun:
             saved = Saved.model_validate(content)
         if saved.round >= len(ends) or saved.batches != ends[saved.round]:
             raise Malformed(f"it saw {saved.batches} batches in {saved.round} rounds, which this run does not")
+        if saved.updates not in (None, saved.batches):
+            raise Malformed(f"its optimizer took a step in {saved.updates} of {saved.batches} batches")
         needed = {"round", *LEADING, self._metric.name, "loss", "rate"}
         if [row.get("round") for row in saved.history] != list(range(saved.round + 1)) or any(
             needed - row.keys() for row in saved.history
@@ -156,7 +161,7 @@ class SeedRun:
         if saved.best_round is not None and saved.best_round > saved.round:
             raise Malformed(f"its best round is {saved.best_round}, of {saved.round}")
         self.member = saved.member
-        self.round, self.batches = saved.round, saved.batches
+        self.round, self.batches, self.updates = saved.round, saved.batches, saved.batches
         self.history, self.best_round = saved.history, saved.best_round
         self.rate.restore(saved.rate)
         self._wall_before = saved.wall_s

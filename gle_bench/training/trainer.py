@@ -14,7 +14,8 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
-from gle_bench.surroundings.processes import Interrupted, Requests
+from gle_bench.plugins import described
+from gle_bench.surroundings.processes import Interrupted, Requests, is_request
 
 
 class OneProcess(ClusterEnvironment):
@@ -110,8 +111,11 @@ def through(call: Callable[[], object], requests: Requests) -> None:
     try:
         call()
     except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):  # and not a stranger's own sys.exit
+        cause = error.__context__
+        if cause is not None and is_request(cause):
             raise Interrupted from error
+        if isinstance(cause, KeyboardInterrupt):  # a stranger's own, which is a failure
+            raise RuntimeError(described(cause)) from cause
         raise
     finally:
         if handler is not None and threading.current_thread() is threading.main_thread():
