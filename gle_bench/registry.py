@@ -296,6 +296,10 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
         inner = wanted
         for part in above:
             inner = inner.setdefault(part, {})
+            if isinstance(inner, _Value):
+                raise UsageError(f"--set {clipped(key)}: '{part}' is set as a whole, too; set one of the two.")
+        if isinstance(inner.get(name), dict):
+            raise UsageError(f"--set {clipped(key)}: parts of it are set, too; set one of the two.")
         inner[name] = _Value(_value(text))
     with plugins.guarded("--set"):  # a stranger's model has validators of its own
         try:

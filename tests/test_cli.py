@@ -348,3 +348,12 @@ def test_a_run_that_did_not_end_well_exits_with_one(tmp_path: Path) -> None:
     assert diverged.code == 1
     assert "diverged: " in diverged.out
     assert seed_folder(tmp_path, 1).read().status == "diverged"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_setting_and_a_part_of_it_cannot_both_be_set(tmp_path: Path, order: int) -> None:
+    whole, part = 'training={"epochs": 2}', "training.epochs=3"
+    settings = [word for one in [whole, part][::order] for word in ("--set", one)]
+    refused = glebench("run", "mnist1d", "--model", "gle-15k", *settings, "--dry-run", "--runs", tmp_path)
+    assert refused.code == 2
+    assert refused.told.endswith("set one of the two.")
