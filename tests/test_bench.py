@@ -189,7 +189,8 @@ def test_memory_is_the_peak_and_not_what_is_left(mebibytes: int) -> None:
     def action() -> None:
         torch.ones(mebibytes, 2**18)
 
-    assert rise(action) == pytest.approx(mebibytes * 2**20, rel=0.1, abs=2**19)
+    smallest = min(rise(action) for _ in range(3))  # whatever else this process does meanwhile adds to it
+    assert smallest == pytest.approx(mebibytes * 2**20, rel=0.1, abs=2**19)
 
 
 def test_memory_that_was_freed_before_hides_nothing() -> None:

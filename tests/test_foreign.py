@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gle_bench.data import foreign
@@ -239,6 +239,7 @@ plain = st.recursive(
 
 
 @settings(deadline=None)
+@example(-(10**299))
 @given(plain)
 def test_json_comes_back(value: Any) -> None:
     assert foreign.json_value(json.dumps(value)) == value

@@ -145,8 +145,9 @@ def whole_number(spelled: str) -> int:
     """
     if WHOLE.fullmatch(spelled) is None:
         raise Malformed(f"'{clipped(spelled)}' is no whole number")
-    if len(spelled) > MOST_DIGITS:
-        raise OutOfBounds(f"a number has {len(spelled):,} digits, more than {MOST_DIGITS}")
+    digits = len(spelled.lstrip("+-"))
+    if digits > MOST_DIGITS:
+        raise OutOfBounds(f"a number has {digits:,} digits, more than {MOST_DIGITS}")
     return int(spelled)
 
 
