@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gle_bench.names import GleBenchError, UsageError
+from gle_bench.names import GleBenchError, UsageError, printable
 from gle_bench.options import (
     RUNS,
     AcceptData,
@@ -308,13 +308,11 @@ def _pass_over(skipped: "Iterable[Skipped]") -> None:
 
 
 def _say(line: str) -> None:
-    from gle_bench.report.output import printable
-
     print(printable(line), file=sys.stderr)
 
 
 def _print(content: Any, as_json: bool, text: Any) -> None:
-    from gle_bench.report.output import json_text, printable
+    from gle_bench.report.output import json_text
 
     print(json_text(content) if as_json else printable(text(content)))
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from gle_bench import plugins, registry
 from gle_bench.names import GleBenchError
 from gle_bench.protocols import Task
-from gle_bench.surroundings.processes import is_request
 from gle_bench.tracking.environment import environment
 
 Status = Literal["ok", "warn", "fail"]
@@ -71,9 +70,7 @@ def _guarded(name: str, look: Callable[[], tuple[Status, str]]) -> Check:
     try:
         return Check(name, *look())
     except BaseException as error:  # a plugin may raise anything
-        if is_request(error):
-            raise
-        return Check(name, "fail", plugins.described(error))
+        return Check(name, "fail", plugins.failure(error))
 
 
 def _python() -> tuple[Status, str]:

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 NAME = re.compile(r"\w[\w.-]*")  # of a task, a model or a rule, which name folders; '+' separates model and rule
+# Control characters but tabs and the ends of lines; signs that turn the direction of writing, or end a line unseen.
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 Value = TypeVar("Value")
 
 
@@ -24,6 +26,11 @@ class UnknownName(UsageError):
 def clipped(quoted: str, longest: int = 200) -> str:
     """A text that a message quotes: no more of it than a reader looks at."""
     return quoted if len(quoted) <= longest else f"{quoted[:longest]} ..."
+
+
+def printable(text: str) -> str:
+    """Text whose characters are all seen: those that would command a terminal are spelled, as Python does."""
+    return UNSEEN.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> str:

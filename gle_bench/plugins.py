@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gle_bench.config import BUDGETS, LARGEST_SEED, Budget, RunConfig
-from gle_bench.names import NAME, GleBenchError
+from gle_bench.names import NAME, GleBenchError, printable
 from gle_bench.surroundings.processes import is_request
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def called(point: EntryPoint) -> str:
 @cache
 def complain(sentence: str) -> None:
     """Names what a plugin does wrong, once a process."""
-    log.warning(sentence)
+    log.warning("%s", printable(sentence))
 
 
 @contextmanager
@@ -76,9 +76,18 @@ def guarded(what: str) -> Iterator[None]:
     except GleBenchError:
         raise
     except BaseException as error:  # strangers' code may raise anything, and must not end the program
-        if is_request(error):
-            raise
-        raise GleBenchError(f"{what} fails: {described(error)}.") from error
+        raise GleBenchError(f"{what} fails: {failure(error)}.") from error
+
+
+def failure(error: BaseException) -> str:
+    """`described`, of whatever a stranger's code raised.
+
+    Raises:
+        BaseException: the error itself, where it is a user's request to end.
+    """
+    if is_request(error):
+        raise error
+    return described(error)
 
 
 def described(error: BaseException) -> str:

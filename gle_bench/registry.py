@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gle_bench import plugins
 from gle_bench.names import NAME, GleBenchError, UnknownName, UsageError, clipped, did_you_mean, look_up
-from gle_bench.surroundings.processes import is_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,6 +47,7 @@ FAMILIES = {
     "rnn": "gle_bench.baselines.rnn",
     "tcn": "gle_bench.baselines.tcn",
 }
+_ABSENT = object()
 KINDS = {"tasks": TASKS, "models": FAMILIES, "rules": RULES}  # each with entry points, `glebench.tasks` and so on
 
 
@@ -87,9 +87,7 @@ def load(place: str) -> Any:
             found = import_module(module)
             return getattr(found, attribute) if attribute else found
     except BaseException as error:  # a stranger's module may fail in any way, and must not end the program
-        if is_request(error):
-            raise
-        reason = plugins.described(error)
+        reason = plugins.failure(error)
         raise GleBenchError(f"Cannot load {place}: {reason}. Install what it needs, or remove its plugin.") from error
 
 
@@ -209,12 +207,11 @@ def _pairs_of(point: EntryPoint, module: str, needed: bool) -> list[Pair]:
     source = plugins.called(point)
     try:
         with plugins.guarded(module):
-            found = getattr(load(module), "PAIRS", None)
-            present = found is not None or hasattr(load(module), "PAIRS")
+            found = getattr(load(module), "PAIRS", _ABSENT)
     except GleBenchError as error:
         plugins.complain(f"{source}: {error}")
         return []
-    if not present:
+    if found is _ABSENT:
         if needed:
             plugins.complain(f"{source}: the module has no PAIRS; it brings no model.")
         return []

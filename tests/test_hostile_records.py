@@ -21,11 +21,11 @@ from record_examples import example
 from test_figures import chaos
 from toy_runs import configured, run
 
-from gle_bench.names import GleBenchError
+from gle_bench.names import GleBenchError, printable
 from gle_bench.report import compare, listing, show, sources, summary, tables
 from gle_bench.report.figures import catalogue
 from gle_bench.report.figures.groups import Request
-from gle_bench.report.output import csv_cells, json_text, on_one_line, printable
+from gle_bench.report.output import csv_cells, json_text, on_one_line
 from gle_bench.suites import command
 from gle_bench.tracking.record import UnreadableRecord, parse
 from gle_bench.tracking.store import RunFolder, Store

@@ -166,6 +166,20 @@ def test_entry_points_that_cannot_be_read_cost_nobody_else_anything(tmp_path: Pa
     assert ran.code == 0 or "failed: TypeError" in ran.err, ran.err  # Lightning reads all entry points by itself
 
 
+@pytest.mark.parametrize(
+    ("points", "code"),
+    [
+        ("[glebench.rules]\no\x1b[2Jdd = strange:Rule\n", ""),
+        ("[glebench.models]\nx = strange\n", "raise ValueError('a\\x1b[2Jb')"),
+    ],
+)
+def test_what_is_told_of_a_plugin_commands_no_terminal(tmp_path: Path, points: str, code: str) -> None:
+    path = plugin(tmp_path, code, points)
+    told = [glebench("list", kind, PYTHONPATH=path).err for kind in ("models", "rules")]
+    assert any(r"\x1b[2J" in text for text in told)
+    assert not any("\x1b" in text for text in told)
+
+
 def test_what_a_plugin_prints_does_not_spoil_json(tmp_path: Path) -> None:
     noisy = """
         print("noise")

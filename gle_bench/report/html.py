@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from html import escape as escape_html
 
-from gle_bench.report.output import printable
+from gle_bench.names import printable
 from gle_bench.report.sheet import EMPTY, WORDS, Cells, Part, Sheet
 
 

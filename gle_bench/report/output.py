@@ -9,15 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-# Control characters but tabs and the ends of lines; signs that turn the direction of writing, or end a line unseen.
-UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+from gle_bench.names import printable
+
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet takes a cell for a formula
 NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-
-
-def printable(text: str) -> str:
-    """Text whose characters are all seen: those that would command a terminal are spelled, as Python does."""
-    return UNSEEN.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def on_one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from gle_bench.names import GleBenchError
+from gle_bench.names import GleBenchError, printable
 from gle_bench.protocols import Data, footing
 from gle_bench.tracking.environment import environment
 from gle_bench.tracking.lock import Hold
@@ -30,11 +30,8 @@ class Bookkeeping:
 
     def __init__(self, todo: Plan, runs: Mapping[int, SeedRun], held: Hold, module: BenchModule) -> None:
         self._todo, self._runs, self._held = todo, runs, held
-        self._parameters, self._macs, self._updates_per_batch = (
-            module.parameter_count,
-            module.macs,
-            module.updates_per_batch,
-        )
+        self._parameters, self._macs = module.parameter_count, module.macs
+        self._updates_per_batch = module.updates_per_batch
         self.records: dict[int, Record] = {}
 
     def begin(self, seed: int) -> Record:
@@ -125,7 +122,7 @@ class Bookkeeping:
                 try:
                     self._end(seed, status, error)
                 except GleBenchError as refused:
-                    print(refused, file=sys.stderr)
+                    print(printable(str(refused)), file=sys.stderr)
 
     def _end(self, seed: int, status: Status, error: str | None, **results: object) -> None:
         run, record = self._runs[seed], self.records[seed]

@@ -90,11 +90,10 @@ class _Execution:
         todo = self._todo
         with guarded(f"The network of {todo.experiment.config.model}"):
             module = kind(todo.experiment)(todo.experiment, list(runs))
+            books = Bookkeeping(todo, runs, self._held, module)
         members = {seed: run.member for seed, run in runs.items() if run.member is not None}
         if members:
             _restore(module, members, {seed: run.folder.checkpoint("last") for seed, run in runs.items()})
-        with guarded(f"The network of {todo.experiment.config.model}"):
-            books = Bookkeeping(todo, runs, self._held, module)
         try:
             for seed, run in runs.items():
                 record = books.begin(seed)
