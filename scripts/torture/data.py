@@ -1,6 +1,5 @@
 """Data files, checkpoints and suites that were changed: refused in one sentence, or read as they are."""
 
-import fcntl
 import shutil
 import signal
 from pathlib import Path
@@ -46,36 +45,29 @@ def data(trial: Trial) -> None:
 
 def small_data(trial: Trial) -> Path:
     """Data of all tasks in small, made once."""
-    base = trial.shared / "data-of-tasks"
-    with (trial.shared / "data.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not base.exists():
-            import cifar10_examples
-            import gsc_examples
-            import numpy as np
+    return trial.once("data-of-tasks", lambda made: _make_data(trial, made))
 
-            made = trial.shared / "data-made"
-            gsc_examples.write_tree(made / "gsc" / gsc_examples.TREE)
-            for part, name in (("validation", "validation_list.txt"), ("test", "testing_list.txt")):
-                clips = (
-                    f"{word}/{who}_nohash_0.wav"
-                    for word in gsc_examples.WORDS
-                    for who in gsc_examples.speakers(part, 2)
-                )
-                (made / "gsc" / gsc_examples.TREE / name).write_text("\n".join(clips) + "\n")
-            cifar10_examples.write_tree(made / "cifar10" / cifar10_examples.TREE)
-            (made / "mackey-glass").mkdir()
-            np.save(made / "mackey-glass" / "mg_17.npy", 0.9 + 0.2 * np.sin(np.arange(3751) / 5))
-            for task, words in USES.items():  # which also leaves the notes that loading leaves
-                trial.glebench(
-                    *("run", task, *words, "--data", str(made), "--runs", str(trial.folder / "none"), "--dry-run"),
-                    *("--accept-data", "--wandb", "off"),
-                    code=0,
-                )
-            if trial.faults:
-                raise RuntimeError(f"The data as they are: {trial.faults}")
-            made.rename(base)
-    return base
+
+def _make_data(trial: Trial, made: Path) -> None:
+    import cifar10_examples
+    import gsc_examples
+    import numpy as np
+
+    gsc_examples.write_tree(made / "gsc" / gsc_examples.TREE)
+    for part, name in (("validation", "validation_list.txt"), ("test", "testing_list.txt")):
+        clips = (f"{word}/{who}_nohash_0.wav" for word in gsc_examples.WORDS for who in gsc_examples.speakers(part, 2))
+        (made / "gsc" / gsc_examples.TREE / name).write_text("\n".join(clips) + "\n")
+    cifar10_examples.write_tree(made / "cifar10" / cifar10_examples.TREE)
+    (made / "mackey-glass").mkdir()
+    np.save(made / "mackey-glass" / "mg_17.npy", 0.9 + 0.2 * np.sin(np.arange(3751) / 5))
+    for task, words in USES.items():  # which also leaves the notes that loading leaves
+        trial.glebench(
+            *("run", task, *words, "--data", str(made), "--runs", str(trial.folder / "none"), "--dry-run"),
+            *("--accept-data", "--wandb", "off"),
+            code=0,
+        )
+    if trial.faults:
+        raise RuntimeError(f"The data as they are: {trial.faults}")
 
 
 def _change(trial: Trial, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """Random command lines, in a folder of hostile files: they do what was asked for, or say a sentence."""
 
-import fcntl
 import os
 from functools import partial
 from pathlib import Path
@@ -112,9 +111,6 @@ def _surroundings(home: Path) -> None:
 
 def _store(trial: Trial) -> Path:
     """A store with a few runs, made once."""
-    made = trial.shared / "small-store"
-    with (trial.shared / "small-store.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            trial.glebench(*KINDS["ensemble"].command(made, trial.shared / "data"), code=0)
-    return made
+    return trial.once(
+        "small-store", lambda made: trial.glebench(*KINDS["ensemble"].command(made, trial.shared / "data"), code=0)
+    )

@@ -288,6 +288,8 @@ def replaced(random: Random, path: Path) -> str:
         path.chmod(0)
         return kind
     moved = path.with_name(f"{path.name}.moved")
+    while os.path.lexists(moved):  # an earlier change of the same trial
+        moved = moved.with_name(f"{moved.name}.moved")
     path.rename(moved)
     if kind == "link":
         path.symlink_to(moved.name)
@@ -309,8 +311,10 @@ def replaced(random: Random, path: Path) -> str:
     elif kind in ("sparse", "empty"):
         path.touch()
         os.truncate(path, 1 << 36 if kind == "sparse" else 0)
-    if moved.exists():
-        shutil.rmtree(moved) if moved.is_dir() else moved.unlink()
+    if moved.is_dir() and not moved.is_symlink():
+        shutil.rmtree(moved)
+    else:
+        moved.unlink(missing_ok=True)
     return kind
 
 

@@ -69,23 +69,21 @@ class Reference:
 
 def reference(trial: Trial, name: str) -> Reference:
     """The reference of a kind of run, which is made once and shared by all trials."""
-    path = trial.shared / "references" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if path.exists():
-            return Reference(**json.loads(path.read_text()))
-        own = Trial(trial.seed, f"reference-{name}", 0, trial.shared)
-        counter, kind = shim.Counter(), KINDS[name]
-        plan = shim.Plan(own.runs)
-        before = (lambda: plan.arm(counter)) if shim.loaded() else None
-        done = own.finish(own.start(kind.command(own.runs, trial.shared / "data"), before), code=0)
-        if own.faults:
-            raise RuntimeError(f"The undisturbed run {name} fails: {own.faults}")
-        made = Reference(results(own.runs), done.seconds, counter.value, tuple(counter.writes))
-        path.write_text(json.dumps(asdict(made)))
-        own.end(keep=False)
-        return made
+    path = trial.once(f"reference-of-{name}.json", lambda made: _make_reference(trial, name, made))
+    return Reference(**json.loads(path.read_text()))
+
+
+def _make_reference(trial: Trial, name: str, path: Path) -> None:
+    own = Trial(trial.seed, f"reference-{name}", 0, trial.shared)
+    counter, kind = shim.Counter(), KINDS[name]
+    plan = shim.Plan(own.runs)
+    before = (lambda: plan.arm(counter)) if shim.loaded() else None
+    done = own.finish(own.start(kind.command(own.runs, trial.shared / "data"), before), code=0)
+    if own.faults:
+        raise RuntimeError(f"The undisturbed run {name} fails: {own.faults}")
+    made = Reference(results(own.runs), done.seconds, counter.value, tuple(counter.writes))
+    path.write_text(json.dumps(asdict(made)))
+    own.end(keep=False)
 
 
 def results(runs: Path) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Stores whose files were changed, replaced or removed: every command that reads them says so in one sentence."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -34,21 +33,18 @@ def store(trial: Trial) -> None:
 
 def _base(trial: Trial) -> Path:
     """A store with finished runs of several tasks, made once."""
-    base = trial.shared / "store"
-    with (trial.shared / "store.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not base.exists():
-            made = trial.shared / "store-made"
-            for name in PICKED:
-                for folder in sorted((RECORDS / name).glob("*/seed-*"))[:2]:
-                    _copy(folder, made / name / folder.parent.name)
-            for folder in (RECORDS / "mackey-glass/gle").glob("*/seed-11"):
-                if (folder / "traces.npz").exists():
-                    _copy(folder, made / "mackey-glass/gle" / folder.parent.name)
-            done = trial.glebench(*KINDS["ensemble"].command(made, trial.shared / "data"), code=0)
-            assert done.code == 0, done.err
-            made.rename(base)
-    return base
+    return trial.once("store", lambda made: _make_store(trial, made))
+
+
+def _make_store(trial: Trial, made: Path) -> None:
+    for name in PICKED:
+        for folder in sorted((RECORDS / name).glob("*/seed-*"))[:2]:
+            _copy(folder, made / name / folder.parent.name)
+    for folder in (RECORDS / "mackey-glass/gle").glob("*/seed-11"):
+        if (folder / "traces.npz").exists():
+            _copy(folder, made / "mackey-glass/gle" / folder.parent.name)
+    done = trial.glebench(*KINDS["ensemble"].command(made, trial.shared / "data"), code=0)
+    assert done.code == 0, done.err
 
 
 def _copy(folder: Path, into: Path) -> None:

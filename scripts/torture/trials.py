@@ -1,5 +1,6 @@
 """A trial: its own folder and random numbers, commands that are judged as they end, and the faults that it found."""
 
+import fcntl
 import random
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -46,6 +47,16 @@ class Trial:
     @property
     def canary(self) -> Path:
         return self.folder / CANARY
+
+    def once(self, name: str, make: Callable[[Path], object]) -> Path:
+        """A file or folder that all trials share, which the first that needs it makes, while the others wait."""
+        base, made = self.shared / name, self.shared / f"{name}-made"
+        with (self.shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not base.exists():
+                make(made)
+                made.rename(base)
+        return base
 
     def count(self, what: str, number: int = 1) -> None:
         """Counts something for the report."""
