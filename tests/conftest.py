@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,14 @@ def engine(request: pytest.FixtureRequest) -> Any:
     from networks import Tried
 
     return Tried(request.param)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the commands have: a checkpoint is resumed under as many threads as it was made under."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -357,3 +357,11 @@ def test_a_setting_and_a_part_of_it_cannot_both_be_set(tmp_path: Path, order: in
     refused = glebench("run", "mnist1d", "--model", "gle-15k", *settings, "--dry-run", "--runs", tmp_path)
     assert refused.code == 2
     assert refused.told.endswith("set one of the two.")
+
+
+@pytest.mark.parametrize("option", ["--runs", "--data"])
+def test_a_path_of_too_many_folders_is_a_sentence(tmp_path: Path, option: str) -> None:
+    refused = glebench("run", "toy-classes", "--model", "toy-mlp", "--runs", tmp_path, option, "a/" * 2000)
+    assert refused.code == 2
+    assert "2,000 folders inside each other are too many; write a shorter path." in refused.err
+    assert not list(tmp_path.iterdir())

@@ -173,6 +173,15 @@ def test_bars_are_what_was_published_and_what_was_measured_on_the_test_split(run
     assert [each["y"] for each in panel(figure, "h")["levels"]] == [published["le"].value, published["bp"].value]
 
 
+@pytest.mark.parametrize("lost", [float("inf"), float("nan"), 1e308])
+def test_bars_leave_out_what_no_mean_can_be_made_of(runs: Path, lost: float) -> None:
+    for seed, value in {1: 60.0, 2: lost}.items():
+        final = {"test": {"error": {"value": value, "n": 1}}}
+        run(runs, seed, [90.0, 70.0], "le", "cifar10", metrics={"last": final, "best": final})
+    (ours,) = (bar for bar in panel(shown("8g", runs, model="le"), "g")["bars"] if not bar["published"])
+    assert (ours["label"], ours["y"]) == ("le\nours (1)", 60.0)
+
+
 def test_the_bars_of_marked_runs_say_so(runs: Path) -> None:
     run(runs, 1, [90.0, 70.0], "le", "cifar10", "short", metrics={"last": {"test": {"error": {"value": 71.0, "n": 1}}}})
     (ours,) = (bar for bar in panel(shown("8g", runs, model="le"), "g")["bars"] if not bar["published"])

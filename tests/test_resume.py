@@ -6,7 +6,7 @@ import shlex
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,19 +28,11 @@ from gle_bench.training import checkpoints
 from gle_bench.training.bookkeeping import Bookkeeping
 from gle_bench.training.plan import Settings, plan
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 # A schedule that moves, so that it has to be brought back as well.
 KEPT = ("record.json", "history.csv", "predictions.npz", "last.ckpt", "best.ckpt")
 TINY_IMAGES = ("channels=[2, 3]", "hidden=4", "batch_size=8", "evaluation_batch_size=8", "images=12")
 OVERRIDES = ("rate=0.1", 'schedule={"kind": "plateau", "patience": 0}')
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As the commands have: a checkpoint is resumed under as many threads as it was made under."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def command(

@@ -5,13 +5,11 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-import torch
 from command import glebench, real
 from toy_runs import assert_alike, configured, run, seed_folder
 
@@ -19,6 +17,7 @@ from gle_bench.surroundings.processes import Interrupted, Requests
 from gle_bench.tracking.lock import heartbeat, is_live
 from gle_bench.training.trainer import OneProcess, make_trainer, stated
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CLUSTERS = {
     "slurm": {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_ID": "7"},
     "slurm, four tasks": {"SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "2", "SLURM_JOB_ID": "7"},
@@ -55,14 +54,6 @@ ARGUMENTS = {
     "SYNC_BATCHNORM": "True",
 }
 MODELS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp", "toy-readout"])
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_every_argument_of_the_trainer_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
