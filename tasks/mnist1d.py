@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from gle_bench.config import ProtocolName, RunConfig, TaskOptions
 from gle_bench.data.files import sha256, write_atomically
-from gle_bench.data.foreign import Malformed, opened, reason, told
-from gle_bench.data.foreign_arrays import Wanted, arrays
+from gle_bench.data.foreign import Malformed, opened, reason, sentence_if_unreadable
+from gle_bench.data.foreign_arrays import ArrayForm, arrays
 from gle_bench.data.tree import stamp
 from gle_bench.models.mnist1d import MNIST1DOptions
 from gle_bench.names import GleBenchError
@@ -91,10 +91,13 @@ def _random_state_kept() -> Iterator[None]:
 @cache
 def pins(steps: int) -> Pins:
     """The pinned reference of one length."""
-    with told(REFERENCE, "it comes with glebench, so install glebench anew"), opened(REFERENCE) as file:
+    with (
+        sentence_if_unreadable(REFERENCE, "it comes with glebench, so install glebench anew"),
+        opened(REFERENCE) as file,
+    ):
         sums, whole = f"sums_{steps}", f"whole_{steps}"
-        wanted = {"labels": Wanted("u", (None,)), "signs": Wanted("i", (2, None))}
-        found = arrays(file, wanted | {sums: Wanted("i", (None, 2)), whole: Wanted("f", (len(WHOLE), steps))})
+        wanted = {"labels": ArrayForm("u", (None,)), "signs": ArrayForm("i", (2, None))}
+        found = arrays(file, wanted | {sums: ArrayForm("i", (None, 2)), whole: ArrayForm("f", (len(WHOLE), steps))})
         return Pins(found["labels"], found["signs"][:, :steps], found[sums], found[whole])
 
 
@@ -118,7 +121,7 @@ def read(path: Path, steps: int) -> Samples:
     assert isinstance(count, int)
     try:
         with opened(path) as file:
-            found = arrays(file, {"inputs": Wanted("f", (count, steps)), "labels": Wanted("iu", (count,))})
+            found = arrays(file, {"inputs": ArrayForm("f", (count, steps)), "labels": ArrayForm("iu", (count,))})
     except FileNotFoundError as error:
         raise GleBenchError(f"No MNIST-1D data at {path}; make them with `glebench prepare mnist1d`.") from error
     except OSError as error:

@@ -22,8 +22,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gle_bench.data import foreign
-from gle_bench.data.foreign import Malformed, told
-from gle_bench.data.foreign_arrays import Wanted, archive, array, arrays
+from gle_bench.data.foreign import Malformed, sentence_if_unreadable
+from gle_bench.data.foreign_arrays import ArrayForm, archive, array, arrays
 from gle_bench.names import GleBenchError
 
 ARRAYS = {
@@ -124,7 +124,7 @@ def test_no_mutated_array_gives_another_error() -> None:
     whole = npy(ARRAYS["inputs"])
     for seed in range(1500):
         content = io.BytesIO(mutated(whole, seed))
-        found, complaint = outcome(partial(array, content, Wanted("f", (5, 12)), most=1 << 20))
+        found, complaint = outcome(partial(array, content, ArrayForm("f", (5, 12)), most=1 << 20))
         assert found is not None or SENTENCE.fullmatch(complaint or "")
 
 
@@ -185,13 +185,13 @@ def test_encryption_and_odd_flags_are_told() -> None:
 
 def test_what_is_wanted_is_checked_by_the_header() -> None:
     whole = npz(**ARRAYS)
-    wanted = {"inputs": Wanted("f", (None, 12)), "labels": Wanted("iu", (3,))}
+    wanted = {"inputs": ArrayForm("f", (None, 12)), "labels": ArrayForm("iu", (3,))}
     assert arrays(io.BytesIO(whole), wanted).keys() == wanted.keys()
     for name, other, said in (
-        ("inputs", Wanted("f", (5, 13)), "array 'inputs': it is 5x12 of kind f, not 5x13 of kind f"),
-        ("inputs", Wanted("f", (5,)), "not 5 of kind f"),
-        ("labels", Wanted("f", (3,)), "array 'labels': it is 3 of kind i, not 3 of kind f"),
-        ("targets", Wanted("f", (3,)), "it holds no array 'targets'"),
+        ("inputs", ArrayForm("f", (5, 13)), "array 'inputs': it is 5x12 of kind f, not 5x13 of kind f"),
+        ("inputs", ArrayForm("f", (5,)), "not 5 of kind f"),
+        ("labels", ArrayForm("f", (3,)), "array 'labels': it is 3 of kind i, not 3 of kind f"),
+        ("targets", ArrayForm("f", (3,)), "it holds no array 'targets'"),
     ):
         with pytest.raises(Malformed, match=re.escape(said)):
             arrays(io.BytesIO(whole), {name: other})
@@ -307,7 +307,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         }.items():
             path = tmp_path / name
             text = re.escape(f"Cannot read {path}: {said}; move it away.")
-            with pytest.raises(GleBenchError, match=rf"\A{text}\Z"), told(path, "move it away"):
+            with pytest.raises(GleBenchError, match=rf"\A{text}\Z"), sentence_if_unreadable(path, "move it away"):
                 foreign.content(path)
         assert time.monotonic() - began < 5
 

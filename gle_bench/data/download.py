@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from gle_bench.data.files import append
-from gle_bench.data.foreign import opened, told
+from gle_bench.data.foreign import opened, sentence_if_unreadable
 from gle_bench.data.tree import stamp
 from gle_bench.names import GleBenchError
 
@@ -75,7 +75,7 @@ def check(path: Path, remote: Remote) -> None:
     Raises:
         GleBenchError: with the place where it is kept; or it is no file that could be read.
     """
-    with told(path, "move it away"), opened(path) as file:
+    with sentence_if_unreadable(path, "move it away"), opened(path) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != remote.sha256:
         aside = path.with_name(f"{remote.name}.wrong-{found[:8]}")

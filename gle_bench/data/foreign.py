@@ -1,7 +1,7 @@
 """Files and texts that others wrote, or that were damaged since: read within bounds, and refused in one sentence.
 
 Opening and reading raise OSError, also for what is no regular file and for what is too large. Parsing raises Malformed.
-`told` turns both into the sentence that a user reads.
+`sentence_if_unreadable` turns both into the sentence that a user reads.
 """
 
 import csv
@@ -37,7 +37,7 @@ class OutOfBounds(Malformed):
 
 
 @contextmanager
-def told(path: Path, cure: str) -> Iterator[None]:
+def sentence_if_unreadable(path: Path, cure: str) -> Iterator[None]:
     """Turns whatever keeps a file from being read into a sentence that names the file, the reason and the cure.
 
     Raises:

@@ -1,6 +1,7 @@
 """Arrays in files that others wrote, or that were damaged since: headers first, bounds next, then the numbers.
 
-Like `gle_bench.data.foreign`: reading raises OSError, parsing Malformed, and `told` turns both into a sentence.
+Like `gle_bench.data.foreign`: reading raises OSError, parsing Malformed, and `sentence_if_unreadable` turns both into
+a sentence.
 """
 
 import math
@@ -30,7 +31,7 @@ HEADER: Final = re.compile(
 )
 
 
-class Wanted(NamedTuple):
+class ArrayForm(NamedTuple):
     """What an array must be: one of numpy's `kinds` ('f', 'iu') and of a `shape`, in which None is any length."""
 
     kinds: str
@@ -61,24 +62,24 @@ class Header(NamedTuple):
 
 
 def arrays(
-    file: BinaryIO, wanted: Mapping[str, Wanted] | None = None, most: int = MOST_ARRAYS
+    file: BinaryIO, expected: Mapping[str, ArrayForm] | None = None, most: int = MOST_ARRAYS
 ) -> "dict[str, np.ndarray]":
-    """The arrays of an .npz by their names: those that are `wanted`, which must be there, or all of them.
+    """The arrays of an .npz by their names: those that are `expected`, which must be there, or all of them.
 
     Raises:
         OSError: it cannot be read. Malformed: it is damaged, holds anything but plain arrays, would take more than
-            `most` bytes, or is not what is wanted.
+            `most` bytes, or is not what is expected.
     """
     with archive(file, most) as opened, parsing():
         members = {_name(info): info for info in opened.infolist()}
-        for name in wanted or ():
+        for name in expected or ():
             if name not in members:
                 raise Malformed(f"it holds no array '{name}'")
-        chosen = wanted if wanted is not None else members
-        return {name: _member(opened, members[name], wanted[name] if wanted else None) for name in chosen}
+        chosen = expected if expected is not None else members
+        return {name: _member(opened, members[name], expected[name] if expected else None) for name in chosen}
 
 
-def array(file: BinaryIO, wanted: Wanted | None = None, most: int = MOST_ARRAYS) -> "np.ndarray":
+def array(file: BinaryIO, expected: ArrayForm | None = None, most: int = MOST_ARRAYS) -> "np.ndarray":
     """The array of an .npy.
 
     Raises:
@@ -87,7 +88,7 @@ def array(file: BinaryIO, wanted: Wanted | None = None, most: int = MOST_ARRAYS)
     if size(file) > most:
         raise Malformed(f"it has {size(file):,} bytes, more than the {most:,} that are read")
     with parsing():
-        return _array(file, size(file), wanted)
+        return _array(file, size(file), expected)
 
 
 @contextmanager
@@ -146,24 +147,24 @@ def _name(info: zipfile.ZipInfo) -> str:
     return info.filename.removesuffix(".npy")
 
 
-def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, wanted: Wanted | None) -> "np.ndarray":
+def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, expected: ArrayForm | None) -> "np.ndarray":
     with opened.open(info) as file:
         try:
-            found = _array(file, info.file_size, wanted)
+            found = _array(file, info.file_size, expected)
         except Malformed as error:
             raise Malformed(f"array '{_name(info)}': {error}") from error
         file.read(1)  # at its end zipfile compares the checksum
         return found
 
 
-def _array(file: IO[bytes], length: int, wanted: Wanted | None) -> "np.ndarray":
+def _array(file: IO[bytes], length: int, expected: ArrayForm | None) -> "np.ndarray":
     """The array in a stream of `length` bytes."""
     import numpy as np
 
     header, start = _header(file)
-    if wanted is not None and not wanted.takes(header.dtype, header.shape):
+    if expected is not None and not expected.takes(header.dtype, header.shape):
         shape = "x".join(map(str, header.shape))
-        raise Malformed(f"it is {shape or 'a number'} of kind {header.dtype.kind}, not {wanted}")
+        raise Malformed(f"it is {shape or 'a number'} of kind {header.dtype.kind}, not {expected}")
     if header.length != length - start:
         raise Malformed(f"its header is of {header.length:,} bytes, and there are {length - start:,}")
     buffer = bytearray(header.length)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gle_bench.data import foreign
 from gle_bench.data.files import append, write_atomically, write_text
-from gle_bench.data.foreign import Malformed, told
+from gle_bench.data.foreign import Malformed, sentence_if_unreadable
 from gle_bench.names import NAME, GleBenchError, UsageError
 from gle_bench.tracking.history import Row, from_csv, to_csv
 from gle_bench.tracking.record import Record, parse
@@ -109,7 +109,7 @@ class RunFolder:
             raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from error
 
     def _told(self, name: str) -> AbstractContextManager[None]:
-        return told(self.path / name, "move it away to run this seed anew")
+        return sentence_if_unreadable(self.path / name, "move it away to run this seed anew")
 
     def _write_arrays(self, name: str, arrays: "Mapping[str, ArrayLike]") -> None:
         import numpy as np

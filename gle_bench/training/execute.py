@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from gle_bench.config import RunConfig
-from gle_bench.data.foreign import Malformed, parsing, told
+from gle_bench.data.foreign import Malformed, parsing, sentence_if_unreadable
 from gle_bench.names import GleBenchError
 from gle_bench.plugins import described, guarded
 from gle_bench.protocols import OnlineModel
@@ -209,7 +209,7 @@ def _open_run(todo: Plan, seed: int, record: Record | None) -> SeedRun:
                 f"Checkpoint {folder.checkpoint('last')} was made under {content.get('under')}, not {todo.under}: "
                 "resume it under the same (threads are OMP_NUM_THREADS), or start anew with --rerun always."
             )
-        with told(folder.checkpoint("last"), ANEW):
+        with sentence_if_unreadable(folder.checkpoint("last"), ANEW):
             run.resume(content, todo.ends)
     return run
 
@@ -221,10 +221,10 @@ def _restore(module: BenchModule, members: Mapping[int, dict[str, Any]], paths: 
         GleBenchError: it is not what the module would have saved.
     """
     for seed, member in members.items():
-        with told(paths[seed], ANEW), parsing():
+        with sentence_if_unreadable(paths[seed], ANEW), parsing():
             if complaint := module.unlike(member):
                 raise Malformed(complaint)
-    with told(next(iter(paths.values())), ANEW), parsing():
+    with sentence_if_unreadable(next(iter(paths.values())), ANEW), parsing():
         module.restore(members)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gle_bench.data.files import sha256
-from gle_bench.data.foreign import content, opened, told
-from gle_bench.data.foreign_arrays import Wanted, array, arrays
+from gle_bench.data.foreign import content, opened, sentence_if_unreadable
+from gle_bench.data.foreign_arrays import ArrayForm, array, arrays
 from gle_bench.models.mackey_glass import HALF, LYAPUNOV, POINTS, Grid
 from gle_bench.names import GleBenchError, UsageError
 
@@ -78,8 +78,8 @@ def sequence(found: Series, grid: Grid, number: int) -> Values:
 @cache
 def _pinned(grid: Grid) -> Values:
     """The pinned series, which is on the fine grid, or what a cubic spline through it gives on another."""
-    with told(PINNED, "it comes with glebench, so install glebench anew"), opened(PINNED) as file:
-        values: Values = arrays(file, {"series": Wanted("f", (None,))})["series"].astype("<f8")
+    with sentence_if_unreadable(PINNED, "it comes with glebench, so install glebench anew"), opened(PINNED) as file:
+        values: Values = arrays(file, {"series": ArrayForm("f", (None,))})["series"].astype("<f8")
     if sha256(values.tobytes()) != DIGEST:
         raise GleBenchError(f"{PINNED} is not the series that glebench came with; install glebench anew.")
     return _regridded(values, "fine", grid)
@@ -87,7 +87,7 @@ def _pinned(grid: Grid) -> Values:
 
 def _neurobench(file: Path) -> tuple[Values, str]:
     """The values of a file like NeuroBench's, and its digest."""
-    with told(file, "replace it by NeuroBench's, or delete it"):
+    with sentence_if_unreadable(file, "replace it by NeuroBench's, or delete it"):
         held = content(file)
         values = array(io.BytesIO(held))
     least = SEQUENCE * POINTS["neurobench"] + 1
