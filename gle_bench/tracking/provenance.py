@@ -96,11 +96,8 @@ def changed_files(before: Mapping[Supplied, Plugin], now: Mapping[Supplied, Plug
 
     Both are of one configuration hash, and so of the same versions.
     """
-    changed: dict[str, None] = {}
-    for part in before.keys() & now.keys():
-        files, present = before[part].files, now[part].files
-        changed |= dict.fromkeys(name for name in files.keys() | present.keys() if files.get(name) != present.get(name))
-    return sorted(changed)
+    both = [(before[part].files, now[part].files) for part in before.keys() & now.keys()]
+    return sorted({name for old, new in both for name in old.keys() | new.keys() if old.get(name) != new.get(name)})
 
 
 def changed_since(before: Mapping[Supplied, Plugin], task: str, model: str, rule: str) -> list[str]:
