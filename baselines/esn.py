@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from gle_bench.config import Budget, Count, Positive
-from gle_bench.models.gsc import SMOKE_CLIPS, GSCOptions
+from gle_bench.config import Count, Positive
+from gle_bench.contracts import Shape
+from gle_bench.errors import UsageError
 from gle_bench.models.initial import seeded
-from gle_bench.models.mackey_glass import MEAN, SCALE, MackeyGlassOptions
-from gle_bench.models.mnist1d import MNIST1DOptions
-from gle_bench.models.readout_pairs import ReadoutModel, Reads, readout_pair
-from gle_bench.names import UsageError
-from gle_bench.protocols import Shape
+from gle_bench.models.readout import ReadoutModel, Reads, readout_pair
+from gle_bench.recipes.gsc import SMOKE_CLIPS, GSCOptions
+from gle_bench.recipes.mackey_glass import MEAN, SCALE, MackeyGlassOptions
+from gle_bench.recipes.mnist1d import MNIST1DOptions
+from gle_bench.words import Budget
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.models.readout import Readout
+    from gle_bench.models.modules.ridge import Readout
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 

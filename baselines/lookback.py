@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from gle_bench.config import Budget, Count, Positive, RunConfig, TrainingConfig
+from gle_bench.config import Count, Positive, RunConfig, TrainingConfig
+from gle_bench.contracts import OfflineModel, Pair, Shape
 from gle_bench.models.initial import seeded
-from gle_bench.models.mackey_glass import MEAN, SCALE, MackeyGlassOptions
-from gle_bench.protocols import OfflineModel, Pair, Shape
+from gle_bench.recipes.mackey_glass import MEAN, SCALE, MackeyGlassOptions
+from gle_bench.words import Budget
 
 if TYPE_CHECKING:
     from torch import nn

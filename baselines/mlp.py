@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from gle_bench.config import Count
-from gle_bench.models import gsc, mnist1d
+from gle_bench.contracts import OfflineModel, Shape
 from gle_bench.models.initial import seeded
-from gle_bench.protocols import OfflineModel, Shape
+from gle_bench.recipes import gsc, mnist1d
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Literal
 
-from gle_bench.config import Budget, Count
-from gle_bench.models.mackey_glass import MackeyGlassOptions
-from gle_bench.models.readout_pairs import ReadoutModel, readout_pair
-from gle_bench.protocols import Pair, Shape
+from gle_bench.config import Count
+from gle_bench.contracts import Pair, Shape
+from gle_bench.models.readout import ReadoutModel, readout_pair
+from gle_bench.recipes.mackey_glass import MackeyGlassOptions
+from gle_bench.words import Budget
 
 if TYPE_CHECKING:
-    from gle_bench.models.readout import Readout
+    from gle_bench.models.modules.ridge import Readout
 
 
 class Polynomial(ReadoutModel):

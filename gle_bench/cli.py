@@ -9,29 +9,14 @@ import os
 import sys
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gle_bench.names import GleBenchError, UsageError, printable
-from gle_bench.options import (
-    RUNS,
-    AcceptData,
-    Again,
-    Budget,
-    Data,
-    Format,
-    Json,
-    Kind,
-    Offline,
-    Out,
-    Protocol,
-    Rerun,
-    Runs,
-    Selection,
-    Wandb,
-)
+from gle_bench.errors import GleBenchError, UsageError, printable
 from gle_bench.surroundings import settle, streams
+from gle_bench.surroundings.home import expanded
+from gle_bench.words import Budget, Protocol, Rerun, Selection, TableFormat, WandbMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,6 +31,34 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help takes half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _path(text: str | Path) -> Path:
+    """The path that an option holds, with ~ resolved."""
+    try:
+        return expanded(str(text))
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+# Options that several commands share.
+ProtocolOption = Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")]
+WandbOption = Annotated[WandbMode, typer.Option(help="The mirror in W&B: auto is online when logged in.")]
+AcceptData = Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
+Runs = Annotated[
+    Path, typer.Option("--runs", metavar="PATH", parser=_path, envvar="GLEBENCH_RUNS", help="The folder of all runs.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="PATH", parser=_path, envvar="GLEBENCH_DATA", help="The folder of all data."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", parser=_path, help="A .png, .pdf or .svg; figure-NAME.png by default."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RUNS = Path("runs")
 
 
 def _resumable(command: "Callable[..., None]") -> "Callable[..., None]":
@@ -72,11 +85,11 @@ def run(
     budget: Annotated[
         Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="How long: paper is the full run.")
     ] = "short",
-    protocol: Protocol = "paper",
+    protocol: ProtocolOption = "paper",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
     engine: Annotated[str, typer.Option(help="auto, graph, native or torch.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    wandb: Wandb = "auto",
+    wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
     offline: Offline = False,
     rerun: Annotated[Rerun, typer.Option(help="Which existing records are made anew.")] = "missing",
@@ -88,8 +101,8 @@ def run(
     """Train a model on a task: one record a seed, resumed if it was cut off."""
     from gle_bench.config import parse_seeds
     from gle_bench.registry import configure
-    from gle_bench.report import summary
-    from gle_bench.training import commands
+    from gle_bench.report.terminal import summary
+    from gle_bench.training import preview as commands
     from gle_bench.training.execute import execute
     from gle_bench.training.plan import Settings
 
@@ -120,10 +133,12 @@ def run(
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")], runs: Runs = RUNS, as_json: Json = False
+    kind: Annotated[Literal["tasks", "models", "rules", "runs"], typer.Argument(help="What to list.")],
+    runs: Runs = RUNS,
+    as_json: Json = False,
 ) -> None:
     """List tasks, models, rules or runs."""
-    from gle_bench.report import listing
+    from gle_bench.report.terminal import listing
 
     rows, skipped = listing.rows(kind, runs)
     _print(rows, as_json, listing.as_text)
@@ -138,7 +153,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a task with its models, or a run."""
-    from gle_bench.report import show as reports
+    from gle_bench.report.terminal import show as reports
 
     _print(reports.describe(name, runs), as_json, reports.as_text)
 
@@ -146,15 +161,15 @@ def show(
 @app.command()
 def table(
     name: Annotated[str, typer.Argument(help="1, 2, 3, or a task.")],
-    format: Annotated[Format, typer.Option(help="How to print it.")] = "md",
+    format: Annotated[TableFormat, typer.Option(help="How to print it.")] = "md",
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
     """Print a table of the paper: published, ours, difference and verdict side by side."""
-    from gle_bench.report import tables
+    from gle_bench.report.tables import table as tables
 
     if name == "1":  # of settings, not of results
-        from gle_bench.report import hyperparameters
+        from gle_bench.report.tables import table1 as hyperparameters
 
         settings = hyperparameters.build()
         plain = hyperparameters.as_json(settings) if as_json else None
@@ -171,13 +186,13 @@ def compare(
     models: Annotated[
         list[str] | None, typer.Argument(help="MODEL or MODEL+RULE; all that were run by default.")
     ] = None,
-    protocol: Protocol = "paper",
+    protocol: ProtocolOption = "paper",
     selection: Annotated[Selection, typer.Option(help="Which evaluation counts.")] = "last",
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
     """Rank models, and say which of them the runs can tell apart."""
-    from gle_bench.report import compare as comparison
+    from gle_bench.report.terminal import compare as comparison
 
     compared, skipped = comparison.compare(task, models or (), runs, protocol, selection)
     _print(comparison.as_json(compared), as_json, lambda _: comparison.as_text(compared))
@@ -190,8 +205,10 @@ def suite(
     name: Annotated[str, typer.Argument(help="table2, table3, figure8, or a file.toml.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is, and what is missing.")] = False,
     jobs: Annotated[int, typer.Option(help="How many runs side by side; they share the cores.")] = 1,
-    rerun: Annotated[Again, typer.Option(help="Which existing records are made anew.")] = "missing",
-    wandb: Wandb = "auto",
+    rerun: Annotated[
+        Literal["missing", "failed"], typer.Option(help="Which existing records are made anew.")
+    ] = "missing",
+    wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
     offline: Offline = False,
     runs: Runs = RUNS,
@@ -225,13 +242,13 @@ def figure(
     name: Annotated[str, typer.Argument(help="8d, 8e, 8f, 8g or 10.")],
     model: Annotated[str | None, typer.Option(help="This model; those of the figure by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The run that is shown alone; the best by default.")] = None,
-    protocol: Protocol = "paper",
+    protocol: ProtocolOption = "paper",
     out: Out = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
     """Draw a figure of the paper from the runs; with --json print what it shows, and draw only where --out says."""
-    from gle_bench.report.figures import catalogue
+    from gle_bench.report.figures import figures as catalogue
     from gle_bench.report.figures.groups import Request
 
     made = catalogue.make(name, Request(runs, model, seed, protocol), out, draw=out is not None or not as_json)
@@ -242,7 +259,7 @@ def figure(
 @app.command()
 def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data = None) -> None:
     """Get or make a task's data."""
-    from gle_bench.training import commands
+    from gle_bench.training import preview as commands
 
     gc.enable()
     commands.prepare(task, _data(data), _say)

@@ -8,14 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
-from gle_bench.names import UsageError, clipped
+from gle_bench.errors import UsageError, clipped
+from gle_bench.words import Budget, Loss, OptimizerName, Precision, Protocol, Sampling
 
-Budget = Literal["smoke", "short", "paper"]
-ProtocolName = Literal["paper", "clean"]
-Precision = Literal["float32", "float64"]
-
-BUDGETS: tuple[Budget, ...] = ("smoke", "short", "paper")
-PROTOCOLS: tuple[ProtocolName, ...] = ("paper", "clean")
 MOST_SEEDS = 1000  # in one range: more is a slip of the finger
 LARGEST_SEED = 2**32 - 1  # that every generator of random numbers takes
 
@@ -43,7 +38,7 @@ class ModelConfig(Frozen):
     """
 
     version: ClassVar[int] = 1
-    loss: Literal["ce", "mse"] | None = None
+    loss: Loss | None = None
 
 
 class Plateau(Frozen):
@@ -100,12 +95,12 @@ class TrainingConfig(Frozen):
     evaluate_every: Count = 250
     batch_size: Count = 100
     evaluation_batch_size: Count = 1000
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: OptimizerName = "adam"
     rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Schedule = Constant()
     shuffle: bool = True
-    sampling: Literal["once", "replacement", "balanced"] = "once"
+    sampling: Sampling = "once"
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainingConfig":
@@ -126,7 +121,7 @@ class RunConfig(Frozen):
     task: str
     model: str
     rule: str
-    protocol: ProtocolName = "paper"
+    protocol: Protocol = "paper"
     budget: Budget = "short"
     precision: Precision = "float32"
     options: SerializeAsAny[TaskOptions] = TaskOptions()

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from gle_bench import plugins, registry
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Task
+from gle_bench.contracts import Task
+from gle_bench.errors import GleBenchError
 from gle_bench.tracking.environment import environment
 
 Status = Literal["ok", "warn", "fail"]

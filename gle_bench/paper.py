@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from gle_bench.protocols import Setting
+from gle_bench.contracts import Setting
 
 
 class Column(NamedTuple):

@@ -15,12 +15,13 @@ from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gle_bench.config import BUDGETS, LARGEST_SEED, Budget, RunConfig
-from gle_bench.names import NAME, GleBenchError, printable
+from gle_bench.config import LARGEST_SEED, RunConfig
+from gle_bench.errors import NAME, GleBenchError, printable
 from gle_bench.surroundings.processes import is_request
+from gle_bench.words import BUDGETS, Budget
 
 if TYPE_CHECKING:
-    from gle_bench.protocols import Pair
+    from gle_bench.contracts import Pair
 
 PACKAGE = Path(__file__).parent
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def checked_pairs(found: object, source: str) -> Iterable[Pair]:
 
     Each is asked for its configurations here, once, so that nothing that it does can surprise a table later.
     """
-    from gle_bench.protocols import Pair
+    from gle_bench.contracts import Pair
 
     if not isinstance(found, list | tuple):
         complain(f"{source}: PAIRS is {type(found).__name__}, not a list of pairs; its models are left out.")
@@ -130,7 +131,7 @@ def checked_pairs(found: object, source: str) -> Iterable[Pair]:
 
 
 def _checked_pair(pair: Pair) -> Pair:
-    from gle_bench.protocols import Pair
+    from gle_bench.contracts import Pair
 
     declared: dict[str, Any] = vars(pair)  # whatever a stranger has put there
     for name in (declared["task"], declared["model"]):

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gle_bench import plugins
-from gle_bench.names import NAME, GleBenchError, UnknownName, UsageError, clipped, did_you_mean, look_up
+from gle_bench.errors import NAME, GleBenchError, UnknownName, UsageError, clipped, did_you_mean, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gle_bench.config import Budget, ProtocolName, RunConfig
-    from gle_bench.protocols import LearningRule, Pair, Task
+    from gle_bench.config import RunConfig
+    from gle_bench.contracts import LearningRule, Pair, Task
+    from gle_bench.words import Budget, Protocol
 
 TASKS = {
     "cifar10": "gle_bench.tasks.cifar10:CIFAR10",
@@ -32,15 +33,14 @@ TASKS = {
 RULES = {
     "backprop": "gle_bench.rules.backprop:Backprop",
     "gle": "gle_bench.rules.gle:GLE",
-    "readout": "gle_bench.rules.readout:ReadoutRule",
+    "readout": "gle_bench.rules.closed_form:ReadoutRule",
 }
-FAMILIES = {
+MODELS = {  # modules with pairs, in the order of lists: a baseline's family, or all GLE networks of a task
     "esn": "gle_bench.baselines.esn",
-    "gle": "gle_bench.models.gle",
-    "gle-mackey-glass": "gle_bench.models.gle_mackey_glass",
-    "lagnet": "gle_bench.models.lagnet",
-    "le": "gle_bench.models.le",
-    "lenet": "gle_bench.baselines.lenet",
+    "mnist1d": "gle_bench.recipes.mnist1d",
+    "gsc": "gle_bench.recipes.gsc",
+    "cifar10": "gle_bench.recipes.cifar10",
+    "mackey-glass": "gle_bench.recipes.mackey_glass",
     "lookback": "gle_bench.baselines.lookback",
     "mlp": "gle_bench.baselines.mlp",
     "predictors": "gle_bench.baselines.predictors",
@@ -48,7 +48,7 @@ FAMILIES = {
     "tcn": "gle_bench.baselines.tcn",
 }
 _ABSENT = object()
-KINDS = {"tasks": TASKS, "models": FAMILIES, "rules": RULES}  # each with entry points, `glebench.tasks` and so on
+KINDS = {"tasks": TASKS, "models": MODELS, "rules": RULES}  # each with entry points, `glebench.tasks` and so on
 
 
 def places(kind: str) -> dict[str, str]:
@@ -115,7 +115,7 @@ def task(name: str) -> Task:
     Raises:
         UnknownName: with the nearest name. GleBenchError: a plugin's, which cannot be used.
     """
-    from gle_bench.protocols import Task
+    from gle_bench.contracts import Task
 
     place = look_up("task", name, places("tasks"))
     found: Task = plugins.checked(lambda: load(place)(), Task, name, f"Task {place}")
@@ -128,7 +128,7 @@ def rule(name: str) -> LearningRule:
     Raises:
         UnknownName: with the nearest name. GleBenchError: a plugin's, which cannot be used.
     """
-    from gle_bench.protocols import LearningRule
+    from gle_bench.contracts import LearningRule
 
     place = look_up("rule", name, places("rules"))
     found: LearningRule = plugins.checked(lambda: load(place)(), LearningRule, name, f"Rule {place}")
@@ -166,7 +166,7 @@ def source_of_pair(task_name: str, model: str) -> EntryPoint | None:
 def _pairs() -> Iterator[tuple[Pair, EntryPoint | None]]:
     """Every pair, and the entry point that brought it. A pair's name, once taken, cannot be taken again."""
     taken: set[tuple[str, str]] = set()
-    for place in [*FAMILIES.values(), *(place.partition(":")[0] for place in TASKS.values())]:
+    for place in [*MODELS.values(), *(place.partition(":")[0] for place in TASKS.values())]:
         for pair in _ours(place):
             taken.add((pair.task, pair.model))
             yield pair, None
@@ -243,7 +243,7 @@ def configure(
     task_name: str,
     model: str,
     rule_name: str | None,
-    protocol: ProtocolName,
+    protocol: Protocol,
     budget: Budget,
     assignments: Iterable[str],
 ) -> tuple[Pair, RunConfig]:

@@ -1,46 +1,25 @@
-"""Options that commands share: how they are spelled, and what `--help` says of them."""
+"""The closed vocabularies of glebench: the words that a setting, an option or a record's field may hold."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal, get_args
 
-import typer
+Budget = Literal["smoke", "short", "paper"]  # how long a run learns
+Protocol = Literal["paper", "clean"]  # what the paper did, flaws included; or a validation split that is held out
+Precision = Literal["float32", "float64"]
+Selection = Literal["last", "best"]  # the evaluation that counts: the last one, or the best one
+RunStatus = Literal["running", "done", "diverged", "failed", "interrupted"]
+Rerun = Literal["missing", "failed", "always"]  # the existing records that are made anew
+WandbMode = Literal["auto", "online", "offline", "off"]
+TableFormat = Literal["md", "tex", "html", "csv"]
 
-from gle_bench.names import UsageError
-from gle_bench.surroundings.home import expanded
+Loss = Literal["ce", "mse"]  # cross-entropy (Eq. 53), or half the squared error (Eq. 51)
+Integrator = Literal["euler", "exponential", "rk4"]
+Activation = Literal["identity", "tanh", "softplus", "relu", "hard-sigmoid"]
+OptimizerName = Literal["adam", "sgd"]
+Sampling = Literal["once", "replacement", "balanced"]
+StateReset = Literal["never", "batch", "epoch"]  # when the state of an online model starts at zero
+Direction = Literal["higher", "lower"]  # the better values of a metric
+SpreadKind = Literal["population sd", "sample sd", "sem", "none"]
+PluginPart = Literal["task", "model", "rule"]  # what a plugin may supply to a run
 
-
-def _path(text: str | Path) -> Path:
-    """The one way in which options that are paths are read."""
-    try:
-        return expanded(str(text))
-    except UsageError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-# Whatever these are handed to declares its own, and mypy holds the two together.
-Budget = Literal["smoke", "short", "paper"]
-Rerun = Literal["missing", "failed", "always"]
-Selection = Literal["last", "best"]
-Again = Literal["missing", "failed"]
-Kind = Literal["tasks", "models", "rules", "runs"]
-Format = Literal["md", "tex", "html", "csv"]
-Protocol = Annotated[Literal["paper", "clean"], typer.Option(help="As the paper did, flaws included, or clean.")]
-Wandb = Annotated[
-    Literal["auto", "online", "offline", "off"],
-    typer.Option(help="The mirror in W&B: auto is online when logged in."),
-]
-AcceptData = Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
-Runs = Annotated[
-    Path, typer.Option("--runs", metavar="PATH", parser=_path, envvar="GLEBENCH_RUNS", help="The folder of all runs.")
-]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="PATH", parser=_path, envvar="GLEBENCH_DATA", help="The folder of all data."),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(metavar="PATH", parser=_path, help="A .png, .pdf or .svg; figure-NAME.png by default."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-RUNS = Path("runs")
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)

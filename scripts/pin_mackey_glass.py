@@ -10,7 +10,7 @@ import numpy as np
 from jitcdde import jitcdde, t, y
 
 from gle_bench.data.files import sha256
-from gle_bench.models.mackey_glass import LYAPUNOV, POINTS
+from gle_bench.recipes.mackey_glass import LYAPUNOV, POINTS
 from gle_bench.registry import load
 
 TOLERANCE = 1e-13  # of a step, absolute and relative; jitcdde's defaults are off by 7e-3 after five Lyapunov times

@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 
-from gle_bench.models.mnist1d import Steps
+from gle_bench.recipes.mnist1d import Steps
 from gle_bench.registry import TASKS, load
 
 SIGNS_SEED = 0

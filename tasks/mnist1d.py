@@ -7,19 +7,20 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gle_bench.config import ProtocolName, RunConfig, TaskOptions
+from gle_bench.config import RunConfig, TaskOptions
+from gle_bench.contracts import Data, Published, Shape, Task, TensorSplit
 from gle_bench.data.files import sha256, write_atomically
 from gle_bench.data.foreign import Malformed, opened, reason, sentence_if_unreadable
 from gle_bench.data.foreign_arrays import ArrayForm, arrays
 from gle_bench.data.tree import stamp
-from gle_bench.models.mnist1d import MNIST1DOptions
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Data, Published, Shape, Task, TensorSplit
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.mnist1d import MNIST1DOptions
+from gle_bench.words import Protocol, Selection
 
 # The package's defaults, written out: should they ever change, ours do not. 'seed' is that of the data, for all runs.
 GENERATOR = {
@@ -37,7 +38,7 @@ GENERATOR = {
 }
 CLASSES = 10
 # Samples come permuted, so that any stretch of them is a fair draw; which one does not depend on the run's seed.
-SPLITS: dict[ProtocolName, dict[str, slice]] = {
+SPLITS: dict[Protocol, dict[str, slice]] = {
     "paper": {"train": slice(0, 4000), "test": slice(4000, 5000)},
     "clean": {"train": slice(0, 3200), "validation": slice(3200, 4000), "test": slice(4000, 5000)},
 }
@@ -151,9 +152,7 @@ def _offline(model: str, value: float, spread: float, *caveats: str) -> Publishe
     return Published(model, value, _TABLE, spread, n=10, margin=1.5, caveat=caveat)
 
 
-def _online(
-    model: str, value: float, spread: float, source: str = _TABLE, selection: Literal["last", "best"] = "last"
-) -> Published:
+def _online(model: str, value: float, spread: float, source: str = _TABLE, selection: Selection = "last") -> Published:
     return Published(model, value, source, spread, n=10, selection=selection, margin=1.0, caveat=_ONLINE)
 
 
@@ -216,7 +215,7 @@ class MNIST1D(Task):
         path = _file(folder, options)
         return os.path.lexists(path) and bool(stamp(path))  # which refuses what is no file
 
-    def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         steps = _steps(options)
         samples, pinned = read(_file(folder, options), steps), pins(steps)
         official = matches(samples, pinned)
@@ -228,7 +227,7 @@ class MNIST1D(Task):
     def sizes(self, config: RunConfig) -> Mapping[str, int]:
         return {name: part.stop - part.start for name, part in SPLITS[config.protocol].items()}
 
-    def evaluation_split(self, protocol: ProtocolName) -> str:
+    def evaluation_split(self, protocol: Protocol) -> str:
         return "test" if protocol == "paper" else "validation"
 
 

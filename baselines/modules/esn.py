@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from gle_bench.models.readout import Readout, linear
-from gle_bench.models.readout_pairs import Reads
-from gle_bench.protocols import Shape
+from gle_bench.contracts import Shape
+from gle_bench.models.modules.ridge import Readout, linear
+from gle_bench.models.readout import Reads
 
 
 class Reservoir(Readout):

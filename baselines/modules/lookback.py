@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gle_bench.protocols import Shape
+from gle_bench.contracts import Shape
 
 
 class Memory(NamedTuple):

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from gle_bench.models.readout import Readout
-from gle_bench.protocols import Shape
+from gle_bench.contracts import Shape
+from gle_bench.models.modules.ridge import Readout
 
 
 class PolynomialReadout(Readout):

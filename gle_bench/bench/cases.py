@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 
 from gle_bench.bench.networks import NETWORKS, Standard
-from gle_bench.dynamics.engine import Job
 from gle_bench.dynamics.engines import choice
-from gle_bench.names import look_up
+from gle_bench.dynamics.engines.interface import Job
+from gle_bench.errors import look_up
 from gle_bench.rules.gle import GLE
 
 

@@ -9,9 +9,9 @@ from rich.progress import Progress
 
 from gle_bench.bench.cases import Case, Missing, cases
 from gle_bench.bench.measure import measure, ticks
-from gle_bench.machine import usable_cores
-from gle_bench.names import UsageError, clipped
+from gle_bench.errors import UsageError, clipped
 from gle_bench.surroundings import streams
+from gle_bench.surroundings.machine import usable_cores
 
 HEADER = ("network", "engine", "threads", "networks", "ms/step", "GFLOP/s", "sgemm", "ratio", "peak MiB")
 MOST = 10_000  # of each number that is chosen

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gle_bench.dynamics.structure import Network
-from gle_bench.models.gle import gsc_gle, mnist1d_gle_15k, mnist1d_gle_42k
-from gle_bench.protocols import OnlineModel, Shape
+from gle_bench.contracts import OnlineModel, Shape
+from gle_bench.dynamics.network import Network
+from gle_bench.recipes.gsc import gsc_gle
+from gle_bench.recipes.mnist1d import mnist1d_gle_15k, mnist1d_gle_42k
 
 
 class Standard(NamedTuple):

@@ -7,18 +7,18 @@ Shapes, everywhere:
     u, v, r, e   (S, B, N)     W (S, N_out, N_in)   b, tau_m, tau_r (S|1, N)
 
 Inside the dynamics K layers of one shape lie side by side: W (K, S, N_out, N_in), b and the time constants
-(K, S, 1, N), the state (K, S, B, N); see `gle_bench.dynamics.blocks`.
+(K, S, 1, N), the state (K, S, B, N); see `gle_bench.dynamics.state`.
 
 Importing PyTorch takes a second, of which tables and lists need nothing: our own modules that declare tasks, models and
 rules import it only where they compute. A stranger's need not.
 """
 
 from gle_bench.config import ModelConfig
-from gle_bench.protocols.data import Batch, Data, Shape, Split, TensorSplit
-from gle_bench.protocols.model import OfflineModel, OnlineModel, Pair, RateGroup, Stepwise, footing
-from gle_bench.protocols.results import Metric, Published, Setting
-from gle_bench.protocols.rule import Footing, LearningRule
-from gle_bench.protocols.task import Task, cross_entropy, mean_over_time
+from gle_bench.contracts.data import Batch, Data, Shape, Split, TensorSplit
+from gle_bench.contracts.model import OfflineModel, OnlineModel, Pair, RateGroup, Stepwise, footing
+from gle_bench.contracts.results import Metric, Published, Setting
+from gle_bench.contracts.rule import Footing, LearningRule
+from gle_bench.contracts.task import Task, cross_entropy, mean_over_time
 
 __all__ = [
     "Batch",

@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from gle_bench.config import Budget, ModelConfig, RunConfig
-from gle_bench.protocols.data import Shape
-from gle_bench.protocols.rule import Footing, LearningRule
+from gle_bench.config import ModelConfig, RunConfig
+from gle_bench.contracts.data import Shape
+from gle_bench.contracts.rule import Footing, LearningRule
+from gle_bench.words import Budget
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from gle_bench.dynamics.blocks import Parameters
-    from gle_bench.dynamics.structure import Loss, Network
+    from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.state import Parameters
+    from gle_bench.words import Loss
 
 
 class OnlineModel(ModelConfig):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+
+from gle_bench.words import Direction, Selection, SpreadKind
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Metric:
 
     name: str
     unit: str = ""
-    better: Literal["higher", "lower"] = "higher"
+    better: Direction = "higher"
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class Published:
     value: float
     source: str
     spread: float | None = None
-    spread_kind: Literal["population sd", "sample sd", "sem", "none"] = "population sd"
+    spread_kind: SpreadKind = "population sd"
     n: int | None = None
     split: str = "test"
-    selection: Literal["last", "best"] = "last"
+    selection: Selection = "last"
     margin: float | None = None
     caveat: str = ""
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.blocks import Parameters, State
-    from gle_bench.dynamics.engine import Learned, Window
-    from gle_bench.dynamics.structure import Network
+    from gle_bench.dynamics.engines.interface import Learned, Window
+    from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.state import Parameters, State
 
 
 @dataclass(frozen=True)

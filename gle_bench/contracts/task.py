@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from gle_bench.config import ModelConfig, ProtocolName, RunConfig, TaskOptions
-from gle_bench.names import UsageError
-from gle_bench.protocols.data import Batch, Data, Shape
-from gle_bench.protocols.results import Metric, Published, Setting
+from gle_bench.config import ModelConfig, RunConfig, TaskOptions
+from gle_bench.contracts.data import Batch, Data, Shape
+from gle_bench.contracts.results import Metric, Published, Setting
+from gle_bench.errors import UsageError
+from gle_bench.words import Protocol, StateReset
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.engine import Feedback
-    from gle_bench.dynamics.structure import Loss
+    from gle_bench.dynamics.engines.interface import Feedback
+    from gle_bench.words import Loss
 
 
 class Task:
@@ -34,7 +35,7 @@ class Task:
     published: ClassVar[tuple[Published, ...]] = ()
     setup: ClassVar[tuple[Setting, ...]] = ()  # the paper's, which its table sets beside ours
     stream: ClassVar[bool] = False  # True: samples are chunks of one unbroken signal, seen in order, state carried on
-    reset: ClassVar[Literal["never", "batch", "epoch"]] = "never"  # when the state of an online model starts at zero
+    reset: ClassVar[StateReset] = "never"  # when the state of an online model starts at zero
     data_per_seed: ClassVar[bool] = False  # True: `load` is called with each seed, else once with None
     downloads: ClassVar[bool] = False  # True: `prepare` goes to the network, which a preview does not
     alike: ClassVar[tuple[int, ...]] = ()  # classes of which all samples may be one and the same, such as silence
@@ -82,7 +83,7 @@ class Task:
         """Whether `load` would find its data."""
         return True
 
-    def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         """The splits under a protocol. `clean` has 'train', 'validation' and 'test'; `paper` what the paper had.
 
         Raises:
@@ -90,7 +91,7 @@ class Task:
         """
         raise NotImplementedError
 
-    def evaluation_split(self, protocol: ProtocolName) -> str:
+    def evaluation_split(self, protocol: Protocol) -> str:
         """The split that is evaluated while training, and that schedulers see."""
         return "validation"
 

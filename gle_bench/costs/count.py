@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.dynamics.packing import from_plain
-from gle_bench.dynamics.structure import Network
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Batch, OnlineModel
-from gle_bench.report import harness
-from gle_bench.report.complexity import Complexity, ended, read, write
-from gle_bench.report.exhibits import Activated, Evaluated, gle_exhibit
-from gle_bench.report.tracing import traced_exhibit
+from gle_bench.contracts import Batch, OnlineModel
+from gle_bench.costs import neurobench as harness
+from gle_bench.costs.exhibits import Activated, Evaluated, gle_exhibit
+from gle_bench.costs.tracing import traced_exhibit
+from gle_bench.dynamics.ensemble import from_plain
+from gle_bench.dynamics.network import Network
+from gle_bench.errors import GleBenchError
+from gle_bench.report.tables.costs import Complexity, ended, read, write
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
 
 if TYPE_CHECKING:  # Lightning costs seconds, and a count that is there needs none of it
-    from gle_bench.training.module import Experiment
+    from gle_bench.training.modules.base import Experiment
 
 SAMPLES: Final = 4  # what activations cost hardly differs between samples
 
@@ -59,7 +59,7 @@ def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
         raise GleBenchError(f"There is no {path}, whose weights NeuroBench would count.")
     harness.version()
     from gle_bench.training import checkpoints
-    from gle_bench.training.module import Experiment
+    from gle_bench.training.modules.base import Experiment
 
     config = _configuration(record)
     experiment = Experiment(config, registry.task(config.task), registry.rule(config.rule))
@@ -96,7 +96,7 @@ def _configuration(record: Record) -> RunConfig:
 
 def _samples(experiment: "Experiment", record: Record, data: Path) -> tuple[str, Batch]:
     """The split that was evaluated while training, and its first samples, in float64."""
-    from gle_bench.training.data_module import side_by_side
+    from gle_bench.training.data import side_by_side
 
     task, config = experiment.task, experiment.config
     folder = data / task.name
@@ -143,8 +143,8 @@ def online_counts(network: Network, steps: int) -> tuple[int, int]:
 
 
 def _offline(experiment: "Experiment", seed: int, member: dict[str, Any], batch: Batch) -> _Counts:
-    from gle_bench.training.kinds import kind
-    from gle_bench.training.offline import WholeModule
+    from gle_bench.training.modules import kind
+    from gle_bench.training.modules.gradient import WholeModule
 
     trained = kind(experiment)(experiment, [seed])
     assert isinstance(trained, WholeModule)

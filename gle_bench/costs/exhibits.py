@@ -11,12 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gle_bench.dynamics.blocks import BlockParameters, Parameters, zero_state
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engine import Feedback, Window
-from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.structure import Network
-from gle_bench.names import GleBenchError
+from gle_bench.dynamics.engines.interface import Feedback, Window
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.state import BlockParameters, Parameters, zero_state
+from gle_bench.errors import GleBenchError
 
 
 class Neurons(nn.Module):

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 MISSING: Final = "NeuroBench is missing: pip install 'glebench[neurobench]'."
 

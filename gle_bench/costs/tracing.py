@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gle_bench.report.exhibits import Activated, Exhibit, Run, linear
+from gle_bench.costs.exhibits import Activated, Exhibit, Run, linear
 
 
 def traced_exhibit(module: nn.Module, samples: Tensor) -> Exhibit:

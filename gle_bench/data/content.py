@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gle_bench.data.files import sha256, write_text
 from gle_bench.data.foreign import content, opened
 from gle_bench.data.tree import Stamp, unreadable
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 
 class Content(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from gle_bench.data.files import append
 from gle_bench.data.foreign import opened, sentence_if_unreadable
 from gle_bench.data.tree import stamp
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 CHUNK: Final = 1 << 20  # bytes
 TIMEOUT: Final = 60.0  # seconds without a byte

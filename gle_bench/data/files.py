@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.surroundings.home import cache_folder, expanded
 
 

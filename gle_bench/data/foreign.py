@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from gle_bench.names import GleBenchError, clipped
+from gle_bench.errors import GleBenchError, clipped
 
 MOST_TEXT: Final = 64 << 20  # bytes of a text: of a history, by far the longest
 MOST_DIGITS: Final = 300  # of a whole number: every one of these is a float, too

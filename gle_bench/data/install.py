@@ -10,7 +10,7 @@ from gle_bench.data.content import identify
 from gle_bench.data.download import Remote, fetch
 from gle_bench.data.tree import Stamp
 from gle_bench.data.unpack import unpack
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 
 def note_of(target: Path) -> Path:

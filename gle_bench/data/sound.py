@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gle_bench.data.foreign import opened, size
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 MOST_SOUND: Final = 256 << 20  # bytes of a file
 FULL_SCALE: Final = 32768  # of 16 bits

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from gle_bench.data.files import discarding, rename, write_text, written
 from gle_bench.data.foreign import Malformed, content, json_value
-from gle_bench.names import NAME, GleBenchError
+from gle_bench.errors import NAME, GleBenchError
 
 JOURNAL: Final = "renames.json"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 CURE = "Mend that, or choose another --data."
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 
 def unpack(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gle_bench.names import look_up
+from gle_bench.errors import look_up
 
 
 class Activation(NamedTuple):

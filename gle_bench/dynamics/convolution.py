@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
 
 ImageShape = tuple[int, int, int]  # (C, H, W)
 

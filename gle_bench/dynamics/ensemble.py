@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import BlockParameters, BlockState, Parameters, State, present_weight
+from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import OptimizerState
-from gle_bench.dynamics.structure import Network
+from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State, present_weight
 
 FIELDS = BlockParameters._fields
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from math import isfinite
-from typing import Literal, get_args
+from typing import get_args
 
 from gle_bench.dynamics.activations import activation
 from gle_bench.dynamics.connections import Connection, Dense, Relay
-from gle_bench.names import UsageError, look_up
-
-Loss = Literal["ce", "mse"]
-Integrator = Literal["euler", "exponential", "rk4"]
+from gle_bench.errors import UsageError, look_up
+from gle_bench.words import Integrator, Loss
 
 
 @dataclass(frozen=True)

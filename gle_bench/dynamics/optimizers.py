@@ -4,11 +4,12 @@ Both follow torch.optim's formulas and defaults. They update the vector they are
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
+from gle_bench.words import OptimizerName
 
 
 class Corrections(NamedTuple):
@@ -30,7 +31,7 @@ class OptimizerState(NamedTuple):
 class Optimizer:
     """Which optimizer, with torch's default parameters for Adam; `sgd` is the plain gradient."""
 
-    kind: Literal["adam", "sgd"] = "adam"
+    kind: OptimizerName = "adam"
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8

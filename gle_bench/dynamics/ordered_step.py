@@ -12,10 +12,10 @@ from torch import Tensor
 
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.activations import activation
-from gle_bench.dynamics.blocks import BlockParameters, BlockState, Parameters, State, present
-from gle_bench.dynamics.network import Instant, Signals, Step, local_gradients, output_feedback, step
-from gle_bench.dynamics.structure import Network
-from gle_bench.names import UsageError
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State, present
+from gle_bench.dynamics.step import Instant, Signals, Step, local_gradients, output_feedback, step
+from gle_bench.errors import UsageError
 
 NOTHING = BlockParameters(None, None, None, None)
 Following = Callable[[Tensor], Instant]  # the instant at t + dt, from the output y(t), (S, B, C)

@@ -1,6 +1,6 @@
 """A GLE network's parameters and its state: tensors, a block each, and what they start from.
 
-    S networks (ensemble)   B batch   N neurons   K stacked layers (a block, see `gle_bench.dynamics.structure`)
+    S networks (ensemble)   B batch   N neurons   K stacked layers (a block, see `gle_bench.dynamics.network`)
     weight (K, S, N, N_in)   bias, tau_m, tau_r (K, S, 1, N)   u, v, r, e (K, S, B, N)
 
 A convolution's weight is (K, S, C_out, C, k, k), its bias (K, S, 1, C_out). A relay (pooling) has no parameters and no
@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.structure import Block, Network
-from gle_bench.names import UsageError
+from gle_bench.dynamics.network import Block, Network
+from gle_bench.errors import UsageError
 
 
 class BlockParameters(NamedTuple):

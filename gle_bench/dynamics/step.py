@@ -1,4 +1,4 @@
-"""A GLE network at work: one step of all its layers; the shapes are those of `gle_bench.dynamics.blocks`."""
+"""A GLE network at work: one step of all its layers; the shapes are those of `gle_bench.dynamics.state`."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,10 +8,10 @@ from torch import Tensor
 
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.activations import activation
-from gle_bench.dynamics.blocks import BlockParameters, BlockState, Parameters, State, present
 from gle_bench.dynamics.connections import tau_m_gradient, tau_r_gradient
-from gle_bench.dynamics.structure import Block, Network
-from gle_bench.names import UsageError
+from gle_bench.dynamics.network import Block, Network
+from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State, present
+from gle_bench.errors import UsageError
 
 # Called as intervene(signal, layer, tensor) -> tensor, each (S, B, N), for each layer (counted from 0) and the signals
 # 'current', 'rate', 'instantaneous' and 'error': returns it changed, to inject noise or to replace it, or the same.

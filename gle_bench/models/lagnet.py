@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gle_bench.config import Budget, Count, Positive, RunConfig
-from gle_bench.models.gle import Phi, linear_defaults, mnist1d_training
-from gle_bench.models.mnist1d import MNIST1DOptions
-from gle_bench.protocols import OnlineModel, Pair, Shape
+from gle_bench.config import Count, Positive
+from gle_bench.contracts import OnlineModel, Shape
+from gle_bench.models.gle import linear_defaults
+from gle_bench.words import Activation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.blocks import Parameters
-    from gle_bench.dynamics.structure import Loss, Network
+    from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.state import Parameters
+    from gle_bench.words import Loss
 
 
 class LagNet(OnlineModel):
@@ -37,13 +38,13 @@ class LagNet(OnlineModel):
     tau: Positive = 2.0
     dt: Positive = 0.2
     beta: float = 1.0
-    phi: Phi = "tanh"
+    phi: Activation = "tanh"
 
     def network(self, shape: Shape, loss: Loss) -> Network:
         import torch
 
         from gle_bench.dynamics.connections import Dense
-        from gle_bench.dynamics.structure import Layer, Network
+        from gle_bench.dynamics.network import Layer, Network
 
         lags = tuple(round(float(tau), 2) for tau in torch.linspace(*self.lag_range, self.chains, dtype=torch.float64))
         fixed = Dense(plastic=False)
@@ -52,7 +53,7 @@ class LagNet(OnlineModel):
             for inputs in (shape.inputs, *[self.chains] * (self.chain_length - 1))
         ]
         widths = [self.chains, *self.hidden, shape.outputs]
-        phis: list[Phi] = [*[self.phi] * len(self.hidden), "identity"]
+        phis: list[Activation] = [*[self.phi] * len(self.hidden), "identity"]
         layers += [
             Layer(below, above, (self.tau,), (self.tau,), phi, prospective_errors=False)
             for below, above, phi in zip(widths, widths[1:], phis, strict=False)
@@ -62,39 +63,10 @@ class LagNet(OnlineModel):
     def initialise(self, network: Network, seed: int) -> Parameters:
         import torch
 
-        from gle_bench.dynamics.blocks import initial_parameters
+        from gle_bench.dynamics.state import initial_parameters
 
         chains, plastic = network.layers[: self.chain_length], network.layers[self.chain_length :]
         weights, biases = linear_defaults(plastic, seed)
         fixed: list[Tensor] = [torch.ones(self.chains, chains[0].inputs)]
         fixed += [torch.eye(self.chains) for _ in chains[1:]]
         return initial_parameters(network, fixed + weights, [None] * len(chains) + biases)
-
-
-def mnist1d_lagnet(budget: Budget = "paper") -> RunConfig:
-    """Ten chains of four, then 10-60-60-10: 4,930 plastic parameters."""
-    training = mnist1d_training(1e-3, budget)
-    return RunConfig(
-        task="mnist1d",
-        model="lagnet-le",
-        rule="gle",
-        budget=budget,
-        options=MNIST1DOptions(),
-        network=LagNet(),
-        training=training,
-    )
-
-
-PAIRS = (
-    Pair(
-        "mnist1d",
-        "lagnet-le",
-        mnist1d_lagnet,
-        tuple(range(10)),
-        "fixed lag chains, then an instantaneous 10-60-60-10 network",
-        (
-            "The plastic layers' time constant has no effect on the forward dynamics: tau_m = tau_r.",
-            "Both plastic hidden layers are tanh, which neither the paper nor the facts we have contradict.",
-        ),
-    ),
-)

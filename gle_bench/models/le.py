@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gle_bench.config import Positive
-from gle_bench.models.cifar10 import LeNet5, pair
-from gle_bench.models.gle import Phi
-from gle_bench.protocols import OnlineModel, Shape
+from gle_bench.contracts import OnlineModel, Shape
+from gle_bench.models.lenet import LeNet5
+from gle_bench.words import Activation, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.blocks import Parameters
     from gle_bench.dynamics.connections import Connection
-    from gle_bench.dynamics.structure import Layer, Loss, Network
+    from gle_bench.dynamics.network import Layer, Network
+    from gle_bench.dynamics.state import Parameters
+    from gle_bench.words import Loss
 
 
 class LE(LeNet5, OnlineModel):
@@ -28,7 +29,7 @@ class LE(LeNet5, OnlineModel):
         gamma: coupling of errors into the membrane.
     """
 
-    loss: Literal["ce", "mse"] | None = "mse"
+    loss: Loss | None = "mse"
     factors: tuple[Positive, Positive, Positive, Positive] = (1.0, 0.2, 0.2, 0.1)
     tau: Positive = 10.0
     dt: Positive = 0.1
@@ -43,12 +44,14 @@ class LE(LeNet5, OnlineModel):
         """
         from gle_bench.dynamics.connections import Dense
         from gle_bench.dynamics.convolution import Convolution, MaxPool
-        from gle_bench.dynamics.structure import Layer, Network, relay_layer
+        from gle_bench.dynamics.network import Layer, Network, relay_layer
 
         self.check(shape)
         image, first, pooled, second, top = self.volumes()
 
-        def layer(inputs: int, neurons: int, factor: float, connection: Connection, phi: Phi = self.phi) -> Layer:
+        def layer(
+            inputs: int, neurons: int, factor: float, connection: Connection, phi: Activation = self.phi
+        ) -> Layer:
             return Layer(
                 inputs,
                 neurons,
@@ -73,7 +76,7 @@ class LE(LeNet5, OnlineModel):
         return Network(layers, self.dt, loss, self.beta)
 
     def initialise(self, network: Network, seed: int) -> Parameters:
-        from gle_bench.dynamics.blocks import initial_parameters
+        from gle_bench.dynamics.state import initial_parameters
 
         weights, biases = (_around_pools(drawn) for drawn in self.first_weights(network.outputs, seed))
         return initial_parameters(network, weights, biases)
@@ -82,26 +85,3 @@ class LE(LeNet5, OnlineModel):
 def _around_pools(drawn: list[Tensor]) -> list[Tensor | None]:
     first, second, *dense = drawn
     return [first, None, second, None, *dense]
-
-
-_NOTES = (
-    "Latent Equilibrium is GLE with tau_m = tau_r: neurons have no time of their own, each layer or pooling passes an "
-    "image on a step later, and weights change at each of the 50 steps.",
-    "The rate is that of the released LE code: 1.6 dt = 0.16 a step, times a factor for each layer. Errors bring the "
-    "nudging strength, 0.1, as another factor.",
-    "An error moves its neuron's membrane in the step in which it arises, as in the GLE code; in LE's, a step later.",
-    "A convolution's bias learns from the average over positions, its kernel from the sum, as in the released LE code.",
-)
-_SUMMARY = "LeNet-5 of Latent Equilibrium, convolutions that learn locally at every step: 657,080 parameters"
-PAIRS = (
-    pair("le", "gle", LE(), 0.16, _SUMMARY, _NOTES),
-    pair(
-        "le",
-        "gle",
-        LE(),
-        0.16,
-        "the headline network: le under the name that GLE's have elsewhere",
-        _NOTES,
-        alias="gle",
-    ),
-)

@@ -11,8 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
+from gle_bench.contracts import Shape
 from gle_bench.plugins import described
-from gle_bench.protocols import Shape
 
 FLOPS_A_MAC: Final = 2
 

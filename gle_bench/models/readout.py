@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from gle_bench.config import Budget, Precision, RunConfig, TaskOptions, TrainingConfig
-from gle_bench.protocols import OfflineModel, Pair, Shape
+from gle_bench.config import RunConfig, TaskOptions, TrainingConfig
+from gle_bench.contracts import OfflineModel, Pair, Shape
+from gle_bench.words import Budget, Precision
 
 if TYPE_CHECKING:
-    from gle_bench.models.readout import Readout
+    from gle_bench.models.modules.ridge import Readout
 
 Reads = Literal["every step", "mean"]
 
 
 class ReadoutModel(OfflineModel):
-    """A family whose modules are `gle_bench.models.readout.Readout`s: its fields are the hyper-parameters.
+    """A family whose modules are `gle_bench.models.modules.ridge.Readout`s: its fields are the hyper-parameters.
 
     Attributes:
         ridge: weight of the squared readout weights against the squared errors, both summed.

@@ -1,31 +1,29 @@
-"""GLE networks for Mackey-Glass: layers traversed in order, of instantaneous and retrospective neurons."""
+"""GLE networks for signals: layers traversed in order, of instantaneous and retrospective neurons."""
 
 from __future__ import annotations
 
 from math import exp
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from gle_bench.config import Budget, Count, Exponential, Positive, RunConfig, TrainingConfig
-from gle_bench.models.gle import Phi, linear_defaults
-from gle_bench.models.mackey_glass import MackeyGlassOptions
-from gle_bench.protocols import OnlineModel, Pair, Shape
+from gle_bench.config import Count, Positive
+from gle_bench.contracts import OnlineModel, Shape
+from gle_bench.models.gle import linear_defaults
+from gle_bench.words import Activation, Integrator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.blocks import Parameters
-    from gle_bench.dynamics.structure import Loss, Network
+    from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.state import Parameters
+    from gle_bench.words import Loss
 
-Integrator = Literal["euler", "exponential", "rk4"]
-EPOCHS: Final[dict[Budget, int]] = {"smoke": 1, "short": 15, "paper": 150}
-SEEDS: Final = tuple(range(30))  # one a sequence
 _TIMES: Final = 1  # of a seed's streams of random numbers, that of time constants: torch's own is that of weights
 
 
-class MackeyGlassGLE(OnlineModel):
+class RetrospectiveGLE(OnlineModel):
     """Hidden layers of instantaneous neurons, then retrospective ones, and a linear, instantaneous output.
 
     A retrospective neuron's time constants are `tau_m` and `tau_r` times exp(`spread` U): U is uniform on [-1, 1], one
@@ -55,14 +53,14 @@ class MackeyGlassGLE(OnlineModel):
     tau_r: Positive = 2.0
     spread: Annotated[float, Field(ge=0)] = 0.7
     tau_output: Positive = 1.0
-    phi: Phi = "tanh"
+    phi: Activation = "tanh"
     integrator: Integrator = "exponential"
     dt: Positive = 0.2
     beta: float = 1.0
     gamma: float = 0.0
 
     @model_validator(mode="after")
-    def _resolved(self) -> MackeyGlassGLE:
+    def _resolved(self) -> RetrospectiveGLE:
         shortest = min(self.tau_m, self.tau_r) * exp(-self.spread)
         if shortest < self.dt:
             raise ValueError(
@@ -79,7 +77,7 @@ class MackeyGlassGLE(OnlineModel):
         """The network, with the means of its time constants: those of a seed are in its parameters."""
         import torch
 
-        from gle_bench.dynamics.structure import Layer, Network
+        from gle_bench.dynamics.network import Layer, Network
 
         tau_m, tau_r = (self._times(tau, torch.zeros(self.retrospective)) for tau in (self.tau_m, self.tau_r))
         hidden = [
@@ -93,7 +91,7 @@ class MackeyGlassGLE(OnlineModel):
     def initialise(self, network: Network, seed: int) -> Parameters:
         import torch
 
-        from gle_bench.dynamics.blocks import initial_parameters
+        from gle_bench.dynamics.state import initial_parameters
 
         parameters = initial_parameters(network, *linear_defaults(network.layers, seed))
         random = np.random.default_rng((seed, _TIMES))
@@ -122,70 +120,3 @@ def _stacked(layers: list[Tensor]) -> Tensor:
     import torch
 
     return torch.stack(layers)[:, None, None]
-
-
-def _configure(model: str, integrator: Integrator, rate: float, horizon: float, budget: Budget) -> RunConfig:
-    training = TrainingConfig(
-        epochs=EPOCHS[budget], batch_size=1, evaluation_batch_size=1, rate=rate, schedule=Exponential(final=1e-7)
-    )
-    return RunConfig(
-        task="mackey-glass",
-        model=model,
-        rule="gle",
-        budget=budget,
-        options=MackeyGlassOptions(horizon=horizon),
-        network=MackeyGlassGLE(integrator=integrator),
-        training=training,
-    )
-
-
-def mackey_glass_gle(budget: Budget = "paper") -> RunConfig:
-    """4-93-93-1 by an exponential integrator, looking 13 steps ahead: 9,301 parameters."""
-    return _configure("gle", "exponential", 1e-3, 2.6, budget)
-
-
-def mackey_glass_gle_rk4(budget: Budget = "paper") -> RunConfig:
-    """The same by RK4, at a lower rate."""
-    return _configure("gle-rk4", "rk4", 3e-4, 2.6, budget)
-
-
-def mackey_glass_gle_h5(budget: Budget = "paper") -> RunConfig:
-    """The same by an exponential integrator, looking 5 steps ahead."""
-    return _configure("gle-h5", "exponential", 1e-3, 1.0, budget)
-
-
-_NOTES: Final = (
-    "Of the network the paper gives four inputs, two hidden layers of 93, instantaneous and retrospective neurons, dt "
-    "and the integrator; all else is ours, found by trial on the test halves of 6 of the 30 sequences.",
-    "The rate falls exponentially, update by update: at a constant one the network follows the signal instead of "
-    "learning it, and fails in closed loop.",
-    "Errors and rates that weights learn from are those of the first stage of a step, and weights stay as they are "
-    "within it.",
-    "Budgets short and smoke let the rate fall to the same end within 15 epochs and 1 epoch.",
-)
-PAIRS = (
-    Pair(
-        "mackey-glass",
-        "gle",
-        mackey_glass_gle,
-        SEEDS,
-        "4-93-93-1 by an exponential integrator, looks 2.6 units of time ahead",
-        (
-            *_NOTES,
-            "The paper integrates by RK4, which is gle-rk4: in our trials the exponential integrator did better.",
-        ),
-        tried=None,
-    ),
-    Pair(
-        "mackey-glass", "gle-rk4", mackey_glass_gle_rk4, SEEDS, "the same by RK4, as in the paper", _NOTES, tried=None
-    ),
-    Pair(
-        "mackey-glass",
-        "gle-h5",
-        mackey_glass_gle_h5,
-        SEEDS,
-        "the same as gle, looks 1 unit of time ahead",
-        _NOTES,
-        tried=None,
-    ),
-)

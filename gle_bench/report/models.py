@@ -2,8 +2,8 @@
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Footing, OfflineModel, OnlineModel, Task, footing
+from gle_bench.contracts import Footing, OfflineModel, OnlineModel, Task, footing
+from gle_bench.errors import GleBenchError
 
 
 def parameter_count(task: Task, config: RunConfig) -> int:
@@ -14,7 +14,7 @@ def parameter_count(task: Task, config: RunConfig) -> int:
     """
     shape = task.shape(config.options)
     if isinstance(config.network, OnlineModel):
-        from gle_bench.dynamics.packing import pack
+        from gle_bench.dynamics.ensemble import pack
 
         network = config.network.network(shape, task.learned_by(config.network).loss)
         return pack(network, config.network.initialise(network, 0)).numel()

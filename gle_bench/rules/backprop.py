@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from gle_bench.protocols import LearningRule
+from gle_bench.contracts import LearningRule
 
 
 class Backprop(LearningRule):

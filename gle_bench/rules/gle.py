@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from gle_bench.protocols import Footing, LearningRule
+from gle_bench.contracts import Footing, LearningRule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.blocks import Parameters, State
-    from gle_bench.dynamics.engine import Learned, Window
-    from gle_bench.dynamics.structure import Network
+    from gle_bench.dynamics.engines.interface import Learned, Window
+    from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.state import Parameters, State
 
 
 class GLE(LearningRule):
@@ -27,8 +27,8 @@ class GLE(LearningRule):
     def learn(
         self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
     ) -> Learned:
-        from gle_bench.dynamics.engine import Learned
-        from gle_bench.dynamics.ordered import advance
+        from gle_bench.dynamics.engines.interface import Learned
+        from gle_bench.dynamics.ordered_step import advance
 
         ensemble = state[0].u.shape[1]
         result = advance(network, parameters, state, window.at(0, ensemble), lambda output: window.at(1, ensemble))

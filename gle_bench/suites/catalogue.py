@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gle_bench import registry
-from gle_bench.names import look_up
+from gle_bench.errors import look_up
 from gle_bench.report.figures.figure8 import SUBJECTS
 from gle_bench.suites.matrix import Entry, Suite, from_file
 from gle_bench.surroundings.home import expanded

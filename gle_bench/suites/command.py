@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from gle_bench.names import UsageError
-from gle_bench.report.sources import published_runs
-from gle_bench.report.summary import duration
+from gle_bench.errors import UsageError
+from gle_bench.report.results import published_runs
+from gle_bench.report.terminal.summary import duration
 from gle_bench.suites.catalogue import suite
 from gle_bench.suites.display import Display
 from gle_bench.suites.launch import Job, Launcher

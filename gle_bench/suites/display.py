@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gle_bench.data.foreign import opened
 from gle_bench.report.output import on_one_line
-from gle_bench.report.summary import duration
+from gle_bench.report.terminal.summary import duration
 from gle_bench.suites.launch import Ended, Job
 
 TAIL: Final = 2000  # bytes of a log in which its last line is looked for

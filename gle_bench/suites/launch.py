@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple, Protocol
 
 from gle_bench.data.files import append
-from gle_bench.machine import usable_cores
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.surroundings import isolation
+from gle_bench.surroundings.machine import usable_cores
 from gle_bench.surroundings.processes import Requests
 
 POLL_S: Final = 0.2

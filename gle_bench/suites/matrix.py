@@ -8,10 +8,11 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, ValidationError
 
 from gle_bench import registry
-from gle_bench.config import Budget, Frozen, ProtocolName, RunConfig, parse_seeds
+from gle_bench.config import Frozen, RunConfig, parse_seeds
 from gle_bench.data import foreign
 from gle_bench.data.foreign import Malformed, reason, toml_table
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
+from gle_bench.words import Budget, Protocol
 
 
 class Entry(Frozen):
@@ -26,7 +27,7 @@ class Entry(Frozen):
     task: str
     model: str
     rule: str | None = None
-    protocol: ProtocolName = "paper"
+    protocol: Protocol = "paper"
     budget: Budget = "paper"
     seeds: str = "paper"
     set: tuple[str, ...] = ()

@@ -7,11 +7,12 @@ from functools import cache, partial
 from typing import Final, Literal
 
 from gle_bench import registry
-from gle_bench.config import ProtocolName, RunConfig
-from gle_bench.report.estimates import full_seconds
+from gle_bench.config import RunConfig
 from gle_bench.suites.matrix import Planned
+from gle_bench.tracking.estimates import full_seconds
 from gle_bench.tracking.provenance import changed_since
 from gle_bench.tracking.record import Record
+from gle_bench.words import Protocol
 
 State = Literal["done", "published", "interrupted", "failed", "missing"]
 STATES: Final[tuple[State, ...]] = ("done", "published", "interrupted", "failed", "missing")
@@ -82,19 +83,19 @@ def _by_rate(planned: Planned, records: Sequence[Record]) -> float | None:
     return None if whole is None else whole / len(pair.seeds)
 
 
-def _hash(config: RunConfig, protocol: ProtocolName, fingerprint: str) -> str:
+def _hash(config: RunConfig, protocol: Protocol, fingerprint: str) -> str:
     """Today's, of the configuration under that protocol; it knows which settings have their defaults."""
     return registry.run_hash(config.model_copy(update={"protocol": protocol}), fingerprint)
 
 
-def _alike(config: RunConfig, hashes: Callable[[ProtocolName, str], str], record: Record) -> bool:
+def _alike(config: RunConfig, hashes: Callable[[Protocol, str], str], record: Record) -> bool:
     """Whether a seed of the configuration is as much work as the record's was: the same, under either protocol."""
     if (record.task, record.model) != (config.task, config.model):
         return False
     return hashes(record.protocol, record.data.fingerprint) == record.config_hash
 
 
-def _of(config: RunConfig, hashes: Callable[[ProtocolName, str], str], record: Record) -> bool:
+def _of(config: RunConfig, hashes: Callable[[Protocol, str], str], record: Record) -> bool:
     """Whether the record is of this configuration, of today's versions, and of the plugins' code as it is today."""
     return (
         record.protocol == config.protocol

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gle_bench.names import UsageError, clipped
+from gle_bench.errors import UsageError, clipped
 
 DEEPEST = 200  # folders inside each other, in a path
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where Python's getpass looks for the user's name

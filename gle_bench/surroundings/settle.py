@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.surroundings import home, isolation, plotting, processes, streams
 
 

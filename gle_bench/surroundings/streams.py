@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 if TYPE_CHECKING:  # rich costs a tenth of a second
     from rich.console import Console

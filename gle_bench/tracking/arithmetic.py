@@ -8,7 +8,7 @@ goes on, is another computation.
 from collections.abc import Mapping
 from typing import Final
 
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
 
 NEUTRAL: Final[Mapping[str, frozenset[str]]] = {
     "DNNL_DEFAULT_FPMATH_MODE": frozenset({"STRICT"}),  # others let oneDNN round float32 to bfloat16, float16 or TF32

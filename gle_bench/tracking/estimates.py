@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.protocols import Pair, Task
+from gle_bench.contracts import Pair, Task
 from gle_bench.tracking.record import Record
 
 

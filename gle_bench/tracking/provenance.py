@@ -14,15 +14,14 @@ from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from gle_bench import registry
 from gle_bench.data.files import sha256
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
 from gle_bench.tracking.entry import Entry
+from gle_bench.words import PluginPart
 
 PACKAGE = Path(__file__).parents[1]
-Supplied = Literal["task", "model", "rule"]
 OURS = ("gle_bench", "tasks", "baselines", "pyproject.toml", "setup.py")  # of a checkout, what can change a result
 
 
@@ -81,9 +80,9 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def plugins_of(task: str, model: str, rule: str) -> dict[Supplied, Plugin]:
+def plugins_of(task: str, model: str, rule: str) -> dict[PluginPart, Plugin]:
     """What plugins supply of a run, {'task', 'model' or 'rule': the code}; empty where all is ours."""
-    points: dict[Supplied, EntryPoint | None] = {
+    points: dict[PluginPart, EntryPoint | None] = {
         "task": registry.points("tasks").get(task),
         "model": registry.source_of_pair(task, model),
         "rule": registry.points("rules").get(rule),
@@ -91,7 +90,7 @@ def plugins_of(task: str, model: str, rule: str) -> dict[Supplied, Plugin]:
     return {part: _described(point) for part, point in points.items() if point is not None}
 
 
-def changed_files(before: Mapping[Supplied, Plugin], now: Mapping[Supplied, Plugin]) -> list[str]:
+def changed_files(before: Mapping[PluginPart, Plugin], now: Mapping[PluginPart, Plugin]) -> list[str]:
     """The modules whose source is not what it was; empty where nothing is known of one of the two.
 
     Both are of one configuration hash, and so of the same versions.
@@ -100,7 +99,7 @@ def changed_files(before: Mapping[Supplied, Plugin], now: Mapping[Supplied, Plug
     return sorted({name for old, new in both for name in old.keys() | new.keys() if old.get(name) != new.get(name)})
 
 
-def changed_since(before: Mapping[Supplied, Plugin], task: str, model: str, rule: str) -> list[str]:
+def changed_since(before: Mapping[PluginPart, Plugin], task: str, model: str, rule: str) -> list[str]:
     """`changed_files` between a record's code and what is installed now; nothing where that is not installed."""
     try:
         return changed_files(before, plugins_of(task, model, rule)) if before else []

@@ -13,20 +13,18 @@ from pydantic import (
     model_validator,
 )
 
-from gle_bench.config import LARGEST_SEED, Budget, ProtocolName
+from gle_bench.config import LARGEST_SEED
 from gle_bench.data import foreign
 from gle_bench.data.foreign import Malformed
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.environment import Environment
-from gle_bench.tracking.provenance import Plugin, Supplied
+from gle_bench.tracking.provenance import Plugin
+from gle_bench.words import Budget, PluginPart, Protocol, RunStatus, Selection
 
 # Raised when a field's meaning changes or a field without a default joins; a new field with a default leaves it.
 SCHEMA_VERSION: Final = 1
 
-Status = Literal["running", "done", "diverged", "failed", "interrupted"]
 LARGEST: Final = 1e150  # of a metric that is averaged
-
-Selection = Literal["last", "best"]
 
 
 class UnreadableRecord(Malformed):
@@ -136,7 +134,7 @@ class Record(Entry):
         config: the whole configuration, as JSON; config_hash: of its meaning (`gle_bench.config.config_hash`).
         metrics: selection -> split -> name -> value; empty until there is a result.
         parameters: how many the network learns.
-        footing: what the method was granted (`gle_bench.protocols.Footing`).
+        footing: what the method was granted (`gle_bench.contracts.Footing`).
         best_round: the round that selection 'best' took.
         plugins: the code of what plugins supplied, {'task', 'model' or 'rule': ...}; empty where all is glebench's own.
         marks: what a reader must know before comparing, such as a reduced budget or data that are not official.
@@ -145,11 +143,11 @@ class Record(Entry):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
-    status: Status
+    status: RunStatus
     task: Name
     model: Name
     rule: Name
-    protocol: ProtocolName
+    protocol: Protocol
     budget: Budget
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)]
     config: Config
@@ -162,7 +160,7 @@ class Record(Entry):
     footing: dict[str, bool]
     environment: Environment
     lineage: tuple[Part, ...] = ()
-    plugins: dict[Supplied, Plugin] = Field(default_factory=dict)
+    plugins: dict[PluginPart, Plugin] = Field(default_factory=dict)
     marks: tuple[str, ...] = ()
     error: Message | None = None
 

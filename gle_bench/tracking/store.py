@@ -12,14 +12,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gle_bench.data import foreign
 from gle_bench.data.files import append, write_atomically, write_text
 from gle_bench.data.foreign import Malformed, sentence_if_unreadable
-from gle_bench.names import NAME, GleBenchError, UsageError
+from gle_bench.errors import NAME, GleBenchError, UsageError
 from gle_bench.tracking.history import Row, from_csv, to_csv
 from gle_bench.tracking.record import Record, parse
+from gle_bench.words import Selection
 
 if TYPE_CHECKING:  # numpy costs a tenth of a second, and listing runs needs none of it
     import numpy as np
@@ -83,7 +84,7 @@ class RunFolder:
         """The arrays of traces.npz; none if there is no such file."""
         return self._read_arrays("traces.npz")
 
-    def checkpoint(self, name: Literal["last", "best"]) -> Path:
+    def checkpoint(self, name: Selection) -> Path:
         """Where that checkpoint lies, or would."""
         return self.path / f"{name}.ckpt"
 

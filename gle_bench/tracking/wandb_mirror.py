@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 from gle_bench.data.foreign import content
 from gle_bench.tracking.record import Record
+from gle_bench.words import WandbMode
 
 if TYPE_CHECKING:  # importing W&B takes a second
     import wandb
 
-Mode = Literal["auto", "online", "offline", "off"]
 Report = Callable[[str], None]
 
 REACH_S = 5.0  # seconds for a first answer from the server
@@ -53,7 +53,7 @@ class Mirror:
         self._report = report
 
     @classmethod
-    def open(cls, record: Record, mode: Mode, folder: Path, report: Report) -> "Mirror":
+    def open(cls, record: Record, mode: WandbMode, folder: Path, report: Report) -> "Mirror":
         """Starts, or continues, the record's W&B run; its own files go to `folder`/wandb.
 
         `mode` 'auto' is online when logged in, else offline, unless $WANDB_MODE decides. `report` is given one line
@@ -148,7 +148,7 @@ def _choices_alone(folder: Path) -> Iterator[None]:
             del os.environ["WANDB_CACHE_DIR"]
 
 
-def _start(record: Record, mode: Mode, folder: Path, report: Report) -> "wandb.Run":
+def _start(record: Record, mode: WandbMode, folder: Path, report: Report) -> "wandb.Run":
     """A live W&B run, online if asked for and possible."""
     if any("\ud800" <= letter <= "\udfff" for letter in str(folder.absolute())):  # as Python reads what is no UTF-8
         raise ValueError("it takes no folder whose name is no UTF-8")

@@ -10,11 +10,11 @@ import pytorch_lightning as pl
 from gle_bench.tracking.lock import Hold
 from gle_bench.training import checkpoints
 from gle_bench.training.completeness import whole_evaluation
-from gle_bench.training.data_module import Feed
-from gle_bench.training.module import BenchModule
+from gle_bench.training.data import Feed
+from gle_bench.training.modules.base import BenchModule
 from gle_bench.training.rounds import batches_per_epoch
 from gle_bench.training.scores import Score
-from gle_bench.training.seed_run import SeedRun
+from gle_bench.training.seed import SeedRun
 
 
 class Recorder(pl.Callback):

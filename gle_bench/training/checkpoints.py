@@ -14,7 +14,7 @@ from torch import Tensor
 from gle_bench.data.foreign import Malformed, opened, parsing, reason
 from gle_bench.data.foreign_arrays import archive
 from gle_bench.data.together import write_together
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 FORMAT = 1
 MOST: Final = 64 << 30  # bytes; nothing in a checkpoint is compressed, so none takes more than its file has

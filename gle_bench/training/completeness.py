@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from gle_bench.names import GleBenchError
-from gle_bench.training.seed_run import SeedRun
+from gle_bench.errors import GleBenchError
+from gle_bench.training.seed import SeedRun
 
 
 def shortfall(run: SeedRun, ends: Sequence[int], updates_per_batch: int, predicted: Mapping[str, int]) -> str | None:

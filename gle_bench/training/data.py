@@ -10,8 +10,8 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from gle_bench.config import TrainingConfig
-from gle_bench.machine import usable_cores
-from gle_bench.protocols import Batch, Data, Split
+from gle_bench.contracts import Batch, Data, Split
+from gle_bench.surroundings.machine import usable_cores
 from gle_bench.training.rounds import Pick, round_batches, sampling_weights
 
 MOST_THREADS: Final = 8

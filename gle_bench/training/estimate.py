@@ -7,12 +7,12 @@ from typing import Final, NamedTuple
 
 import torch
 
-from gle_bench.dynamics.engine import Window
-from gle_bench.protocols import Batch, OnlineModel
-from gle_bench.training.data_module import Feed
-from gle_bench.training.kinds import kind
-from gle_bench.training.offline import WholeModule
-from gle_bench.training.online import OnlineModule
+from gle_bench.contracts import Batch, OnlineModel
+from gle_bench.dynamics.engines.interface import Window
+from gle_bench.training.data import Feed
+from gle_bench.training.modules import kind
+from gle_bench.training.modules.gradient import WholeModule
+from gle_bench.training.modules.online import OnlineModule
 from gle_bench.training.plan import Plan
 
 PROBED_STEPS: Final = 30

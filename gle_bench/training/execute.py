@@ -11,27 +11,27 @@ from typing import Any
 import pytorch_lightning as pl
 
 from gle_bench.config import RunConfig
+from gle_bench.contracts import OnlineModel
 from gle_bench.data.foreign import Malformed, parsing, sentence_if_unreadable
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.plugins import described, guarded
-from gle_bench.protocols import OnlineModel
 from gle_bench.surroundings.processes import Requests, is_request
 from gle_bench.surroundings.streams import console
 from gle_bench.tracking.lock import Hold, RunLost, clear_remains, hold
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.wandb_mirror import Mirror
 from gle_bench.training import checkpoints
-from gle_bench.training.bookkeeping import Bookkeeping
+from gle_bench.training.callbacks import Recorder, drop_diverged
 from gle_bench.training.completeness import whole_evaluation
-from gle_bench.training.data_module import Feed
-from gle_bench.training.kinds import kind
-from gle_bench.training.module import BenchModule
+from gle_bench.training.data import Feed
+from gle_bench.training.modules import kind
+from gle_bench.training.modules.base import BenchModule
+from gle_bench.training.outcome import Bookkeeping
 from gle_bench.training.plan import Plan, Settings, plan, stands
 from gle_bench.training.progress import Display
-from gle_bench.training.recorder import Recorder, drop_diverged
 from gle_bench.training.rounds import batches_per_epoch
 from gle_bench.training.scores import Score
-from gle_bench.training.seed_run import SeedRun
+from gle_bench.training.seed import SeedRun
 from gle_bench.training.trainer import Attentive, make_trainer, quietly, through
 
 ANEW = "delete it, or start anew with --rerun always"

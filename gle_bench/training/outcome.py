@@ -10,17 +10,18 @@ from typing import Literal
 
 import torch
 
-from gle_bench.names import GleBenchError, printable
-from gle_bench.protocols import Data, footing
+from gle_bench.contracts import Data, footing
+from gle_bench.errors import GleBenchError, printable
 from gle_bench.tracking.environment import environment
 from gle_bench.tracking.lock import Hold
-from gle_bench.tracking.record import Cost, DataUsed, Measured, Part, Record, Status, run_id
+from gle_bench.tracking.record import Cost, DataUsed, Measured, Part, Record, run_id
 from gle_bench.training.completeness import shortfall
 from gle_bench.training.marks import marks
-from gle_bench.training.module import BenchModule
+from gle_bench.training.modules.base import BenchModule
 from gle_bench.training.plan import Plan, default_rule
 from gle_bench.training.scores import Score
-from gle_bench.training.seed_run import SeedRun
+from gle_bench.training.seed import SeedRun
+from gle_bench.words import RunStatus
 
 Splits = Mapping[str, Score]
 
@@ -124,7 +125,7 @@ class Bookkeeping:
                 except GleBenchError as refused:
                     print(printable(str(refused)), file=sys.stderr)
 
-    def _end(self, seed: int, status: Status, error: str | None, **results: object) -> None:
+    def _end(self, seed: int, status: RunStatus, error: str | None, **results: object) -> None:
         run, record = self._runs[seed], self.records[seed]
         part = record.lineage[-1]
         ended = part.model_copy(update={"ended": datetime.now(UTC), "wall_s": run.part_s})

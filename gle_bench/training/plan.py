@@ -4,27 +4,26 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.dynamics.engine import Job
+from gle_bench.contracts import Data, OfflineModel, OnlineModel, Task
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
-from gle_bench.models.readout_pairs import ReadoutModel
-from gle_bench.names import GleBenchError, UsageError, look_up
+from gle_bench.dynamics.engines.interface import Job
+from gle_bench.errors import GleBenchError, UsageError, look_up
+from gle_bench.models.readout import ReadoutModel
 from gle_bench.plugins import guarded
-from gle_bench.protocols import Data, OfflineModel, OnlineModel, Task
 from gle_bench.tracking.arithmetic import refuse_other_arithmetic
-from gle_bench.tracking.provenance import Plugin, Supplied, changed_files, plugins_of
+from gle_bench.tracking.provenance import Plugin, changed_files, plugins_of
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
-from gle_bench.training.module import Experiment
+from gle_bench.training.modules.base import Experiment
 from gle_bench.training.rounds import round_ends, sampling_weights
-
-Rerun = Literal["missing", "failed", "always"]
+from gle_bench.words import PluginPart, Rerun, WandbMode
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Settings:
     accept_data: bool = False
     engine: str = "auto"
     device: str = "auto"
-    wandb: Literal["auto", "online", "offline", "off"] = "auto"
+    wandb: WandbMode = "auto"
     rerun: Rerun = "missing"
     report: Callable[[str], None] = print
 
@@ -68,7 +67,7 @@ class Plan:
     device: str
     data: Mapping[int | None, Data]
     hash: str
-    plugins: Mapping[Supplied, Plugin]
+    plugins: Mapping[PluginPart, Plugin]
     folders: Mapping[int, RunFolder]
     finished: Mapping[int, Record]
     pending: Mapping[int, RunFolder]
@@ -146,7 +145,7 @@ def plan(config: RunConfig, seeds: Sequence[int], settings: Settings) -> Plan:
     return Plan(experiment, reason, device, data, digest, code, folders, finished, pending)
 
 
-def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[Supplied, Plugin]) -> None:
+def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[PluginPart, Plugin]) -> None:
     """A record by other code of the same version is neither the result of this code nor something to go on with.
 
     Raises:

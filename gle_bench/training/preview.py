@@ -6,9 +6,9 @@ from typing import Any
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
+from gle_bench.contracts import Pair
 from gle_bench.plugins import guarded
-from gle_bench.protocols import Pair
-from gle_bench.report.summary import duration
+from gle_bench.report.terminal.summary import duration
 from gle_bench.tracking.record import Record
 from gle_bench.training.estimate import Pace, measure
 from gle_bench.training.execute import feed_for

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gle_bench.training.module import BenchModule
+from gle_bench.training.modules.base import BenchModule
 
 
 class Display(pl.Callback):

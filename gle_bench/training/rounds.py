@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from gle_bench.config import TrainingConfig
-from gle_bench.names import UsageError
-from gle_bench.protocols import Split
+from gle_bench.contracts import Split
+from gle_bench.errors import UsageError
 
 MOST_ROUNDS: Final = 1_000_000  # each is evaluated, and a row of the history
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gle_bench.protocols import Batch, Task
+from gle_bench.contracts import Batch, Task
 
 
 class Score(NamedTuple):

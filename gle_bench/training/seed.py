@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from gle_bench.config import TrainingConfig
+from gle_bench.contracts import Metric
 from gle_bench.data.foreign import Malformed, parsing
-from gle_bench.protocols import Metric
 from gle_bench.tracking.history import LEADING, Row
 from gle_bench.tracking.store import RunFolder
 from gle_bench.tracking.wandb_mirror import Mirror

@@ -11,7 +11,7 @@ POINTS: Final = ("models", "tasks", "rules")
 HEAD: Final = """
 from typing import ClassVar
 from gle_bench.config import RunConfig, TaskOptions, TrainingConfig
-from gle_bench.protocols import LearningRule, Pair, Task, OfflineModel, Shape
+from gle_bench.contracts import LearningRule, Pair, Task, OfflineModel, Shape
 """
 PAIR: Final = """
 def configure(budget):

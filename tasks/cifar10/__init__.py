@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gle_bench.config import ProtocolName, RunConfig, TaskOptions
+from gle_bench.config import RunConfig, TaskOptions
+from gle_bench.contracts import Batch, Data, Metric, Published, Shape, Task
 from gle_bench.data.files import sha256
-from gle_bench.models.cifar10 import CIFAR10Options
-from gle_bench.protocols import Batch, Data, Metric, Published, Shape, Task
+from gle_bench.recipes.cifar10 import CIFAR10Options
+from gle_bench.words import Protocol
 
 from . import archive
 from .batches import CLASSES, PIXELS, SHAPE, Images
@@ -99,7 +100,7 @@ class CIFAR10(Task):
     def is_prepared(self, folder: Path, options: TaskOptions) -> bool:
         return archive.place(folder) is not None
 
-    def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         own, found = _own(options), archive.read(folder)
         train, test, content = found.images
         order = np.random.RandomState(SPLIT_SEED).permutation(len(train.labels))  # NumPy keeps its numbers for ever

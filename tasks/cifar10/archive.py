@@ -8,7 +8,7 @@ from gle_bench.data.content import identify
 from gle_bench.data.download import Remote
 from gle_bench.data.install import install, note_of
 from gle_bench.data.tree import Stamp, find_folder, stamp
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 from .batches import META, TEST, TRAIN, Collection, read_images
 

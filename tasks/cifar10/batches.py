@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gle_bench.data import foreign
 from gle_bench.data.files import sha256
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SHAPE: Final = (3, 32, 32)  # red, green and blue, each row by row

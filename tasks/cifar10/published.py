@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gle_bench.protocols import Published
+from gle_bench.contracts import Published
 
 _SOURCE: Final = "section 2.7.3 and Fig. 8g, arXiv:2403.16933"
 _MARGIN: Final = 2.0  # points of test error, fixed before our runs

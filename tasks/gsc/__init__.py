@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from gle_bench.config import ProtocolName, RunConfig, TaskOptions
+from gle_bench.config import RunConfig, TaskOptions
+from gle_bench.contracts import Data, Published, Setting, Shape, Split, Task
 from gle_bench.data.files import sha256
 from gle_bench.data.sound import torchaudio
 from gle_bench.data.tree import CURE
-from gle_bench.models.gsc import GSCOptions
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Data, Published, Setting, Shape, Split, Task
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.gsc import GSCOptions
+from gle_bench.words import Protocol
 
 from . import archive
 from .front_ends import FRONT_ENDS
@@ -67,7 +68,7 @@ class GSC(Task):
     def is_prepared(self, folder: Path, options: TaskOptions) -> bool:
         return archive.place(folder) is not None
 
-    def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         from .clips import ClipSplit, Hearing, read_noises
 
         own, found = _own(options), archive.read(folder)

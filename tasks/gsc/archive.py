@@ -8,7 +8,7 @@ from gle_bench.data.content import Content, identify
 from gle_bench.data.download import Remote
 from gle_bench.data.install import install, note_of
 from gle_bench.data.tree import Stamp, find_folder
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 from .lists import Lists, read_lists
 from .partition import KEYWORDS, Part

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from gle_bench.models.gsc import Augmentation
+from gle_bench.recipes.gsc import Augmentation
 
 Wave = NDArray[np.float32]  # (N,)
 Waves = NDArray[np.float32]  # (B, N)

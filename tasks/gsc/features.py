@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gle_bench.data.sound import torchaudio
-from gle_bench.models.gsc import FrontEnd
+from gle_bench.recipes.gsc import FrontEnd
 
 from .front_ends import FRONT_ENDS, RATE, FrontEndSpec
 

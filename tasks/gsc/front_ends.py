@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from gle_bench.models.gsc import FrontEnd
+from gle_bench.recipes.gsc import FrontEnd
 
 RATE = 16_000  # samples a second, and in a clip
 STRETCH = 20  # steps a frame of GLE's

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from gle_bench.data.foreign import content
 from gle_bench.data.tree import CURE, unreadable
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 from .partition import Part, part_of, speaker_of
 from .tree import LISTS

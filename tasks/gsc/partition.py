@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from gle_bench.models.gsc import Splits
+from gle_bench.recipes.gsc import Splits
 
 Part = Literal["train", "validation", "test"]
 

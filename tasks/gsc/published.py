@@ -1,11 +1,12 @@
 """What was published on Google Speech Commands: accuracies, and how the networks were trained (the paper's Table 3)."""
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 from gle_bench.config import RunConfig
-from gle_bench.models.gsc import GSCOptions
-from gle_bench.protocols import Published, Setting
+from gle_bench.contracts import Published, Setting
+from gle_bench.recipes.gsc import GSCOptions
+from gle_bench.words import Selection
 
 from .front_ends import FRONT_ENDS
 from .partition import SIZES
@@ -29,9 +30,7 @@ _BATCH_NORM: Final = (
 )
 
 
-def _gle(
-    value: float, spread: float, split: str, source: str, caveat: str, selection: Literal["last", "best"] = "last"
-) -> Published:
+def _gle(value: float, spread: float, split: str, source: str, caveat: str, selection: Selection = "last") -> Published:
     return Published(
         "gle", value, source, spread, n=10, split=split, selection=selection, margin=_MARGIN, caveat=caveat
     )

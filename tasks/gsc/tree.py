@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gle_bench.data.tree import CURE, Stamp, entries, is_folder, stamp
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 from .partition import KEYWORDS, Part
 

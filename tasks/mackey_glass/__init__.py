@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from gle_bench.config import ProtocolName, RunConfig, TaskOptions
+from gle_bench.config import RunConfig, TaskOptions
+from gle_bench.contracts import Batch, Data, Metric, Published, Setting, Shape, Task, TensorSplit
 from gle_bench.data.files import sha256
-from gle_bench.models.mackey_glass import HALF, KNOWN, SCALE, MackeyGlassOptions, raw, standardised
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Batch, Data, Metric, Published, Setting, Shape, Task, TensorSplit
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.mackey_glass import HALF, KNOWN, SCALE, MackeyGlassOptions, raw, standardised
+from gle_bench.words import Protocol, StateReset
 
 from .published import PUBLISHED, SETUP, described
 from .scores import TOO_LARGE, along_the_horizon, grid_of, scores, smape
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gle_bench.dynamics.feedback import DelayedFeedback
-    from gle_bench.dynamics.structure import Loss
+    from gle_bench.words import Loss
 
 _LARGEST = TOO_LARGE / SCALE  # of an output, which is standardised
 
@@ -38,7 +39,7 @@ class MackeyGlass(Task):
     options: ClassVar[type[TaskOptions]] = MackeyGlassOptions
     published: ClassVar[tuple[Published, ...]] = PUBLISHED
     setup: ClassVar[tuple[Setting, ...]] = SETUP
-    reset: ClassVar[Literal["never", "batch", "epoch"]] = "batch"
+    reset: ClassVar[StateReset] = "batch"
     data_per_seed: ClassVar[bool] = True
     traced: ClassVar[tuple[int, ...]] = (40, 138)  # the stages of training that Fig. 10 shows
     notes: ClassVar[tuple[str, ...]] = (
@@ -88,7 +89,7 @@ class MackeyGlass(Task):
             raise GleBenchError(f"Cannot make {folder}: {error.strerror}. Choose another --data.") from error
         report(f"The series comes with glebench; to use NeuroBench's own, put its {NEUROBENCH} into {folder}.")
 
-    def load(self, folder: Path, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         import torch
 
         from .windows import predicted, taught
@@ -106,7 +107,7 @@ class MackeyGlass(Task):
         digests = {name: _digest(fingerprint, name, protocol, own, split) for name, split in splits.items()}
         return Data(splits, fingerprint, found.official, digests, found.notes)
 
-    def evaluation_split(self, protocol: ProtocolName) -> str:
+    def evaluation_split(self, protocol: Protocol) -> str:
         return "test" if protocol == "paper" else "validation"
 
     def feedback(self, options: TaskOptions) -> DelayedFeedback:

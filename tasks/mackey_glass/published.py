@@ -3,8 +3,8 @@
 from typing import Final
 
 from gle_bench.config import RunConfig
-from gle_bench.models.mackey_glass import MackeyGlassOptions
-from gle_bench.protocols import Published, Setting
+from gle_bench.contracts import Published, Setting
+from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 
 _TEXT: Final = "section 2.8.1, arXiv:2403.16933"
 _NEUROBENCH: Final = "NeuroBench, arXiv:2304.04640, as quoted in section 2.8.1 of arXiv:2403.16933"

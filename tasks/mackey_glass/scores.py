@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gle_bench.models.mackey_glass import POINTS, SCALE, Grid
+from gle_bench.recipes.mackey_glass import POINTS, SCALE, Grid
 
 if TYPE_CHECKING:
     from torch import Tensor

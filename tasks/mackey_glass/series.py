@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gle_bench.data.files import sha256
 from gle_bench.data.foreign import content, opened, sentence_if_unreadable
 from gle_bench.data.foreign_arrays import ArrayForm, array, arrays
-from gle_bench.models.mackey_glass import HALF, LYAPUNOV, POINTS, Grid
-from gle_bench.names import GleBenchError, UsageError
+from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.recipes.mackey_glass import HALF, LYAPUNOV, POINTS, Grid
 
 # x'(t) = BETA x(t - DELAY) / (1 + x(t - DELAY)^POWER) - GAMMA x(t) (Eq. 55), from a constant past. The series begins
 # one delay later: where jitcdde stands when it has stepped over the kink at the end of that past.

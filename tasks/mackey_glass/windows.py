@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from gle_bench.models.mackey_glass import MackeyGlassOptions
-from gle_bench.protocols import TensorSplit
+from gle_bench.contracts import TensorSplit
+from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 
 
 def taught(signal: Tensor, options: MackeyGlassOptions, last: int) -> TensorSplit:

@@ -15,8 +15,8 @@ from gle_bench.bench.measure import Row, Series, Sgemm, row, ticks
 from gle_bench.bench.memory import peak_rise
 from gle_bench.bench.networks import NETWORKS
 from gle_bench.bench.runner import REPEAT_S, Runner, threads
-from gle_bench.dynamics.packing import pack
-from gle_bench.names import UnknownName, UsageError
+from gle_bench.dynamics.ensemble import pack
+from gle_bench.errors import UnknownName, UsageError
 
 ALONE = Case("gle-15k", "torch", 1, 1)
 PARAMETERS = {"gle-15k": 14_956, "gle-42k": 42_040, "gsc": 1_160_262}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gle_bench.protocols import cross_entropy
+from gle_bench.contracts import cross_entropy
 
 
 @pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])  # at 1e4 an exponential that nothing is taken from overflows

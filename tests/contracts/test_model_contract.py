@@ -14,17 +14,18 @@ from command import ENVIRONMENT
 from pydantic import ValidationError
 
 from gle_bench import registry
-from gle_bench.config import BUDGETS, RunConfig, TrainingConfig
-from gle_bench.dynamics.engine import Job, Window, start
+from gle_bench.config import RunConfig, TrainingConfig
+from gle_bench.contracts import Batch, OfflineModel, OnlineModel
 from gle_bench.dynamics.engines import choice
+from gle_bench.dynamics.engines.interface import Job, Window, start
+from gle_bench.dynamics.ensemble import pack
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.packing import pack
+from gle_bench.errors import UsageError
 from gle_bench.models.initial import seeded
-from gle_bench.names import UsageError
-from gle_bench.protocols import Batch, OfflineModel, OnlineModel
-from gle_bench.training.data_module import side_by_side
-from gle_bench.training.module import Experiment
+from gle_bench.training.data import side_by_side
+from gle_bench.training.modules.base import Experiment
 from gle_bench.training.plan import check_pair
+from gle_bench.words import BUDGETS
 
 PAIRS = {f"{pair.task} {pair.model}": pair for pair in registry.pairs()}
 CONFIGS = {name: pair.configure("paper") for name, pair in PAIRS.items()}

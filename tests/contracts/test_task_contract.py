@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gle_bench import registry
-from gle_bench.config import PROTOCOLS, ProtocolName
-from gle_bench.protocols import Batch, Data, Task
+from gle_bench.contracts import Batch, Data, Task
+from gle_bench.words import PROTOCOLS, Protocol
 
 TASKS = list(registry.places("tasks"))
 EVERY_TASK = pytest.mark.parametrize("name", TASKS)
@@ -29,7 +29,7 @@ class Loaded(NamedTuple):
 
 
 @cache
-def loaded(name: str, protocol: ProtocolName, folder: Path, again: int = 0) -> Loaded:
+def loaded(name: str, protocol: Protocol, folder: Path, again: int = 0) -> Loaded:
     """The task with the options of its first model, and its data for seed 1."""
     task = registry.task(name)
     pairs = [pair for pair in registry.pairs() if pair.task == name]
@@ -57,7 +57,7 @@ def outputs_for(batch: Batch, channels: int, steps: int) -> torch.Tensor:
 
 @EVERY_TASK
 @EVERY_PROTOCOL
-def test_official_data_have_the_sizes_that_were_told(name: str, protocol: ProtocolName, data: Path) -> None:
+def test_official_data_have_the_sizes_that_were_told(name: str, protocol: Protocol, data: Path) -> None:
     found = loaded(name, protocol, data)
     pairs = [pair for pair in registry.pairs() if pair.task == name]
     if not pairs or not found.data.official:
@@ -81,7 +81,7 @@ def test_it_is_called_as_it_is_registered(name: str) -> None:
 
 @EVERY_PROTOCOL
 @EVERY_TASK
-def test_splits_are_there_and_named(data: Path, name: str, protocol: ProtocolName) -> None:
+def test_splits_are_there_and_named(data: Path, name: str, protocol: Protocol) -> None:
     task, _, found = loaded(name, protocol, data)
     assert set(found.splits) <= {"train", "validation", "test"}
     if protocol == "clean":
@@ -121,7 +121,7 @@ def test_both_protocols_share_the_test_split(data: Path, name: str) -> None:
 
 @EVERY_PROTOCOL
 @EVERY_TASK
-def test_batches_fit_the_shape_that_models_are_built_for(data: Path, name: str, protocol: ProtocolName) -> None:
+def test_batches_fit_the_shape_that_models_are_built_for(data: Path, name: str, protocol: Protocol) -> None:
     task, options, found = loaded(name, protocol, data)
     shape = task.shape(options)
     for split in found.splits.values():

@@ -18,18 +18,24 @@ from torch.utils.flop_counter import FlopCounterMode
 from toy_runs import checkpoint, configured, run, seed_folder
 
 from gle_bench import registry
-from gle_bench.dynamics.blocks import Parameters, initial_parameters, zero_state
-from gle_bench.dynamics.engine import Window
-from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.structure import Integrator, Layer, Network
-from gle_bench.names import GleBenchError
-from gle_bench.report import complexity, counting, harness, show, sources, tables
-from gle_bench.report.complexity import FILE, Complexity, differences
-from gle_bench.report.counting import online_counts, state_updates
-from gle_bench.report.exhibits import Activated, Evaluated, gle_exhibit
-from gle_bench.report.tracing import traced_exhibit
+from gle_bench.costs import count as counting
+from gle_bench.costs import neurobench as harness
+from gle_bench.costs.count import online_counts, state_updates
+from gle_bench.costs.exhibits import Activated, Evaluated, gle_exhibit
+from gle_bench.costs.tracing import traced_exhibit
+from gle_bench.dynamics.engines.interface import Window
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.network import Layer, Network
+from gle_bench.dynamics.state import Parameters, initial_parameters, zero_state
+from gle_bench.errors import GleBenchError
+from gle_bench.report import results as sources
+from gle_bench.report.tables import costs as complexity
+from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.costs import FILE, Complexity, differences
+from gle_bench.report.terminal import show
 from gle_bench.tracking.record import Part
 from gle_bench.tracking.store import RunFolder
+from gle_bench.words import Integrator
 
 needs_neurobench = pytest.mark.skipif(not harness.available(), reason=harness.MISSING)
 STEPS, BATCH = 7, 3

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gle_bench.data.content import Content, identify
 from gle_bench.data.tree import entries, find_folder, is_folder, stamp
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 READ = {"a/b.txt": b"b", "a/c.txt": b"c", "list.txt": b"a/b.txt"}
 SOURCE = "of an archive"

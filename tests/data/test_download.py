@@ -15,7 +15,7 @@ from loopback import Behaviour, serve
 from gle_bench.data import download
 from gle_bench.data.download import Remote, fetch
 from gle_bench.data.unpack import unpack
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 CONTENT = random.Random(0).randbytes(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

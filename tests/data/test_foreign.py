@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from gle_bench.data import foreign
 from gle_bench.data.foreign import Malformed, sentence_if_unreadable
 from gle_bench.data.foreign_arrays import ArrayForm, archive, array, arrays
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 ARRAYS = {
     "inputs": np.arange(60, dtype=np.float64).reshape(5, 12),

@@ -9,7 +9,7 @@ import pytest
 from gsc_examples import write_wav
 
 from gle_bench.data.sound import FULL_SCALE, read_wav, torchaudio
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 TIME = np.arange(16_000) / 16_000
 TONE = 0.5 * np.sin(2 * np.pi * 440 * TIME)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gle_bench.data import together
 from gle_bench.data.together import JOURNAL, finish_renames, write_together
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 NAMES = ("best.ckpt", "last.ckpt")
 

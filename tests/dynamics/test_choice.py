@@ -9,13 +9,13 @@ from networks import make_network
 from toy_runs import configured
 
 from gle_bench import registry
-from gle_bench.dynamics.engine import Job
+from gle_bench.contracts import LearningRule
 from gle_bench.dynamics.engines import choice
+from gle_bench.dynamics.engines.interface import Job
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.names import UsageError
-from gle_bench.protocols import LearningRule
+from gle_bench.errors import UsageError
 from gle_bench.rules.gle import GLE
-from gle_bench.training.module import Experiment
+from gle_bench.training.modules.base import Experiment
 from gle_bench.training.plan import choose_engine
 
 ALL = frozenset(choice.ENGINES)

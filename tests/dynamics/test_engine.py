@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 import torch
 from networks import FIXED, descend, make_batch, make_network, make_parameters, normal
+from shared import SUPPORT
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import BlockParameters, Parameters, State, zero_state
-from gle_bench.dynamics.engine import Learned, Window, start
-from gle_bench.dynamics.engines.eager import TorchEngine
+from gle_bench.contracts import LearningRule
+from gle_bench.dynamics.engines.interface import Learned, Window, start
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.ensemble import Carry, pack, select
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.dynamics.network import step
+from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.packing import Carry, pack, select
-from gle_bench.dynamics.structure import Network
-from gle_bench.protocols import LearningRule
+from gle_bench.dynamics.state import BlockParameters, Parameters, State, zero_state
+from gle_bench.dynamics.step import step
 from gle_bench.rules.gle import GLE
 
 BATCH, STEPS = 4, 30
@@ -325,7 +326,7 @@ PEAKS = """
 import resource, sys, torch
 sys.path.insert(0, {tests!r})
 from networks import make_network, make_parameters
-from gle_bench.dynamics.engine import Window, start
+from gle_bench.dynamics.engines.interface import Window, start
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.rules.gle import GLE
@@ -344,7 +345,7 @@ for steps in (36, 36, 720):
 
 def test_memory_does_not_grow_with_the_number_of_steps(engine: Any) -> None:
     """A state is half a megabyte here, so that keeping all of them would add more than 300."""
-    script = PEAKS.format(engine=engine.name, tests=str(__file__).rpartition("/")[0])
+    script = PEAKS.format(engine=engine.name, tests=SUPPORT)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     _, short, long = (int(line) / 1024 for line in done.stdout.split())
     assert long - short < 20

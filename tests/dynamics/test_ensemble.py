@@ -8,12 +8,12 @@ import torch
 from networks import FIXED, layerwise, make_batch, make_network, make_parameters, member, normal
 from torch import Tensor
 
-from gle_bench.dynamics.engine import start
-from gle_bench.dynamics.engines.eager import TorchEngine
+from gle_bench.dynamics.engines.interface import start
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.ensemble import Carry, ensemble_size, from_plain, join, pack, select, to_plain, unpack
+from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.packing import Carry, ensemble_size, from_plain, join, pack, select, to_plain, unpack
-from gle_bench.dynamics.structure import Network
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
 from gle_bench.rules.gle import GLE
 
 MEMBERS, BATCH = 3, 4

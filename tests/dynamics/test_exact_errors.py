@@ -7,9 +7,9 @@ import torch
 from networks import PHIS, descend, layerwise, make_batch, make_network, make_parameters, normal
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import BlockState, Parameters, State, zero_state
-from gle_bench.dynamics.network import step
-from gle_bench.dynamics.structure import Network
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.state import BlockState, Parameters, State, zero_state
+from gle_bench.dynamics.step import step
 
 SIZES = (3, 5, 5, 5, 4)
 BATCH = 6

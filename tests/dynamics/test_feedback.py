@@ -7,12 +7,12 @@ import torch
 from networks import make_network, make_parameters, normal
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import Parameters, initial_parameters, zero_state
-from gle_bench.dynamics.engine import Window
-from gle_bench.dynamics.engines.eager import TorchEngine
+from gle_bench.dynamics.engines.interface import Window
+from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.dynamics.structure import Layer, Network
-from gle_bench.names import UsageError
+from gle_bench.dynamics.network import Layer, Network
+from gle_bench.dynamics.state import Parameters, initial_parameters, zero_state
+from gle_bench.errors import UsageError
 
 ORDERED = pytest.mark.parametrize("integrator", ["exponential", "rk4"])
 STEPS, BATCH = 40, 2

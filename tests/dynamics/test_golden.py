@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shared import shared_path
+from shared import ROOT, shared_path
 
 from gle_bench.dynamics.engines.choice import ENGINES
 
-SCRIPT = Path(__file__).parents[1] / "scripts/check_golden.py"
+SCRIPT = ROOT / "scripts/check_golden.py"
 ONE = "feedback_gamma_mse.npz"
 
 spec = importlib.util.spec_from_file_location("check_golden", SCRIPT)

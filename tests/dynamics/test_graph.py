@@ -10,16 +10,16 @@ from networks import FIXED, make_batch, make_network, make_parameters, normal
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gle_bench.dynamics.blocks import Parameters, State
-from gle_bench.dynamics.engine import Job, Learned, Window, start
 from gle_bench.dynamics.engines import chunks
 from gle_bench.dynamics.engines.chunks import chunk_length, matmul_precision, tensors
-from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.engines.graph import KEPT, GraphEngine
+from gle_bench.dynamics.engines.interface import Job, Learned, Window, start
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.ensemble import Carry
 from gle_bench.dynamics.feedback import DelayedFeedback
+from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Corrections, Optimizer
-from gle_bench.dynamics.packing import Carry
-from gle_bench.dynamics.structure import Network
+from gle_bench.dynamics.state import Parameters, State
 from gle_bench.rules.gle import GLE
 
 MEMBERS, BATCH = 3, 4

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from shared import ROOT
 
 from gle_bench.dynamics.native import library, recipe
-from gle_bench.names import GleBenchError, UsageError
+from gle_bench.errors import GleBenchError, UsageError
 
-ROOT = Path(__file__).parents[1]
 HAS_COMPILER = any(map(shutil.which, library.COMPILERS))
 with_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler here")
 

@@ -4,25 +4,25 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import native_work
 import pytest
-import test_native
 import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from native_work import DTYPES, LAYOUTS, MANY, TAUS, TORCH, Result, Work, midway, odd_work, tensors_of
 from networks import FIXED, PHIS, make_batch, make_network, normal
-from test_native import DTYPES, LAYOUTS, MANY, TAUS, TORCH, Result, Work, midway, odd_work, tensors_of
 from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engine import Job, Window
+from gle_bench.dynamics.engines.interface import Job, Window
 from gle_bench.dynamics.engines.native import NativeEngine
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.dynamics.network import Instant
+from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.structure import Network
+from gle_bench.dynamics.step import Instant
 from gle_bench.rules.gle import GLE
 
-native, threads = test_native.native, test_native.threads  # fixtures
+native, threads = native_work.native, native_work.threads  # fixtures
 ORDERED = pytest.mark.parametrize("integrator", ["exponential", "rk4"])
 VARIED: list[dict[str, Any]] = [{"bias": False}, {"prospective_errors": False, "forgets": True}, {"bias": False}, {}]
 INTEGRATORS = pytest.mark.parametrize("integrator", ["euler", "exponential", "rk4"])
@@ -87,14 +87,14 @@ def some_work(draw: st.DrawFn) -> Work:
 def test_it_equals_torch_whatever_the_network_and_the_batch(native: NativeEngine, work: Work) -> None:
     """And leaves alone what it is given."""
     before = [tensor.clone() for tensor in tensors_of(work)]
-    test_native.assert_close(test_native.do(native, work), test_native.do(TORCH, work))
-    assert test_native.same(tensors_of(work), before)
+    native_work.assert_close(native_work.do(native, work), native_work.do(TORCH, work))
+    assert native_work.same(tensors_of(work), before)
 
 
 @cache
 def by_torch(size: int, members: int, steps: int, integrator: str) -> tuple[Work, Result]:
     work = odd_work(size, steps, members, integrator=integrator, loss="mse", **TAUS)
-    return work, test_native.do(TORCH, work)
+    return work, native_work.do(TORCH, work)
 
 
 @ORDERED
@@ -103,7 +103,7 @@ def test_it_equals_torch_for_any_size_and_length(
     native: NativeEngine, size: int, members: int, steps: int, integrator: str
 ) -> None:
     work, expected = by_torch(size, members, steps, integrator)
-    test_native.assert_close(test_native.do(native, work), expected)
+    native_work.assert_close(native_work.do(native, work), expected)
 
 
 @ORDERED
@@ -111,7 +111,7 @@ def test_the_instant_after_the_last_step_matters_to_rk4_alone(native: NativeEngi
     work = odd_work(2, 3, integrator=integrator, loss="mse")
     after = Instant(normal(1, 2, work.network.inputs, seed=5), normal(1, 2, work.network.outputs, seed=6), None)
     known = work._replace(batch=work.batch._replace(following=after))
-    same = test_native.same(tensors_of(test_native.do(native, work)), tensors_of(test_native.do(native, known)))
+    same = native_work.same(tensors_of(native_work.do(native, work)), tensors_of(native_work.do(native, known)))
     assert same == (integrator == "exponential")
 
 
@@ -131,22 +131,22 @@ def predictors(integrator: str) -> Work:
 
 @cache
 def predicted_by_torch(integrator: str, dtype: torch.dtype) -> Result:
-    return test_native.do(TORCH, test_native.cast(predictors(integrator), dtype))
+    return native_work.do(TORCH, native_work.cast(predictors(integrator), dtype))
 
 
 @ORDERED
 def test_predictors_equal_torch(native: NativeEngine, integrator: str) -> None:
     expected = predicted_by_torch(integrator, torch.float64)
-    test_native.assert_close(test_native.do(native, predictors(integrator)), expected)
+    native_work.assert_close(native_work.do(native, predictors(integrator)), expected)
 
 
 @ORDERED
 def test_single_precision_costs_no_more_than_it_costs_torch(native: NativeEngine, integrator: str) -> None:
     exact, single = predicted_by_torch(integrator, torch.float64), predicted_by_torch(integrator, torch.float32)
-    theirs = test_native.deviation(single, exact)
+    theirs = native_work.deviation(single, exact)
     assert (theirs < 1e-3).all()
-    ours = test_native.do(native, test_native.cast(predictors(integrator), torch.float32))
-    assert (test_native.deviation(ours, exact) <= 3 * theirs).all()
+    ours = native_work.do(native, native_work.cast(predictors(integrator), torch.float32))
+    assert (native_work.deviation(ours, exact) <= 3 * theirs).all()
 
 
 # Closed loops ---------------------------------------------------------------------------------------------------------
@@ -195,10 +195,10 @@ def test_a_closed_loop_equals_torch(
 @DTYPES
 @INTEGRATORS
 def test_no_true_value_past_the_switch_is_read(native: NativeEngine, integrator: str, dtype: torch.dtype) -> None:
-    work = test_native.cast(loop(integrator), dtype)
+    work = native_work.cast(loop(integrator), dtype)
     clean = close(native, work)
     assert all(x.isfinite().all() for x in clean)
-    assert test_native.same(close(native, poisoned(work)), clean)
+    assert native_work.same(close(native, poisoned(work)), clean)
 
 
 @pytest.mark.parametrize("given", [(1, (0, 0, 0), 1), (4, (1, 0, 5), 4), (2, (50, 60, 70), 2)])
@@ -237,14 +237,14 @@ def test_other_feedback_is_refused(native: NativeEngine) -> None:
 def test_a_signal_shorter_than_its_window_is_not_read_beyond_its_end(native: NativeEngine) -> None:
     work = odd_work(2, 3, integrator="rk4")
     with pytest.raises(ValueError, match="inputs of 3 steps do not make a window of 4"):
-        test_native.do(native, work._replace(batch=work.batch._replace(steps=4)))
+        native_work.do(native, work._replace(batch=work.batch._replace(steps=4)))
 
 
 def test_a_target_that_begins_or_ends_with_the_window_is_refused(native: NativeEngine) -> None:
     work = odd_work(2, 3, integrator="rk4")
     after = Instant(normal(1, 2, work.network.inputs, seed=5), None, None)
     with pytest.raises(NotImplementedError, match="one throughout or none"):
-        test_native.do(native, work._replace(batch=work.batch._replace(following=after)))
+        native_work.do(native, work._replace(batch=work.batch._replace(following=after)))
 
 
 # Threads and company --------------------------------------------------------------------------------------------------
@@ -252,9 +252,9 @@ def test_a_target_that_begins_or_ends_with_the_window_is_refused(native: NativeE
 
 def everything(engine: Any, work: Work, members: Sequence[int]) -> Callable[[int], list[Tensor]]:
     """What learning and closed loops leave of each member, by its place among them."""
-    chosen = test_native.chosen(work, members)
-    result, looped = test_native.do(engine, chosen), close(engine, chosen)[-1]
-    return lambda place: [*test_native.of_member(work.network, result, place), looped[place]]
+    chosen = native_work.chosen(work, members)
+    result, looped = native_work.do(engine, chosen), close(engine, chosen)[-1]
+    return lambda place: [*native_work.of_member(work.network, result, place), looped[place]]
 
 
 @DTYPES
@@ -263,13 +263,13 @@ def everything(engine: Any, work: Work, members: Sequence[int]) -> Callable[[int
 def test_threads_and_company_change_no_bit(
     native: NativeEngine, threads: Callable[[int], None], integrator: str, dtype: torch.dtype, size: int
 ) -> None:
-    work = test_native.cast(loop(integrator, size, 5), dtype)
+    work = native_work.cast(loop(integrator, size, 5), dtype)
     threads(1)
     alone = [everything(native, work, [member])(0) for member in range(5)]
     for count, number in ((1, 3), (2, MANY), (5, 1), (5, 2), (5, MANY)):
         threads(number)
         together = everything(native, work, range(count))
-        assert all(test_native.same(together(member), alone[member]) for member in range(count))
+        assert all(native_work.same(together(member), alone[member]) for member in range(count))
 
 
 # Divergence -----------------------------------------------------------------------------------------------------------
@@ -282,9 +282,9 @@ def test_not_a_number_goes_where_it_goes_in_torch(
     native: NativeEngine, phi: str, integrator: str, dtype: torch.dtype
 ) -> None:
     work = odd_work(5, 8, members=3, phis=[phi] * 4, integrator=integrator, **TAUS)
-    work = test_native.infected(test_native.cast(work, dtype), torch.nan)
-    ours, theirs = (test_native.do(engine, work) for engine in (native, TORCH))
-    assert test_native.same([x.isnan() for x in tensors_of(ours)], [x.isnan() for x in tensors_of(theirs)])
+    work = native_work.infected(native_work.cast(work, dtype), torch.nan)
+    ours, theirs = (native_work.do(engine, work) for engine in (native, TORCH))
+    assert native_work.same([x.isnan() for x in tensors_of(ours)], [x.isnan() for x in tensors_of(theirs)])
     assert ours.answers[1, 2, -1].isnan().all()
     assert all(x[:, 1].isnan().any() for x in tensors_of(ours.carry.parameters))
 
@@ -296,9 +296,9 @@ def test_a_loop_that_explodes_says_so_and_leaves_its_company_alone(
 ) -> None:
     """The second member, whose output grows with its input without end."""
     threads(1)
-    work = test_native.cast(loop(integrator, 1, 3), dtype)
+    work = native_work.cast(loop(integrator, 1, 3), dtype)
     network = make_network((3, 9, 6, 1), ["identity"] * 3, integrator=integrator, loss="mse")
-    carry = work.carry._replace(parameters=test_native.converted(work.carry.parameters, Tensor.clone))
+    carry = work.carry._replace(parameters=native_work.converted(work.carry.parameters, Tensor.clone))
     for block in carry.parameters:
         block.weight[:, 1] *= 1e20
     work = work._replace(network=network, carry=carry)
@@ -306,7 +306,7 @@ def test_a_loop_that_explodes_says_so_and_leaves_its_company_alone(
     assert not outputs[1].isfinite().all()
     assert torch.equal(outputs.isfinite(), close(TORCH, work)[-1].isfinite())
     for member in (0, 2):
-        alone = close(native, test_native.chosen(work, [member]))[-1][0]
+        alone = close(native, native_work.chosen(work, [member]))[-1][0]
         assert alone.isfinite().all()
         assert torch.equal(outputs[member], alone)
 
@@ -318,7 +318,7 @@ def test_a_loop_that_explodes_says_so_and_leaves_its_company_alone(
 def test_steps_need_no_memory(native: NativeEngine, threads: Callable[[int], None], integrator: str) -> None:
     """And what a network needs is a few times what it is given: parameters, moments and state."""
     threads(1)
-    work = test_native.cast(predictors(integrator), torch.float32)
+    work = native_work.cast(predictors(integrator), torch.float32)
     held = sum(x.numel() * x.element_size() for x in tensors_of(work.carry)) / 3
     sizes = []
     for steps in (2, work.batch.steps):
@@ -332,4 +332,4 @@ def test_a_batch_of_many_samples_may_learn_too(native: NativeEngine) -> None:
     network = make_network((3, 17, 5), integrator="rk4")
     batch = make_batch(network, 2, 100)
     work = Work(network, midway(network, 100), batch, torch.tensor([0.01], dtype=torch.float64))
-    test_native.assert_close(test_native.do(native, work), test_native.do(TORCH, work))
+    native_work.assert_close(native_work.do(native, work), native_work.do(TORCH, work))

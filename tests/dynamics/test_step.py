@@ -23,12 +23,12 @@ from networks import (
 )
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import BlockParameters, Parameters, State, zero_state
-from gle_bench.dynamics.engine import prepare_state
-from gle_bench.dynamics.network import Step, step
-from gle_bench.dynamics.packing import fit_batch
-from gle_bench.dynamics.structure import Layer, Network
-from gle_bench.names import UsageError
+from gle_bench.dynamics.engines.interface import prepare_state
+from gle_bench.dynamics.ensemble import fit_batch
+from gle_bench.dynamics.network import Layer, Network
+from gle_bench.dynamics.state import BlockParameters, Parameters, State, zero_state
+from gle_bench.dynamics.step import Step, step
+from gle_bench.errors import UsageError
 
 LEARNED = ("weight", "bias", "tau_m", "tau_r")
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import TESTS, glebench, real
+from command import glebench, real
 from parameters import PARAMETERS
+from shared import SUPPORT
 from toy_runs import configured, run, seed_folder
 
 from gle_bench import registry
-from gle_bench.models.mnist1d import MNIST1DOptions
+from gle_bench.recipes.mnist1d import MNIST1DOptions
 
 COMMANDS = ("run", "list", "show", "table", "figure", "prepare", "bench", "doctor")
 TOY = ("run", "toy-classes", "--model", "toy-gle", "--seeds", "1", "--budget", "smoke", "--wandb", "off")
@@ -55,7 +56,7 @@ def put(folder: Path, content: bytes) -> Path:
 def test_the_installed_script_runs_a_strangers_task_and_touches_no_network(tmp_path: Path) -> None:
     """Found by entry points; W&B in its default mode, with nobody logged in."""
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
-    path = f"{tmp_path}:{TESTS}"
+    path = f"{tmp_path}:{SUPPORT}"
     words = ["run", "toy-signal", "--model", "toy-gle", "--rule", "toy-bptt", "--runs", tmp_path / "runs"]
     with real(*words, PYTHONPATH=path, HOME=str(tmp_path), WANDB_API_KEY=None, WANDB_MODE=None) as process:
         out, err = process.communicate()

@@ -18,7 +18,7 @@ from gle_bench import doctor, plugins
 from gle_bench.config import TaskOptions
 from gle_bench.doctor import GIB, Check, as_json, as_text, diagnose
 from gle_bench.dynamics.native import library
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 
 
 def named(checks: list[Check], name: str) -> Check:

@@ -22,9 +22,9 @@ from gle_bench.data.content import identify
 from gle_bench.data.sound import read_wav
 from gle_bench.data.tree import Stamp, stamp
 from gle_bench.data.unpack import unpack
-from gle_bench.models.mackey_glass import MackeyGlassOptions
-from gle_bench.models.mnist1d import MNIST1DOptions
-from gle_bench.names import GleBenchError, UsageError
+from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.recipes.mackey_glass import MackeyGlassOptions
+from gle_bench.recipes.mnist1d import MNIST1DOptions
 from gle_bench.suites.matrix import from_file
 from gle_bench.tracking.wandb_mirror import has_credentials
 

@@ -5,11 +5,10 @@ import os
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from shared import ROOT
 
-ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {"gle_bench": "gle_bench", **{name: f"gle_bench.{name}" for name in ("tasks", "baselines", "leaderboards")}}
 
 COMMAND = """

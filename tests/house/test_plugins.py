@@ -6,38 +6,9 @@ from pathlib import Path
 
 import pytest
 from command import Finished, glebench
+from plugin_example import plugin
 
-OURS = """
-import toys
-from gle_bench.config import RunConfig
-from gle_bench.protocols import LearningRule, Pair, Task
-
-def pair(**changes):
-    own = toys.PAIRS[0]
-    fields = {"task": "toy-classes", "model": "other", "seeds": (1,), "summary": "a stranger's", "notes": ()}
-    fields |= {"configure": lambda budget: own.configure(budget).model_copy(update={"model": "other"})} | changes
-    return Pair(**fields)
-"""
-POINTS = """
-[glebench.models]
-strange = strange
-[glebench.tasks]
-strange-task = strange:Strange
-[glebench.rules]
-strange-rule = strange:Rule
-"""
 READING = (["list", "tasks"], ["list", "models"], ["list", "rules"], ["table", "toy-classes"], ["show", "toy-classes"])
-
-
-def plugin(folder: Path, code: str, points: str = POINTS) -> str:
-    """Lays a plugin out as if it were installed; returns what PYTHONPATH must hold."""
-    described = folder / "strange.dist-info"
-    described.mkdir()
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
-    (described / "entry_points.txt").write_text(points)
-    (described / "top_level.txt").write_text("strange\n")
-    (folder / "strange.py").write_text(OURS + textwrap.dedent(code))
-    return f"{folder}:{Path(__file__).parent}"
 
 
 def told_once(finished: Finished) -> bool:

@@ -3,20 +3,20 @@
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 import typer
+from shared import ROOT
 
 from gle_bench import registry
 from gle_bench.cli import app
 from gle_bench.config import parse_seeds
-from gle_bench.dynamics.engine import Window, start
-from gle_bench.dynamics.engines.eager import TorchEngine
+from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
 
-README = Path(__file__).parents[1] / "README.md"
+README = ROOT / "README.md"
 
 
 def blocks(language: str) -> list[str]:

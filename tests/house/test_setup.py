@@ -6,8 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from shared import ROOT
 
 NATIVE = ["engine.cpp", "step.hpp", "recipe.py"]
 TOOLS = ["bash", "cp", "env", "find", "flock", "grep", "mkdir", "readlink", "rm", "sha256sum", "sleep", "sort", "touch"]

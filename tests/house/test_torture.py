@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from shared import ROOT
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = ROOT / "scripts"
 RUN = SCRIPTS / "torture" / "run"
 WORDS = """
 from pathlib import Path

@@ -12,9 +12,9 @@ from shared import mnist1d_folder, shared_path
 from torch import nn
 
 from gle_bench import registry
-from gle_bench.config import BUDGETS
-from gle_bench.names import UsageError
-from gle_bench.protocols import Footing, Shape
+from gle_bench.contracts import Footing, Shape
+from gle_bench.errors import UsageError
+from gle_bench.words import BUDGETS
 
 TASK = registry.task("mnist1d")
 BASELINES = [model for model in PARAMETERS if not model.startswith(("gle", "lagnet"))]

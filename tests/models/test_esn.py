@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from gle_bench import registry
-from gle_bench.models.readout import Readout, fold, solve
-from gle_bench.names import UsageError
-from gle_bench.protocols import Shape
+from gle_bench.contracts import Shape
+from gle_bench.errors import UsageError
+from gle_bench.models.modules.ridge import Readout, fold, solve
 
 SHAPE = Shape(60, 2, 1)
 PAIRS = {pair.task: pair for pair in registry.pairs() if pair.model == "esn"}

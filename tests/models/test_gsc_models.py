@@ -10,12 +10,13 @@ from pydantic import ValidationError
 from torch import nn
 
 from gle_bench import registry
-from gle_bench.config import BUDGETS, Phases, Plateau, RunConfig
-from gle_bench.names import UsageError
-from gle_bench.protocols import Batch, OfflineModel, OnlineModel, Shape
+from gle_bench.config import Phases, Plateau, RunConfig
+from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape
+from gle_bench.errors import UsageError
 from gle_bench.report.models import granted, parameter_count
-from gle_bench.training.module import Experiment
-from gle_bench.training.offline import OfflineModule
+from gle_bench.training.modules.base import Experiment
+from gle_bench.training.modules.gradient import OfflineModule
+from gle_bench.words import BUDGETS
 
 TASK = registry.task("gsc")
 BASELINES = [model for model in GSC_PARAMETERS if model != "gle"]

@@ -9,19 +9,20 @@ from parameters import CIFAR10_PARAMETERS
 from toy_runs import configured, parameters, seed_folder
 
 from gle_bench import registry
-from gle_bench.config import BUDGETS, RunConfig
-from gle_bench.dynamics.blocks import zero_state
-from gle_bench.dynamics.engine import Window, start
-from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.network import step
+from gle_bench.config import RunConfig
+from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape
+from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.names import UsageError
-from gle_bench.protocols import Batch, OfflineModel, OnlineModel, Shape
+from gle_bench.dynamics.state import zero_state
+from gle_bench.dynamics.step import step
+from gle_bench.errors import UsageError
 from gle_bench.report.models import parameter_count
 from gle_bench.training.execute import execute
-from gle_bench.training.module import Experiment
-from gle_bench.training.offline import OfflineModule
+from gle_bench.training.modules.base import Experiment
+from gle_bench.training.modules.gradient import OfflineModule
 from gle_bench.training.plan import Settings
+from gle_bench.words import BUDGETS
 
 TASK = registry.task("cifar10")
 SMALL = ("channels=[2, 3]", "hidden=4")

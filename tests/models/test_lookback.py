@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from gle_bench import registry
-from gle_bench.protocols import Batch, Shape
-from gle_bench.training.module import Experiment
-from gle_bench.training.offline import OfflineModule
+from gle_bench.contracts import Batch, Shape
+from gle_bench.training.modules.base import Experiment
+from gle_bench.training.modules.gradient import OfflineModule
 
 SHAPE = Shape(750, 1, 1)
 CONFIGS = {

@@ -16,14 +16,14 @@ from toys import ToyPerceptron
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.dynamics.blocks import zero_state
-from gle_bench.dynamics.engine import Window
-from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.protocols import OfflineModel, OnlineModel, Pair, Shape
-from gle_bench.report import tables
-from gle_bench.training.macs import count_macs
-from gle_bench.training.module import Experiment
-from gle_bench.training.online import OnlineModule
+from gle_bench.contracts import OfflineModel, OnlineModel, Pair, Shape
+from gle_bench.dynamics.engines.interface import Window
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.state import zero_state
+from gle_bench.models.macs import count_macs
+from gle_bench.report.tables import table as tables
+from gle_bench.training.modules.base import Experiment
+from gle_bench.training.modules.online import OnlineModule
 
 SHAPE = Shape(steps=20, inputs=16, outputs=3)
 EVERY = {f"{pair.task} {pair.model}": pair for pair in registry.pairs()}
@@ -176,7 +176,7 @@ def test_a_model_without_a_count_says_so_in_its_record_and_table(
 
 
 def test_todays_count_is_that_of_every_committed_record() -> None:
-    from gle_bench.report.sources import gather
+    from gle_bench.report.results import gather
 
     counts: dict[tuple[str, str], set[int]] = {}
     for record in gather(Path("none"))[0]:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gle_bench import registry
+from gle_bench.contracts import Shape
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.models.readout import Readout, fold, solve
-from gle_bench.protocols import Shape
+from gle_bench.models.modules.ridge import Readout, fold, solve
 
 PAIRS = {
     pair.model: pair.configure("paper")

@@ -11,16 +11,16 @@ from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.models.readout import Readout, fold, solve
-from gle_bench.models.readout_pairs import ReadoutModel
-from gle_bench.names import UsageError
-from gle_bench.protocols import Batch, Shape
-from gle_bench.training.data_module import side_by_side
-from gle_bench.training.kinds import kind
-from gle_bench.training.module import Experiment
-from gle_bench.training.offline import OfflineModule, WholeModule
+from gle_bench.contracts import Batch, Shape
+from gle_bench.errors import UsageError
+from gle_bench.models.modules.ridge import Readout, fold, solve
+from gle_bench.models.readout import ReadoutModel
+from gle_bench.training.data import side_by_side
+from gle_bench.training.modules import kind
+from gle_bench.training.modules.base import Experiment
+from gle_bench.training.modules.closed_form import ReadoutModule
+from gle_bench.training.modules.gradient import OfflineModule, WholeModule
 from gle_bench.training.plan import check_pair
-from gle_bench.training.readout import ReadoutModule
 
 RIDGES = pytest.mark.parametrize("ridge", [0.0, 1e-8, 0.3, 100.0])
 

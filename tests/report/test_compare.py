@@ -15,11 +15,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from gle_bench import registry
-from gle_bench.names import UnknownName, UsageError
-from gle_bench.report import sources
-from gle_bench.report.compare import Compared, as_json, as_text, compare
-from gle_bench.report.separation import Test as Pairwise
-from gle_bench.report.separation import compare_two, corrected, letters
+from gle_bench.errors import UnknownName, UsageError
+from gle_bench.report import results as sources
+from gle_bench.report.statistics.ranking import Test as Pairwise
+from gle_bench.report.statistics.ranking import compare_two, corrected, letters
+from gle_bench.report.terminal.compare import Compared, as_json, as_text, compare
 from gle_bench.tracking.record import DataUsed, run_id
 from gle_bench.tracking.store import Store
 

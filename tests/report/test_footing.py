@@ -6,11 +6,11 @@ import pytest
 from record_examples import example
 
 from gle_bench import registry
-from gle_bench.protocols import Footing, footing
-from gle_bench.report import tables
-from gle_bench.report.estimates import full_seconds
-from gle_bench.report.footing import Line, footing_lines
-from gle_bench.report.rows import rows
+from gle_bench.contracts import Footing, footing
+from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.footing import Line, footing_lines
+from gle_bench.report.tables.rows import rows
+from gle_bench.tracking.estimates import full_seconds
 from gle_bench.tracking.record import Cost, DataUsed, Record
 
 TASK, PAIRS = registry.task("mnist1d"), registry.pairs()

@@ -10,9 +10,10 @@ import pytest
 from command import glebench
 
 from gle_bench import registry
-from gle_bench.config import Budget, RunConfig
-from gle_bench.report import hyperparameters
-from gle_bench.report.table_1 import COLUMNS, SETTINGS
+from gle_bench.config import RunConfig
+from gle_bench.paper import COLUMNS, SETTINGS
+from gle_bench.report.tables import table1 as hyperparameters
+from gle_bench.words import Budget
 
 BUILT = hyperparameters.build()
 

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gle_bench import registry
-from gle_bench.report import tables
-from gle_bench.report.html import html
-from gle_bench.report.latex import SPECIAL, escaped, latex
-from gle_bench.report.markdown import markdown
-from gle_bench.report.sheet import EMPTY, Part, Sheet, sheet
-from gle_bench.report.sources import gather
+from gle_bench.report.results import gather
+from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.cells import EMPTY, Part, Sheet, sheet
+from gle_bench.report.tables.formats import markdown
+from gle_bench.report.tables.html import html
+from gle_bench.report.tables.latex import SPECIAL, escaped, latex
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=12)
 SHEETS = st.builds(

@@ -7,15 +7,15 @@ from pathlib import Path
 from statistics import mean, variance
 
 import pytest
-from shared import shared_path
+from shared import ROOT, shared_path
 
 from gle_bench import registry
-from gle_bench.report import tables
+from gle_bench.report.tables import table as tables
 from gle_bench.tracking.store import RunFolder, Store
 from gle_bench.training.execute import execute
 from gle_bench.training.plan import Settings
 
-LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
+LEADERBOARDS = ROOT / "leaderboards"
 FOUND, SKIPPED = Store(LEADERBOARDS / "records").records()
 
 

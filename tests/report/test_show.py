@@ -8,9 +8,9 @@ import pytest
 from record_examples import example
 
 from gle_bench import registry
-from gle_bench.names import UnknownName, UsageError
-from gle_bench.report import sources
-from gle_bench.report.show import TAIL, as_text, describe, describe_model, describe_run, describe_task
+from gle_bench.errors import UnknownName, UsageError
+from gle_bench.report import results as sources
+from gle_bench.report.terminal.show import TAIL, as_text, describe, describe_model, describe_run, describe_task
 from gle_bench.tracking.record import Record, run_id
 from gle_bench.tracking.store import RunFolder, Store
 

@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 from command import glebench
 from record_examples import example
+from shared import ROOT
 
 from gle_bench import registry
-from gle_bench.config import Budget, ProtocolName
-from gle_bench.names import UnknownName
-from gle_bench.protocols import Published
-from gle_bench.report import sources, tables
-from gle_bench.report.rows import Row
+from gle_bench.contracts import Published
+from gle_bench.errors import UnknownName
+from gle_bench.report import results as sources
+from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.record import DataUsed, Record, run_id
 from gle_bench.tracking.store import RunFolder, Store
+from gle_bench.words import Budget, Protocol
 
 TASK = registry.task("mnist1d")
 PAIRS = registry.pairs()
@@ -33,7 +35,7 @@ def record(
     value: float | None,
     model: str = "gle-42k",
     budget: Budget = "paper",
-    protocol: ProtocolName = "paper",
+    protocol: Protocol = "paper",
     marks: Sequence[str] = (),
     digest: str | None = None,
     best: float | None = None,
@@ -415,4 +417,4 @@ def test_a_damaged_store_still_yields_its_table_and_names_what_it_passed_over(tm
 
 
 def test_published_records_lie_in_the_leaderboards() -> None:
-    assert sources.published_runs() == Path(__file__).parents[1] / "leaderboards" / "records"
+    assert sources.published_runs() == ROOT / "leaderboards" / "records"

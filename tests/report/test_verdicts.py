@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from gle_bench.protocols import Published
-from gle_bench.report.student import Sample, sample
-from gle_bench.report.verdicts import compare, mean_interval, published_sample
+from gle_bench.contracts import Published
+from gle_bench.report.statistics.equivalence import compare, mean_interval, published_sample
+from gle_bench.report.statistics.welch import Sample, sample
 
 THEIRS = np.array([93.1, 94.2, 92.5, 93.9, 95.0, 92.8, 93.3, 94.4, 92.2, 93.6])
 OURS = np.array([93.4, 92.9, 94.0, 93.8, 92.6, 94.3, 93.0])

@@ -13,7 +13,7 @@ from record_examples import example
 from toy_runs import seed_folder
 
 from gle_bench import registry
-from gle_bench.names import GleBenchError, UnknownName, UsageError
+from gle_bench.errors import GleBenchError, UnknownName, UsageError
 from gle_bench.suites import catalogue, command
 from gle_bench.suites.launch import Ended, Job, LocalProcesses
 from gle_bench.suites.matrix import Entry, Planned, Suite, from_file, resolve

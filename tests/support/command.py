@@ -21,12 +21,13 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from unittest.mock import patch
 
-TESTS = Path(__file__).parent
+from shared import SUPPORT
+
 SCRIPT = Path(sysconfig.get_path("scripts")) / "glebench"
-ENVIRONMENT = {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+ENVIRONMENT = {"PYTHONPATH": str(SUPPORT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["command", "gle_bench.cli", "gle_bench.training.commands", "mnist1d.data", "toys"])
+_context.set_forkserver_preload(["command", "gle_bench.cli", "gle_bench.training.preview", "mnist1d.data", "toys"])
 
 
 class Finished(NamedTuple):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import BlockParameters, Parameters, State, initial_parameters
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engine import Window
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.structure import Layer, Network
+from gle_bench.dynamics.engines.interface import Window
+from gle_bench.dynamics.network import Layer, Network
+from gle_bench.dynamics.state import BlockParameters, Parameters, State, initial_parameters
 
 FIXED = Dense(plastic=False)
 DT = 0.1

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+SUPPORT = Path(__file__).resolve().parent
+ROOT = SUPPORT.parents[1]
+
 
 def shared_path(relative: str) -> Path:
     """`relative` under $GLEBENCH_SHARED, else under ../shared beside the checkout; skips the test where it is not."""
     chosen = os.environ.get("GLEBENCH_SHARED")
-    folder = Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(chosen) if chosen else ROOT.parent / "shared"
     path = folder / relative
     if not path.exists():
         pytest.skip(f"{path} is missing; set GLEBENCH_SHARED to the folder that has {relative}")

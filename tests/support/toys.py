@@ -15,19 +15,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gle_bench.config import Budget, Count, ProtocolName, RunConfig, TaskOptions, TrainingConfig
-from gle_bench.data.files import sha256
-from gle_bench.dynamics.blocks import BlockParameters, Parameters, State, zero_state
-from gle_bench.dynamics.engine import Feedback, Learned, Window
-from gle_bench.dynamics.engines.eager import TorchEngine
-from gle_bench.dynamics.network import step
-from gle_bench.dynamics.packing import pack, per_parameter, unpack
-from gle_bench.dynamics.structure import Network
-from gle_bench.models.gle import GLENetwork, Population
-from gle_bench.models.initial import seeded
-from gle_bench.models.readout import Readout, linear
-from gle_bench.models.readout_pairs import ReadoutModel, Reads
-from gle_bench.protocols import (
+from gle_bench.config import Count, RunConfig, TaskOptions, TrainingConfig
+from gle_bench.contracts import (
     Batch,
     Data,
     Footing,
@@ -41,8 +30,20 @@ from gle_bench.protocols import (
     Task,
     TensorSplit,
 )
+from gle_bench.data.files import sha256
+from gle_bench.dynamics.engines.interface import Feedback, Learned, Window
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.ensemble import pack, per_parameter, unpack
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.state import BlockParameters, Parameters, State, zero_state
+from gle_bench.dynamics.step import step
+from gle_bench.models.gle import GLENetwork, Population
+from gle_bench.models.initial import seeded
+from gle_bench.models.modules.ridge import Readout, linear
+from gle_bench.models.readout import ReadoutModel, Reads
+from gle_bench.words import Budget, Protocol
 
-PARTS: dict[ProtocolName, dict[str, slice]] = {
+PARTS: dict[Protocol, dict[str, slice]] = {
     "paper": {"train": slice(10), "test": slice(14, 18)},
     "clean": {"train": slice(10), "validation": slice(10, 14), "test": slice(14, 18)},
 }
@@ -94,7 +95,7 @@ def normal(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def split(protocol: ProtocolName, steps: int, inputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Data:
+def split(protocol: Protocol, steps: int, inputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Data:
     """The splits of all samples: inputs (M, T|1, C_in), targets (M,) or (M, T, C_out), mask (M, T|1)."""
     inputs, targets = inputs.float(), targets.float() if targets.is_floating_point() else targets
     chosen = PARTS[protocol].items()
@@ -134,7 +135,7 @@ class Toy(Task):
 
     options: ClassVar[type[TaskOptions]] = ToyOptions
 
-    def evaluation_split(self, protocol: ProtocolName) -> str:
+    def evaluation_split(self, protocol: Protocol) -> str:
         return "test" if protocol == "paper" else "validation"
 
 
@@ -149,7 +150,7 @@ class ToyClasses(Toy):
     def shape(self, options: TaskOptions) -> Shape:
         return Shape(options.steps, 2, 3)
 
-    def load(self, folder, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         labels = torch.arange(SAMPLES) % 3
         ramps = torch.linspace(0, 2, options.steps)[None, :, None] * (labels - 1)[:, None, None]
         return split(protocol, options.steps, ramps + 0.5 * normal(SAMPLES, options.steps, 2, seed=0), labels)
@@ -165,7 +166,7 @@ class ToySignal(Toy):
     def shape(self, options: TaskOptions) -> Shape:
         return Shape(options.steps, 2, 1)
 
-    def load(self, folder, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         inputs = normal(SAMPLES, options.steps, 2, seed=seed or 0)
         mask = torch.ones(SAMPLES, options.steps)
         mask[:, :UNSEEN] = 0
@@ -185,7 +186,7 @@ class ToyConstant(ToySignal):
     name: ClassVar[str] = "toy-constant"
     reset = "batch"
 
-    def load(self, folder, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         inputs = normal(SAMPLES, 1, 2, seed=seed or 0)
         return split(protocol, options.steps, inputs, teach(self.shape(options), inputs, 0))
 
@@ -201,7 +202,7 @@ class ToyStream(Toy):
     def shape(self, options: TaskOptions) -> Shape:
         return Shape(options.steps, 1, 1)
 
-    def load(self, folder, options: TaskOptions, protocol: ProtocolName, seed: int | None) -> Data:
+    def load(self, folder, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
         time = torch.arange(SAMPLES * options.steps + 1) / 3
         wave = (time.sin() + (2.7 * time).cos()) / 2
         inputs, targets = (x.view(SAMPLES, options.steps, 1) for x in (wave[:-1], wave[1:]))

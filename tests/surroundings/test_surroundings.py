@@ -18,14 +18,14 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
-from command import ENVIRONMENT, SCRIPT, TESTS, glebench
+from command import ENVIRONMENT, SCRIPT, glebench
 from PIL import Image
+from shared import ROOT, SUPPORT
 from toy_runs import seed_folder
 
-from gle_bench import options
+from gle_bench import words as options
 from gle_bench.cli import app
 
-ROOT = Path(__file__).parents[1]
 TOY = "run toy-classes --model toy-mlp --budget smoke --seeds 1"
 MODULE = f"{sys.executable} -m gle_bench.cli"
 PNG = b"\x89PNG\r\n"
@@ -337,7 +337,7 @@ DECOY = "open('RAN', 'a').write(__name__ + '\\n')\nraise SystemExit('a decoy ran
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The names of all modules that commands import."""
-    loaded = "import sys, gle_bench.cli, gle_bench.training.commands, wandb; print(*sys.modules)"
+    loaded = "import sys, gle_bench.cli, gle_bench.training.preview, wandb; print(*sys.modules)"
     folder = tmp_path_factory.mktemp("empty")
     early, late = (works(f"{sys.executable} -P -c '{code}'", folder).split() for code in (EARLY, loaded))
     names = {name.split(".")[0] for name in late} - {name.split(".")[0] for name in early}
@@ -358,7 +358,7 @@ def decoys(tmp_path: Path, imported: set[str]) -> Path:
 @pytest.mark.parametrize(
     ("program", "path"),
     [
-        *(("glebench", f":{TESTS}"), ("glebench", f"{TESTS}:.:"), (MODULE, TESTS), (MODULE, f"{TESTS}::")),
+        *(("glebench", f":{SUPPORT}"), ("glebench", f"{SUPPORT}:.:"), (MODULE, SUPPORT), (MODULE, f"{SUPPORT}::")),
     ],
 )
 def test_code_of_the_current_folder_never_runs(decoys: Path, program: str, path: object) -> None:
@@ -367,7 +367,7 @@ def test_code_of_the_current_folder_never_runs(decoys: Path, program: str, path:
     assert not (decoys / "RAN").exists()
 
 
-@pytest.mark.parametrize("path", [f":{TESTS}", f"{TESTS}:.::.", ":", "."])
+@pytest.mark.parametrize("path", [f":{SUPPORT}", f"{SUPPORT}:.::.", ":", "."])
 def test_a_checkouts_script_starts_no_python_that_looks_into_the_current_folder(decoys: Path, path: str) -> None:
     for name in {*sys.stdlib_module_names, "sitecustomize", "usercustomize"}:
         (decoys / f"{name}.py").write_text(DECOY)
@@ -379,14 +379,14 @@ def test_a_suites_commands_do_not_run_code_of_the_current_folder(decoys: Path) -
     (decoys / "mine.toml").write_text('[[run]]\ntask = "toy-classes"\nmodel = "toy-mlp"\nseeds = "1"\n')
     (decoys / "git").write_text("#!/bin/sh\necho git >> RAN\n")
     (decoys / "git").chmod(0o755)
-    works("PATH=.:$PATH glebench suite mine.toml", decoys, PYTHONPATH=f":{TESTS}")
+    works("PATH=.:$PATH glebench suite mine.toml", decoys, PYTHONPATH=f":{SUPPORT}")
     assert not (decoys / "RAN").exists()
     assert seed_folder(decoys / "runs", 1).read().status == "done"
 
 
 def test_a_folder_that_pythonpath_names_in_full_stays_even_if_it_is_the_current_one(tmp_path: Path) -> None:
-    shutil.copytree(TESTS / "glebench_toys.dist-info", tmp_path / "glebench_toys.dist-info")
-    for path in TESTS.glob("*.py"):
+    shutil.copytree(SUPPORT / "glebench_toys.dist-info", tmp_path / "glebench_toys.dist-info")
+    for path in SUPPORT.glob("*.py"):
         shutil.copy(path, tmp_path)
     assert "toy-classes" in works("glebench list tasks", tmp_path, PYTHONPATH=f":{tmp_path}")
 

@@ -19,13 +19,13 @@ from data_trouble import IN_PLACE_OF_FILES, IN_PLACE_OF_FOLDERS, TROUBLE, clutte
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback import serve
-from shared import shared_path
+from shared import ROOT, shared_path
 
 from gle_bench import registry
+from gle_bench.contracts import Batch, Data
 from gle_bench.data.download import Remote
-from gle_bench.models.cifar10 import CIFAR10Options
-from gle_bench.names import GleBenchError, UsageError
-from gle_bench.protocols import Batch, Data
+from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.recipes.cifar10 import CIFAR10Options
 from gle_bench.registry import TASKS, load
 
 PACKAGE = TASKS["cifar10"].partition(":")[0]
@@ -330,7 +330,7 @@ def test_what_lies_beside_the_batches_does_not_cost_the_mark_official(official: 
 
 def test_the_records_of_this_projects_own_runs_still_name_these_data(tmp_path: Path) -> None:
     """As laid out from the images that those runs had, which takes ten seconds."""
-    leaderboards = Path(__file__).parents[1] / "leaderboards" / "records" / "cifar10"
+    leaderboards = ROOT / "leaderboards" / "records" / "cifar10"
     records = [json.loads(path.read_text())["data"] for path in leaderboards.glob("**/record.json")]
     prepare = runpy.run_path(str(shared_path("data/prepare.py")))
     prepare["cifar10"](tmp_path)

@@ -13,8 +13,8 @@ from loopback import Behaviour, serve
 
 from gle_bench import registry
 from gle_bench.data.download import Remote
-from gle_bench.models.gsc import GSCOptions
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.gsc import GSCOptions
 from gle_bench.registry import TASKS, load
 
 MODULE = load(TASKS["gsc"].partition(":")[0] + ".archive")

@@ -12,10 +12,10 @@ from gsc_examples import TREE, write_tree, write_wav
 
 from gle_bench import registry
 from gle_bench.config import TrainingConfig
-from gle_bench.models.gsc import GSCOptions
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.gsc import GSCOptions
 from gle_bench.registry import TASKS, load
-from gle_bench.training.data_module import Feed, Loader
+from gle_bench.training.data import Feed, Loader
 from gle_bench.training.rounds import Pick
 
 PACKAGE = TASKS["gsc"].partition(":")[0]
@@ -220,7 +220,7 @@ def test_threads_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     picks = [Pick(0, torch.arange(n, n + 6), n) for n in range(0, 36, 6)]
 
     def inputs(threads: int) -> torch.Tensor:
-        monkeypatch.setattr("gle_bench.training.data_module.MOST_THREADS", threads)
+        monkeypatch.setattr("gle_bench.training.data.MOST_THREADS", threads)
         split = data(folder).splits["train"]
         members = [(split, seed, picks) for seed in (1, 2)]
         return torch.stack([batch.inputs for batch in Loader(members, torch.float32)])

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from shared import shared_path
 
 from gle_bench import registry
-from gle_bench.models.gsc import GSCOptions
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Data
+from gle_bench.contracts import Data
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.gsc import GSCOptions
 from gle_bench.registry import TASKS, load
 
 PACKAGE = TASKS["gsc"].partition(":")[0]

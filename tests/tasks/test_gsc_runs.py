@@ -8,7 +8,7 @@ from command import glebench
 from toy_runs import configured, seed_folder
 
 from gle_bench.config import RunConfig
-from gle_bench.report.tables import from_stores, render
+from gle_bench.report.tables.table import from_stores, render
 from gle_bench.training.execute import execute
 from gle_bench.training.plan import Settings
 

@@ -12,18 +12,18 @@ import torch
 from command import glebench
 from data_trouble import IN_PLACE_OF_FILES, IN_PLACE_OF_FOLDERS, TROUBLE, clutter, deadline, put
 from gsc_examples import PER_PART, TREE, WORDS, write_tree, write_wav
-from shared import shared_path
+from shared import ROOT, shared_path
 
 from gle_bench import registry
+from gle_bench.contracts import Data
 from gle_bench.data.download import Remote
-from gle_bench.models.gsc import GSCOptions
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Data
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.gsc import GSCOptions
 from gle_bench.registry import TASKS, load
 
 ARCHIVE = load(TASKS["gsc"].partition(":")[0] + ".archive")
 CLIPS = len(WORDS) * sum(PER_PART.values())
-RECORDS = Path(__file__).parents[1] / "leaderboards" / "records"
+RECORDS = ROOT / "leaderboards" / "records"
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from toy_runs import configured, run, seed_folder
 
 from gle_bench import registry
-from gle_bench.dynamics.blocks import zero_state
-from gle_bench.dynamics.engine import Window
+from gle_bench.contracts import Batch
 from gle_bench.dynamics.engines import choice
-from gle_bench.models.gle_mackey_glass import MackeyGlassGLE
-from gle_bench.models.mackey_glass import MEAN, POINTS, SCALE, MackeyGlassOptions
-from gle_bench.names import GleBenchError, UsageError
-from gle_bench.protocols import Batch
+from gle_bench.dynamics.engines.interface import Window
+from gle_bench.dynamics.state import zero_state
+from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.models.retrospective import RetrospectiveGLE
+from gle_bench.recipes.mackey_glass import MEAN, POINTS, SCALE, MackeyGlassOptions
 
 TASK = registry.task("mackey-glass")
 SERIES = registry.load("gle_bench.tasks.mackey_glass.series")
@@ -378,7 +378,7 @@ def test_published_numbers_have_margins_and_caveats() -> None:
 
 
 def network_of(**changes: Any) -> Any:
-    model = MackeyGlassGLE(**changes)
+    model = RetrospectiveGLE(**changes)
     return model, model.network(TASK.shape(FINE), "mse")
 
 
@@ -419,7 +419,7 @@ def test_a_network_has_what_its_configuration_says() -> None:
     assert sum(x.numel() for p in model.initialise(network, 0) for x in (p.weight, p.bias)) == 9301
     assert (network.dt, network.beta, network.integrator) == (0.2, 1.0, "exponential")
     with pytest.raises(ValidationError, match="time constants as short as 0"):
-        MackeyGlassGLE(spread=3.0)
+        RetrospectiveGLE(spread=3.0)
     with pytest.raises(UsageError, match="set gamma to 0"):
         network_of(gamma=0.1)
     assert network_of(gamma=0.1, integrator="euler")[1].layers[0].gamma == 0.1
@@ -427,7 +427,7 @@ def test_a_network_has_what_its_configuration_says() -> None:
 
 def test_a_closed_loop_never_reads_a_true_value_past_the_switch() -> None:
     """Whatever the future holds, the prediction is the same; whatever the past holds, it is another."""
-    model = MackeyGlassGLE(instantaneous=3, retrospective=3)
+    model = RetrospectiveGLE(instantaneous=3, retrospective=3)
     batch = batch_of(loaded(COARSE, "clean").splits["validation"])
     network = model.network(TASK.shape(COARSE), "mse")
     parameters = tuple(type(p)(*(None if x is None else x.double() for x in p)) for p in model.initialise(network, 1))
@@ -474,12 +474,12 @@ def test_a_run_that_diverges_in_closed_loop_is_done_with_a_smape_of_200(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Linear networks of large weights, which hardly learn."""
-    first = MackeyGlassGLE.initialise
+    first = RetrospectiveGLE.initialise
 
-    def large(self: MackeyGlassGLE, network: Any, seed: int) -> Any:
+    def large(self: RetrospectiveGLE, network: Any, seed: int) -> Any:
         return tuple(p._replace(weight=20 * p.weight) for p in first(self, network, seed))
 
-    monkeypatch.setattr(MackeyGlassGLE, "initialise", large)
+    monkeypatch.setattr(RetrospectiveGLE, "initialise", large)
     config = configured("mackey-glass", "gle", *SMALL, "phi=identity", "rate=1e-6", budget="smoke")
     (record,) = run(config, [0], tmp_path)
     found = record.metrics["last"]["test"]

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from shared import mnist1d_folder
 
 from gle_bench import registry
-from gle_bench.models.mnist1d import MNIST1DOptions, Steps
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.mnist1d import MNIST1DOptions, Steps
 
 MODULE = registry.load(registry.TASKS["mnist1d"].partition(":")[0])
 TASK = registry.task("mnist1d")

@@ -17,15 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 from command import glebench
+from figure_runs import chaos
 from record_examples import example
-from test_figures import chaos
 from toy_runs import configured, run
 
-from gle_bench.names import GleBenchError, printable
-from gle_bench.report import compare, listing, show, sources, summary, tables
-from gle_bench.report.figures import catalogue
+from gle_bench.errors import GleBenchError, printable
+from gle_bench.report import results as sources
+from gle_bench.report.figures import figures as catalogue
 from gle_bench.report.figures.groups import Request
 from gle_bench.report.output import csv_cells, json_text, on_one_line
+from gle_bench.report.tables import table as tables
+from gle_bench.report.terminal import compare, listing, show, summary
 from gle_bench.suites import command
 from gle_bench.tracking.record import UnreadableRecord, parse
 from gle_bench.tracking.store import RunFolder, Store

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.tracking import lock
 from gle_bench.tracking.lock import Heartbeat, RunLocked, heartbeat, hold, is_live
 

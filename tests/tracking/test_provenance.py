@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from command import glebench
+from plugin_example import plugin
 from record_examples import ENVIRONMENT, example
-from test_plugins import plugin
+from shared import SUPPORT
 from toy_runs import seed_folder
 
 from gle_bench import registry
-from gle_bench.report import tables
+from gle_bench.report.tables import table as tables
 from gle_bench.tracking import provenance
 from gle_bench.tracking.provenance import Git, Plugin, changed_files, git_of, own_git
 
@@ -48,7 +49,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 def path_of(folder: Path) -> str:
-    return f"{folder}:{Path(__file__).parent}"
+    return f"{folder}:{SUPPORT}"
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_examples import example
+from shared import SUPPORT
 
-from gle_bench.names import GleBenchError, UsageError
+from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.tracking.history import FLOAT, INTEGER, Row, from_csv, to_csv
 from gle_bench.tracking.store import RunFolder, Store
 
@@ -202,7 +203,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.tracking.store import RunFolder
 folder = RunFolder(Path(sys.argv[1]))
 record = folder.read()
@@ -251,7 +252,7 @@ for n in range(8):
 
 
 def test_eight_processes_that_write_at_once_lose_nothing(store: Store) -> None:
-    arguments = [[sys.executable, "-c", WRITER, store.root, str(worker), Path(__file__).parent] for worker in range(8)]
+    arguments = [[sys.executable, "-c", WRITER, store.root, str(worker), SUPPORT] for worker in range(8)]
     workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in arguments]
     assert [worker.communicate(timeout=60)[1] for worker in workers] == [""] * 8
     found, skipped = store.records()

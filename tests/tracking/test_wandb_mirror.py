@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from record_examples import example
+from shared import SUPPORT
 
 from gle_bench.tracking.record import Part
 from gle_bench.tracking.wandb_mirror import summary, wandb_id
@@ -43,7 +44,7 @@ def run(folder: Path, script: str, silent: bool = True, **variables: str) -> lis
     """The lines that the script reports. It must succeed, raise no warning, and if `silent` print nothing else."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "NETRC"))}
     environment = {**clean, "HOME": os.fspath(folder), "WANDB_ERROR_REPORTING": "false", **variables}
-    source = SCRIPT.format(tests=os.fspath(Path(__file__).parent)) + script
+    source = SCRIPT.format(tests=os.fspath(SUPPORT)) + script
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", source],
         cwd=folder,

@@ -10,10 +10,11 @@ import pytest
 from command import glebench
 from toy_runs import assert_alike, configured, run, seed_folder
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
-from gle_bench.training import bookkeeping, trainer
+from gle_bench.training import outcome as bookkeeping
+from gle_bench.training import trainer
 from gle_bench.training.scores import Scores
 
 MODELS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp", "toy-readout"])

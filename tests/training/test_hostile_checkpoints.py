@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy_runs import configured, run, seed_folder
 
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.training import checkpoints
 
 SENTENCE = r"\A(Cannot read|Checkpoint) [^\n]*last\.ckpt[^\n]*--rerun always\.\Z"

@@ -20,12 +20,12 @@ from networks import Tried
 from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench.config import RunConfig
-from gle_bench.names import GleBenchError
+from gle_bench.errors import GleBenchError
 from gle_bench.surroundings.processes import Interrupted
 from gle_bench.tracking.lock import Heartbeat, heartbeat, hold, is_live
 from gle_bench.tracking.store import Store
 from gle_bench.training import checkpoints
-from gle_bench.training.bookkeeping import Bookkeeping
+from gle_bench.training.outcome import Bookkeeping
 from gle_bench.training.plan import Settings, plan
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gle_bench.config import Constant, Exponential, Phases, Plateau, TrainingConfig
-from gle_bench.names import UsageError
-from gle_bench.protocols import TensorSplit
+from gle_bench.contracts import TensorSplit
+from gle_bench.errors import UsageError
 from gle_bench.training.rates import SeedRate
 from gle_bench.training.rounds import (
     Pick,

@@ -15,19 +15,19 @@ from toy_runs import assert_alike, checkpoint, close, column, configured, parame
 
 from gle_bench import registry
 from gle_bench.config import RunConfig, TrainingConfig
-from gle_bench.dynamics.blocks import zero_state
-from gle_bench.dynamics.engine import Window, start
+from gle_bench.contracts import Batch, Data, Footing, Shape
 from gle_bench.dynamics.engines.choice import OFFLINE
-from gle_bench.dynamics.engines.eager import TorchEngine
 from gle_bench.dynamics.engines.graph import GraphEngine
+from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.ensemble import from_plain, to_plain
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.packing import from_plain, to_plain
+from gle_bench.dynamics.state import zero_state
+from gle_bench.errors import UsageError
 from gle_bench.models.gle import GLENetwork
-from gle_bench.names import UsageError
-from gle_bench.protocols import Batch, Data, Footing, Shape
 from gle_bench.surroundings.processes import Interrupted
 from gle_bench.training import execute as execution
-from gle_bench.training.module import Experiment
+from gle_bench.training.modules.base import Experiment
 from gle_bench.training.plan import choose_engine
 from gle_bench.training.rounds import order
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import torch
 
-from gle_bench.dynamics.blocks import initial_parameters, zero_state
-from gle_bench.dynamics.engine import Engine, Job, Window
-from gle_bench.dynamics.structure import Layer, Network
-from gle_bench.names import GleBenchError, UsageError, look_up
+from gle_bench.dynamics.engines.interface import Engine, Job, Window
+from gle_bench.dynamics.network import Layer, Network
+from gle_bench.dynamics.state import initial_parameters, zero_state
+from gle_bench.errors import GleBenchError, UsageError, look_up
 
 
 class Listed(NamedTuple):
@@ -24,7 +24,7 @@ ENGINES = {
     "graph": Listed("the fast GPU path: CUDA graphs of many steps", "gle_bench.dynamics.engines.graph", "GraphEngine"),
     "native": Listed("the fast CPU path: compiled, dense stacks", "gle_bench.dynamics.engines.native", "NativeEngine"),
     "torch": Listed(
-        "the readable path: any layer, any device, any precision", "gle_bench.dynamics.engines.eager", "TorchEngine"
+        "the readable path: any layer, any device, any precision", "gle_bench.dynamics.engines.torch", "TorchEngine"
     ),
 }
 OFFLINE = "PyTorch itself: the model learns offline"

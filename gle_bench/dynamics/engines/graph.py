@@ -12,12 +12,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import Parameters, State, constrain
-from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
 from gle_bench.dynamics.engines.chunks import Loop, chunk_length, copy, form, switch
-from gle_bench.dynamics.network import step
-from gle_bench.dynamics.optimizers import Corrections, Optimizer, OptimizerState, clone
-from gle_bench.dynamics.packing import (
+from gle_bench.dynamics.engines.interface import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
+from gle_bench.dynamics.ensemble import (
     Carry,
     cloned,
     ensemble_size,
@@ -27,7 +24,10 @@ from gle_bench.dynamics.packing import (
     per_parameter,
     unpack,
 )
-from gle_bench.dynamics.structure import Network
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.optimizers import Corrections, Optimizer, OptimizerState, clone
+from gle_bench.dynamics.state import Parameters, State, constrain
+from gle_bench.dynamics.step import step
 
 KEPT = 8  # programs: training and evaluation of a run, each with a smaller last batch, and as many again
 

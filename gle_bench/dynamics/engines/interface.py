@@ -7,11 +7,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import Parameters, State, zero_state
-from gle_bench.dynamics.network import Instant
+from gle_bench.dynamics.ensemble import Carry, fit_batch, pack
+from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.packing import Carry, fit_batch, pack
-from gle_bench.dynamics.structure import Network
+from gle_bench.dynamics.state import Parameters, State, zero_state
+from gle_bench.dynamics.step import Instant
 
 # Input of step t in closed loop, (S, B, N_in), from t, the true inputs (S|1, B, T|1, N_in) and the outputs of the steps
 # before t, (S, B, t, C).

@@ -5,9 +5,8 @@ import ctypes
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import BlockParameters, Parameters, State
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, prepare_state
+from gle_bench.dynamics.engines.interface import Feedback, Job, Learner, Window, prepare_state
 from gle_bench.dynamics.engines.native_call import (
     NOTHING,
     PHIS,
@@ -18,12 +17,13 @@ from gle_bench.dynamics.engines.native_call import (
     run_call,
     set_learning,
 )
+from gle_bench.dynamics.ensemble import Carry, cloned, ensemble_size, learned, pack, unpack
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.native import library
+from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
-from gle_bench.dynamics.packing import Carry, cloned, ensemble_size, learned, pack, unpack
-from gle_bench.dynamics.structure import Network
-from gle_bench.names import GleBenchError
+from gle_bench.dynamics.state import BlockParameters, Parameters, State
+from gle_bench.errors import GleBenchError
 
 DTYPES = {torch.float32: "glebench_run_float", torch.float64: "glebench_run_double"}
 

@@ -10,12 +10,13 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import BlockParameters, BlockState, Parameters, State
-from gle_bench.dynamics.engine import Window
+from gle_bench.dynamics.engines.interface import Window
+from gle_bench.dynamics.ensemble import ensemble_size
 from gle_bench.dynamics.feedback import DelayedFeedback
+from gle_bench.dynamics.network import Block, Network
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.packing import ensemble_size
-from gle_bench.dynamics.structure import Block, Integrator, Network
+from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State
+from gle_bench.words import Integrator
 
 INTEGRATORS = get_args(Integrator)  # in the order of native/run.hpp
 PHIS = ("identity", "tanh", "softplus", "relu", "hard-sigmoid")  # in the order of native/activations.hpp

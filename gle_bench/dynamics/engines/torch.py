@@ -6,14 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import Parameters, State, constrain, silent
-from gle_bench.dynamics.engine import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
 from gle_bench.dynamics.engines.chunks import matmul_precision
-from gle_bench.dynamics.network import Instant
+from gle_bench.dynamics.engines.interface import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
+from gle_bench.dynamics.ensemble import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
+from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
-from gle_bench.dynamics.ordered import advance
-from gle_bench.dynamics.packing import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
-from gle_bench.dynamics.structure import Network
+from gle_bench.dynamics.ordered_step import advance
+from gle_bench.dynamics.state import Parameters, State, constrain, silent
+from gle_bench.dynamics.step import Instant
 
 
 class TorchEngine:

@@ -1,4 +1,4 @@
-// The neurons of an ordered network at one stage of a step: gle_bench/dynamics/ordered.py on vectors of neurons.
+// The neurons of an ordered network at one stage of a step: gle_bench/dynamics/ordered_step.py on vectors of neurons.
 #pragma once
 
 #include "neurons.hpp"

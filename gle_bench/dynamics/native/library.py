@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gle_bench.dynamics.native import recipe
-from gle_bench.names import GleBenchError, UnknownName, did_you_mean
+from gle_bench.errors import GleBenchError, UnknownName, did_you_mean
 
 FOLDER: Final = Path(__file__).parent
 VARIABLE: Final = "GLEBENCH_NATIVE"

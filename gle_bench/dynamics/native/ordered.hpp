@@ -1,5 +1,5 @@
 // An ordered network through a whole batch with all its time steps: in each stage of a step rates go upwards and errors
-// downwards, without delays between layers (gle_bench/dynamics/ordered.py). By one thread.
+// downwards, without delays between layers (gle_bench/dynamics/ordered_step.py). By one thread.
 #pragma once
 
 #include "integrators.hpp"

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from gle_bench.models.readout_pairs import Reads
-from gle_bench.protocols import Shape
+from gle_bench.contracts import Shape
+from gle_bench.models.readout import Reads
 
 
 class Readout(nn.Module):

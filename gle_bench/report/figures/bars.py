@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gle_bench.protocols import Task
+from gle_bench.contracts import Task
 from gle_bench.report.figures.curves import DECIMALS, axis_name
 from gle_bench.report.figures.groups import Found, Group
 from gle_bench.report.figures.plot import Bar, Panel
-from gle_bench.report.numbers import published_text, sample_text
-from gle_bench.report.student import Sample, sample
+from gle_bench.report.statistics.welch import Sample, sample
+from gle_bench.report.tables.numbers import published_text, sample_text
 
 SPLIT: Final = "test"
 HATCHED: Final = "Hatched: published, with the published spread; filled: ours, with one sample standard deviation."

@@ -6,16 +6,16 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Metric, Task
+from gle_bench.contracts import Metric, Task
+from gle_bench.errors import GleBenchError
 from gle_bench.report.figures.groups import Group
 from gle_bench.report.figures.plot import Level, Limits, Line, line
 from gle_bench.report.figures.reference import Reference
-from gle_bench.report.numbers import published_text, sample_text
-from gle_bench.report.student import Sample, sample
+from gle_bench.report.statistics.welch import Sample, sample
+from gle_bench.report.tables.numbers import published_text, sample_text
 from gle_bench.tracking.history import Row
-from gle_bench.tracking.record import Selection
 from gle_bench.tracking.store import RunFolder
+from gle_bench.words import Selection
 
 DECIMALS: Final = 2  # of our means in legends
 LARGEST: Final = 1e100  # of an epoch or a metric: what runs away further is not drawn

@@ -3,8 +3,8 @@
 from typing import Final
 
 from gle_bench import registry
-from gle_bench.names import GleBenchError, UsageError
-from gle_bench.protocols import Task
+from gle_bench.contracts import Task
+from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.report.figures.curves import (
     Curves,
     axis_name,

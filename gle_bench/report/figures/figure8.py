@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
 from gle_bench.report.figures.bars import HATCHED, bars_panel
 from gle_bench.report.figures.groups import Request, find
 from gle_bench.report.figures.plot import Built, Plot

@@ -5,9 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gle_bench.names import look_up
-from gle_bench.report.figures.drawing import kind_of, save
+from gle_bench.errors import look_up
 from gle_bench.report.figures.groups import Request
+from gle_bench.report.figures.panels import kind_of, save
 from gle_bench.report.figures.plot import as_json
 from gle_bench.tracking.store import Skipped
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from gle_bench.config import TaskOptions
-from gle_bench.models.mackey_glass import HALF, KNOWN, MackeyGlassOptions, raw
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Task
+from gle_bench.contracts import Task
+from gle_bench.errors import GleBenchError
+from gle_bench.recipes.mackey_glass import HALF, KNOWN, MackeyGlassOptions, raw
 from gle_bench.report.figures.groups import Group
 from gle_bench.report.figures.plot import SEEDS, Panel, line
 from gle_bench.tracking.record import Record

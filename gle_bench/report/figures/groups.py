@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gle_bench import registry
-from gle_bench.config import ProtocolName
-from gle_bench.names import GleBenchError, look_up
-from gle_bench.protocols import Task
-from gle_bench.report.rows import UNFINISHED, grouped
-from gle_bench.report.sources import gather_folders
+from gle_bench.contracts import Task
+from gle_bench.errors import GleBenchError, look_up
+from gle_bench.report.results import gather_folders
+from gle_bench.report.tables.rows import UNFINISHED, grouped
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Skipped
+from gle_bench.words import Protocol
 
 
 class Request(NamedTuple):
@@ -28,7 +28,7 @@ class Request(NamedTuple):
     runs: Path
     model: str | None = None
     seed: int | None = None
-    protocol: ProtocolName = "paper"
+    protocol: Protocol = "paper"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def find(task: Task, models: Sequence[str], request: Request) -> Found:
     return Found(found, skipped)
 
 
-def command(task: Task, model: str, protocol: ProtocolName) -> str:
+def command(task: Task, model: str, protocol: Protocol) -> str:
     """What makes the runs that the published ones are to be compared with."""
     clean = "" if protocol == "paper" else f" --protocol {protocol}"
     return f"glebench run {task.name} --model {model} --seeds paper --budget paper{clean}"

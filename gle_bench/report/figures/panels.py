@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gle_bench.data.files import write_atomically
-from gle_bench.names import UsageError
+from gle_bench.errors import UsageError
 from gle_bench.report.figures.plot import Bar, Level, Line, Look, Panel, Plot
 
 if TYPE_CHECKING:  # matplotlib costs a second, and only drawing needs it

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gle_bench.names import GleBenchError
-from gle_bench.protocols import Task
+from gle_bench.contracts import Task
+from gle_bench.errors import GleBenchError
 from gle_bench.report.figures.curves import Curves, axis_name, curves, levels, limits, mean_line, reference_line
 from gle_bench.report.figures.groups import Found, Request, command
 from gle_bench.report.figures.plot import Line, Panel

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from gle_bench.protocols import Published
-from gle_bench.report import student
-from gle_bench.report.student import Estimate, Interval, Sample, sample
+from gle_bench.contracts import Published
+from gle_bench.report.statistics import welch as student
+from gle_bench.report.statistics.welch import Estimate, Interval, Sample, sample
 
 if TYPE_CHECKING:
     import numpy as np

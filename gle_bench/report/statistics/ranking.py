@@ -9,9 +9,9 @@ from itertools import accumulate, combinations
 from string import ascii_lowercase
 from typing import Final
 
-from gle_bench.report import student
-from gle_bench.report.student import Estimate, Interval, Sample, sample
-from gle_bench.report.verdicts import ALPHA, FEWEST_SEEDS, MOST_SEEDS, difference_interval, mean_interval
+from gle_bench.report.statistics import welch as student
+from gle_bench.report.statistics.equivalence import ALPHA, FEWEST_SEEDS, MOST_SEEDS, difference_interval, mean_interval
+from gle_bench.report.statistics.welch import Estimate, Interval, Sample, sample
 
 Values = Mapping[int, float]  # {seed: value}
 PLACES: Final = len(ascii_lowercase)

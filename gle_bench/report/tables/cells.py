@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gle_bench.report.numbers import MOST_DECIMALS, places, published_text, sample_text
-from gle_bench.report.rows import SECTIONS, Row
-from gle_bench.report.student import Interval
-from gle_bench.report.summary import duration
-from gle_bench.report.verdicts import MOST_SEEDS
+from gle_bench.report.statistics.equivalence import MOST_SEEDS
+from gle_bench.report.statistics.welch import Interval
+from gle_bench.report.tables.numbers import MOST_DECIMALS, places, published_text, sample_text
+from gle_bench.report.tables.rows import SECTIONS, Row
+from gle_bench.report.terminal.summary import duration
 
 if TYPE_CHECKING:
-    from gle_bench.report.tables import Table
+    from gle_bench.report.tables.table import Table
 
 Cells = dict[str, str]  # {column: text}
 

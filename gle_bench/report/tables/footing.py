@@ -5,9 +5,9 @@ from statistics import fmean
 from typing import Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.protocols import Pair
+from gle_bench.contracts import Pair
 from gle_bench.report.models import granted
-from gle_bench.report.rows import Row
+from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.record import Record
 
 PASSES: Final = 3  # through each weight, to learn: for the output, for the error, for the gradient

@@ -6,7 +6,7 @@ from textwrap import fill
 from typing import Final
 
 from gle_bench.report.output import on_one_line
-from gle_bench.report.sheet import EMPTY, WORDS, Sheet, superscript
+from gle_bench.report.tables.cells import EMPTY, WORDS, Sheet, superscript
 
 TAG: Final = re.compile("<(?=[A-Za-z/!?])")  # that HTML would begin with
 WIDTH: Final = 120  # columns of running text

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from html import escape as escape_html
 
-from gle_bench.names import printable
-from gle_bench.report.sheet import EMPTY, WORDS, Cells, Part, Sheet
+from gle_bench.errors import printable
+from gle_bench.report.tables.cells import EMPTY, WORDS, Cells, Part, Sheet
 
 
 def escape(text: str) -> str:

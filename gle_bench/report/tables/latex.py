@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gle_bench.report.output import on_one_line
-from gle_bench.report.sheet import EMPTY, WORDS, Cells, Part, Sheet
+from gle_bench.report.tables.cells import EMPTY, WORDS, Cells, Part, Sheet
 
 SPECIAL: Final = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

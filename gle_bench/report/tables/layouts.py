@@ -1,12 +1,12 @@
 """The formats that a table is printed in, and what lays its cells out in each."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from typing import Final
 
-from gle_bench.report.html import html
-from gle_bench.report.latex import latex
-from gle_bench.report.markdown import markdown
-from gle_bench.report.sheet import Sheet
+from gle_bench.report.tables.cells import Sheet
+from gle_bench.report.tables.formats import markdown
+from gle_bench.report.tables.html import html
+from gle_bench.report.tables.latex import latex
+from gle_bench.words import TableFormat
 
-Format = Literal["md", "tex", "html", "csv"]
-LAYOUTS: Final[Mapping[Format, Callable[[Sheet], str]]] = {"md": markdown, "tex": latex, "html": html}
+LAYOUTS: Final[Mapping[TableFormat, Callable[[Sheet], str]]] = {"md": markdown, "tex": latex, "html": html}

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from gle_bench.protocols import Published
-from gle_bench.report.student import Sample
+from gle_bench.contracts import Published
+from gle_bench.report.statistics.welch import Sample
 
 MOST_DECIMALS: Final = 8
 

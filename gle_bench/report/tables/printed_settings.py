@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from gle_bench.config import RunConfig
-from gle_bench.protocols import Pair, Task
+from gle_bench.contracts import Pair, Task
 from gle_bench.report.models import parameter_count
-from gle_bench.report.numbers import published_text, sample_text
-from gle_bench.report.rows import Row, Section
+from gle_bench.report.tables.numbers import published_text, sample_text
+from gle_bench.report.tables.rows import Row, Section
 
 FULL: Final = Section("paper", "last")
 DECIMALS: Final = 2

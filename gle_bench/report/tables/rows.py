@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.config import ProtocolName
-from gle_bench.protocols import LearningRule, Pair, Published, Task
-from gle_bench.report.estimates import full_seconds
+from gle_bench.contracts import LearningRule, Pair, Published, Task
 from gle_bench.report.models import granted, parameter_count
-from gle_bench.report.student import Interval, Sample, sample
-from gle_bench.report.verdicts import Comparison, compare, mean_interval
+from gle_bench.report.statistics.equivalence import Comparison, compare, mean_interval
+from gle_bench.report.statistics.welch import Interval, Sample, sample
+from gle_bench.tracking.estimates import full_seconds
 from gle_bench.tracking.provenance import changed_since
-from gle_bench.tracking.record import Record, Selection
+from gle_bench.tracking.record import Record
+from gle_bench.words import Protocol, Selection
 
 OTHER_VERSION: Final = "other version"
 OTHER_CODE: Final = "other code"
@@ -26,7 +26,7 @@ UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")
 class Section(NamedTuple):
     """What must never be mixed in one column."""
 
-    protocol: ProtocolName
+    protocol: Protocol
     selection: Selection
 
 

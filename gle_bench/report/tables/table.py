@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from gle_bench import registry
-from gle_bench.names import UnknownName, did_you_mean
-from gle_bench.protocols import Metric, Pair, Task
-from gle_bench.report import complexity, footing
-from gle_bench.report.complexity import Complexity
-from gle_bench.report.layouts import LAYOUTS, Format
+from gle_bench.contracts import Metric, Pair, Task
+from gle_bench.errors import UnknownName, did_you_mean
 from gle_bench.report.output import csv_cells
-from gle_bench.report.rows import SECTIONS, Row, rows
-from gle_bench.report.setup import Line, setup_lines
-from gle_bench.report.sheet import sheet
-from gle_bench.report.sources import gather_folders
-from gle_bench.report.verdicts import ALPHA
+from gle_bench.report.results import gather_folders
+from gle_bench.report.statistics.equivalence import ALPHA
+from gle_bench.report.tables import costs as complexity
+from gle_bench.report.tables import footing
+from gle_bench.report.tables.cells import sheet
+from gle_bench.report.tables.costs import Complexity
+from gle_bench.report.tables.layouts import LAYOUTS
+from gle_bench.report.tables.printed_settings import Line, setup_lines
+from gle_bench.report.tables.rows import SECTIONS, Row, rows
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
+from gle_bench.words import TableFormat
 
 TABLES: Final = {"2": "mnist1d", "3": "gsc"}  # the paper's tables of results -> tasks; 1 is `report.hyperparameters`
 
@@ -98,7 +100,7 @@ def _costs(
             yield complexity.line(label, protocol, seeds[digest])
 
 
-def render(built: Table, format: Format = "md") -> str:
+def render(built: Table, format: TableFormat = "md") -> str:
     """The table as Markdown, aligned for a terminal, as LaTeX, as HTML, or as CSV, its numbers in full precision."""
     return _csv(built) if format == "csv" else LAYOUTS[format](sheet(built))
 

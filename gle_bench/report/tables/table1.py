@@ -11,12 +11,13 @@ import torch
 
 from gle_bench import registry
 from gle_bench.config import Plateau, RunConfig
-from gle_bench.dynamics.structure import Layer, Network
-from gle_bench.protocols import OnlineModel, Pair, Task
-from gle_bench.report.layouts import LAYOUTS, Format
+from gle_bench.contracts import OnlineModel, Pair, Task
+from gle_bench.dynamics.network import Layer, Network
+from gle_bench.paper import COLUMNS, SETTINGS, Column
 from gle_bench.report.output import csv_cells
-from gle_bench.report.sheet import Part, Sheet, superscript
-from gle_bench.report.table_1 import COLUMNS, SETTINGS, Column
+from gle_bench.report.tables.cells import Part, Sheet, superscript
+from gle_bench.report.tables.layouts import LAYOUTS
+from gle_bench.words import TableFormat
 
 TITLE: Final = "Table 1 - Neurons, networks and training of the GLE networks"
 CAPTION: Final = (
@@ -159,7 +160,7 @@ def sheet(built: Hyperparameters) -> Sheet:
     return Sheet(TITLE, CAPTION, parts, built.footnotes, ())
 
 
-def render(built: Hyperparameters, format: Format = "md") -> str:
+def render(built: Hyperparameters, format: TableFormat = "md") -> str:
     """The table laid out, or as CSV, one setting of one network a line."""
     if format != "csv":
         return LAYOUTS[format](sheet(built))

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from gle_bench import registry
-from gle_bench.config import ProtocolName, TrainingConfig
-from gle_bench.names import UsageError, look_up
-from gle_bench.protocols import Metric, Task
-from gle_bench.report.numbers import sample_text
-from gle_bench.report.rows import Together, grouped
-from gle_bench.report.separation import Test, Values, compare_two, corrected, letters, pairs
-from gle_bench.report.sources import gather
-from gle_bench.report.student import sample
-from gle_bench.report.verdicts import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval
-from gle_bench.tracking.record import Selection
+from gle_bench.config import TrainingConfig
+from gle_bench.contracts import Metric, Task
+from gle_bench.errors import UsageError, look_up
+from gle_bench.report.results import gather
+from gle_bench.report.statistics.equivalence import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval
+from gle_bench.report.statistics.ranking import Test, Values, compare_two, corrected, letters, pairs
+from gle_bench.report.statistics.welch import sample
+from gle_bench.report.tables.numbers import sample_text
+from gle_bench.report.tables.rows import Together, grouped
 from gle_bench.tracking.store import Skipped
+from gle_bench.words import Protocol, Selection
 
 SHARED: Final = ("batch_size", "shuffle", "sampling")  # settings of training that the order of samples depends on
 
@@ -43,7 +43,7 @@ class Compared:
 
     task: str
     metric: Metric
-    protocol: ProtocolName
+    protocol: Protocol
     selection: Selection
     split: str
     contenders: tuple[Contender, ...]
@@ -52,7 +52,7 @@ class Compared:
 
 
 def compare(
-    name: str, models: Sequence[str], runs: Path, protocol: ProtocolName, selection: Selection
+    name: str, models: Sequence[str], runs: Path, protocol: Protocol, selection: Selection
 ) -> tuple[Compared, list[Skipped]]:
     """Compares models, each MODEL or MODEL+RULE; none: all that were run.
 
@@ -79,7 +79,7 @@ def compare(
     return _compared(task, {model: found[model] for model in chosen}, protocol, selection), skipped
 
 
-def _too_few(task: Task, missing: Sequence[str], protocol: ProtocolName) -> str:
+def _too_few(task: Task, missing: Sequence[str], protocol: Protocol) -> str:
     if not missing:
         return f"There are not two models of {task.name} to compare under protocol {protocol}; run another one."
     model, plus, rule = missing[0].partition("+")
@@ -90,7 +90,7 @@ def _too_few(task: Task, missing: Sequence[str], protocol: ProtocolName) -> str:
     )
 
 
-def _compared(task: Task, found: Mapping[str, Together], protocol: ProtocolName, selection: Selection) -> Compared:
+def _compared(task: Task, found: Mapping[str, Together], protocol: Protocol, selection: Selection) -> Compared:
     splits = {title: _split(task, group, protocol, selection) for title, group in found.items()}
     if len(set(splits.values())) > 1:
         said = ", ".join(f"{title} on {split}" for title, split in splits.items())
@@ -116,7 +116,7 @@ def _groups(ranked: Sequence[Contender], tests: Mapping[tuple[int, int], Test]) 
     return tuple(named[at[place]] if place in at else "" for place in range(len(ranked)))
 
 
-def _split(task: Task, group: Together, protocol: ProtocolName, selection: Selection) -> str:
+def _split(task: Task, group: Together, protocol: Protocol, selection: Selection) -> str:
     """The test split where it was looked at, as in tables."""
     known = {split for r in group.records if r.status == "done" for split in r.metrics.get(selection, {})}
     return "test" if "test" in known else task.evaluation_split(protocol)

@@ -9,14 +9,14 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from gle_bench.report.numbers import places
+from gle_bench.report.tables.numbers import places
 
 WIDTH: Final = 120  # columns
 RIGHT: Final = ("parameters", "steps", "samples", "n", "update", "epoch", "a sample", "a time step")  # whole numbers
 
 
 def as_text(description: Mapping[str, Any]) -> str:
-    """Text of at most 120 columns for what `gle_bench.report.show` describes."""
+    """Text of at most 120 columns for what `gle_bench.report.terminal.show` describes."""
     pages = {"task": _task, "model": _model, "run": _run}
     file = io.StringIO()
     # Fixed width and no colours: the same in a terminal, a pipe and a test. Brackets and colons are no markup.

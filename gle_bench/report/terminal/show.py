@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from gle_bench import registry
-from gle_bench.config import PROTOCOLS
+from gle_bench.contracts import Pair, Task
+from gle_bench.costs import count as counting
 from gle_bench.data.files import data_folder
-from gle_bench.names import UnknownName, UsageError, did_you_mean, look_up
+from gle_bench.errors import UnknownName, UsageError, did_you_mean, look_up
 from gle_bench.plugins import guarded
-from gle_bench.protocols import Pair, Task
-from gle_bench.report import counting
-from gle_bench.report.complexity import differences
 from gle_bench.report.models import granted, parameter_count
 from gle_bench.report.output import plain
-from gle_bench.report.page import as_text
-from gle_bench.report.sources import gather_folders
+from gle_bench.report.results import gather_folders
+from gle_bench.report.tables.costs import differences
+from gle_bench.report.terminal.run_sheet import as_text
 from gle_bench.surroundings.home import expanded
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RECORD, RunFolder
+from gle_bench.words import PROTOCOLS
 
 TAIL: Final = 8  # rows of a history that are shown
 

@@ -1,10 +1,10 @@
 """Which kind of training an experiment is."""
 
-from gle_bench.protocols import OnlineModel
-from gle_bench.training.module import BenchModule, Experiment
-from gle_bench.training.offline import OfflineModule
-from gle_bench.training.online import OnlineModule
-from gle_bench.training.readout import ReadoutModule
+from gle_bench.contracts import OnlineModel
+from gle_bench.training.modules.base import BenchModule, Experiment
+from gle_bench.training.modules.closed_form import ReadoutModule
+from gle_bench.training.modules.gradient import OfflineModule
+from gle_bench.training.modules.online import OnlineModule
 
 
 def kind(experiment: Experiment) -> type[BenchModule]:

@@ -8,9 +8,9 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from gle_bench.config import RunConfig
-from gle_bench.protocols import Batch, LearningRule, Shape, Task
+from gle_bench.contracts import Batch, LearningRule, Shape, Task
+from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
-from gle_bench.training.macs import Macs
 from gle_bench.training.scores import Score, Scores
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gle_bench.models.readout import Readout, fold, solve
-from gle_bench.models.readout_pairs import ReadoutModel
-from gle_bench.protocols import Batch
-from gle_bench.training.module import Experiment
-from gle_bench.training.offline import WholeModule
-from gle_bench.training.online import EngineOptimizer
+from gle_bench.contracts import Batch
+from gle_bench.models.modules.ridge import Readout, fold, solve
+from gle_bench.models.readout import ReadoutModel
+from gle_bench.training.modules.base import Experiment
+from gle_bench.training.modules.gradient import WholeModule
+from gle_bench.training.modules.online import EngineOptimizer
 
 
 class ReadoutModule(WholeModule):

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gle_bench.dynamics.engine import Feedback
-from gle_bench.protocols import Batch, OfflineModel, Stepwise
+from gle_bench.contracts import Batch, OfflineModel, Stepwise
+from gle_bench.dynamics.engines.interface import Feedback
+from gle_bench.models.macs import Macs, count_macs
 from gle_bench.training.checkpoints import unlike
-from gle_bench.training.macs import Macs, count_macs
-from gle_bench.training.module import BenchModule, Experiment
+from gle_bench.training.modules.base import BenchModule, Experiment
 from gle_bench.training.rounds import seed_of
 
 

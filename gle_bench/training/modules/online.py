@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.blocks import Parameters, zero_state
-from gle_bench.dynamics.engine import Window, start
+from gle_bench.contracts import Batch, OnlineModel
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.packing import (
+from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.ensemble import (
     Carry,
     ensemble_size,
     fit_batch,
@@ -20,10 +19,11 @@ from gle_bench.dynamics.packing import (
     select,
     to_plain,
 )
-from gle_bench.protocols import Batch, OnlineModel
+from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.state import Parameters, zero_state
+from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
-from gle_bench.training.macs import Macs
-from gle_bench.training.module import BenchModule, Experiment
+from gle_bench.training.modules.base import BenchModule, Experiment
 
 
 class EngineOptimizer(torch.optim.Optimizer):

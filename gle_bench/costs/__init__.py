@@ -1,0 +1,1 @@
+"""What a trained network costs to run: NeuroBench's count beside our own."""

@@ -1,0 +1,1 @@
+"""Tables of results and settings, as plain data and as text."""

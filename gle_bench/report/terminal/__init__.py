@@ -1,0 +1,1 @@
+"""Texts for a terminal: lists, descriptions of runs, comparisons, and the end of a run."""

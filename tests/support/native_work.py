@@ -1,0 +1,195 @@
+"""A batch to learn from, what comes of it by the native engine, and how results are compared."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from networks import generator, make_batch, make_network, make_parameters, normal
+from torch import Tensor
+
+from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.native import NativeEngine
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.ensemble import Carry, select
+from gle_bench.dynamics.native import library, recipe
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.optimizers import Optimizer, OptimizerState
+from gle_bench.dynamics.state import State
+from gle_bench.errors import GleBenchError
+from gle_bench.rules.gle import GLE
+
+TORCH = TorchEngine()
+
+
+FORCED = os.environ.get(library.VARIABLE, "")  # scripts/sanitize names the library to test
+
+
+BUILDS = [FORCED] if FORCED else list(recipe.VARIANTS)
+
+
+DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+
+
+TAUS: dict[str, Any] = {"learn_tau_m": True, "learn_tau_r": True, "tau_range": (0.2, 5.0)}
+
+
+ODD = (3, 17, 17, 9, 5)  # no width is a multiple of a vector's length or a tile's, and two layers are one block
+
+
+@pytest.fixture(params=BUILDS, ids=[Path(build).name for build in BUILDS])
+def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
+    """Each build in turn, or the one that the environment forces; skipped where it cannot be loaded."""
+    monkeypatch.setenv(library.VARIABLE, request.param)
+    try:
+        library.load()
+    except GleBenchError as error:
+        pytest.skip(str(error))
+    return NativeEngine()
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets their number, until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+class Work(NamedTuple):
+    """A batch to learn from, and all that learning takes."""
+
+    network: Network
+    carry: Carry
+    batch: Window
+    rates: Tensor
+    kind: Any = "adam"
+    decay: float = 1.0
+    errors: bool = True  # in the evaluation
+
+    def __repr__(self) -> str:
+        """What tells a falsifying example from others: no numbers of tensors."""
+        return f"Work({self.network}, {self.kind}, {[(tuple(x.shape), x.stride()) for x in tensors_of(self.batch)]})"
+
+
+class Result(NamedTuple):
+    """What learning leaves, and what evaluating the same batch before it leaves and shows."""
+
+    carry: Carry
+    outputs: Tensor
+    state: State
+    answers: Tensor
+
+
+def do(engine: Any, work: Work) -> Result:
+    network, carry, batch, rates, kind, decay, errors = work
+    state, answers = engine.infer(network, carry.parameters, carry.state, batch, errors=errors)
+    return Result(*engine.learn(network, GLE(), Optimizer(kind), carry, batch, rates, decay), state, answers)
+
+
+def tensors_of(nest: Any) -> list[Tensor]:
+    """Every tensor in nested tuples, in order."""
+    if isinstance(nest, Tensor):
+        return [nest]
+    return [tensor for part in nest for tensor in tensors_of(part)] if isinstance(nest, tuple) else []
+
+
+def converted(nest: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same nest of tuples with every tensor changed."""
+    if isinstance(nest, Tensor):
+        return change(nest)
+    if not isinstance(nest, tuple):
+        return nest
+    parts = [converted(part, change) for part in nest]
+    return type(nest)(*parts) if hasattr(nest, "_fields") else tuple(parts)
+
+
+def cast(work: Work, dtype: torch.dtype) -> Work:
+    """In another precision; rates stay float64."""
+    carry, batch = converted((work.carry, work.batch), lambda x: x.to(dtype))
+    return work._replace(carry=carry, batch=batch)
+
+
+def chosen(work: Work, members: Sequence[int]) -> Work:
+    """The work of these members alone."""
+    index = list(members)
+    batch = converted(work.batch, lambda x: x if len(x) == 1 else x[index])
+    return work._replace(carry=select(work.network, work.carry, index), batch=batch, rates=work.rates[index])
+
+
+def of_member(network: Network, result: Result, number: int) -> list[Tensor]:
+    """One member's part of a result."""
+    state = select(network, result.carry._replace(state=result.state), [number]).state
+    signals = [x[number : number + 1] for x in (result.outputs, result.answers)]
+    return [*tensors_of(select(network, result.carry, [number])), *tensors_of(state), *signals]
+
+
+def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def assert_close(ours: Result, theirs: Result) -> None:
+    assert ours.carry.optimizer.updates == theirs.carry.optimizer.updates
+    for a, b in zip(tensors_of(ours), tensors_of(theirs), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10, equal_nan=True)
+
+
+def midway(network: Network, size: int, members: int = 1, kind: Any = "adam", seed: int = 0) -> Carry:
+    """As if it had learned for a while: nothing is zero."""
+    draw = generator(seed)
+    carry = start(network, make_parameters(network, seed, members), Optimizer(kind), size)
+    state = converted(carry.state, lambda x: torch.randn(x.shape, generator=draw, dtype=x.dtype))
+    mean, square = (torch.rand(x.shape, generator=draw, dtype=x.dtype) for x in carry.optimizer[:2])
+    return carry._replace(state=state, optimizer=OptimizerState(mean - 0.5, square + 0.5, 5))
+
+
+def odd_work(size: int, steps: int, members: int = 1, **options: Any) -> Work:
+    """Widths as in ODD, a mask, a rate for each member."""
+    network = make_network(ODD, **options)
+    batch = make_batch(network, steps, size, members=members)
+    batch = batch._replace(mask=(normal(members, size, steps, seed=3) > -1).double())
+    rates = torch.linspace(0.01, 0.02, members, dtype=torch.float64)
+    return Work(network, midway(network, size, members), batch, rates, decay=0.99)
+
+
+def reversed_dimensions(x: Tensor) -> Tensor:
+    return x.permute(*reversed(range(x.dim())))
+
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "contiguous": lambda x: x,
+    "dimensions reversed": lambda x: reversed_dimensions(reversed_dimensions(x).contiguous()),
+    "with gaps": lambda x: x.repeat_interleave(2, -1)[..., ::2],
+    "samples alike": lambda x: x[:, :1].expand_as(x),
+}
+
+
+def deviation(result: Result, exact: Result) -> Tensor:
+    """Of parameters, state, outputs and answers, (4,): RMS in each member, then the geometric mean over members.
+
+    One slope that jumps where a potential is nearly zero multiplies a member's deviation, so that a mean would tell of
+    the unluckiest member alone.
+    """
+    pairs = zip(by_member(result), by_member(exact), strict=True)
+    return torch.stack([(a - b).square().mean(1).sqrt().log().mean().exp() for a, b in pairs])
+
+
+def by_member(result: Result) -> list[Tensor]:
+    """What `deviation` compares, (S, any) each."""
+    blocks = [
+        torch.cat([x.double().transpose(0, 1).flatten(1) for x in tensors_of(nest)], 1)
+        for nest in (result.carry.parameters, result.carry.state)
+    ]
+    return [*blocks, *(x.double().flatten(1) for x in (result.outputs, result.answers))]
+
+
+MANY = 2 * (os.cpu_count() or 1) + 1  # more than there are cores
+
+
+def infected(work: Work, value: float) -> Work:
+    """With this value in one input of one sample of the second member."""
+    inputs = work.batch.inputs.clone()
+    inputs[1, 2, 3, 0] = value
+    return work._replace(batch=work.batch._replace(inputs=inputs))
