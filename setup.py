@@ -7,8 +7,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-NATIVE = Path("gle_bench/dynamics/native")
-RECIPE = runpy.run_path(str(NATIVE / "recipe.py"))
+NATIVE = Path("gle_bench/dynamics/engines/native")
+BUILD = runpy.run_path(str(NATIVE / "build.py"))
 
 
 class BuildNative(build_ext):
@@ -45,18 +45,18 @@ class BuildNative(build_ext):
 
 def library(variant: str) -> Extension:
     return Extension(
-        f"gle_bench.dynamics.native._{variant}",
-        [str(NATIVE / RECIPE["SOURCE"])],
-        define_macros=[("GLEBENCH_STAMP", f'"{RECIPE["stamp"](NATIVE)}"')],
-        extra_compile_args=[*RECIPE["FLAGS"], *RECIPE["VARIANTS"][variant]],
+        f"gle_bench.dynamics.engines.native._{variant}",
+        [str(NATIVE / BUILD["SOURCE"])],
+        define_macros=[("GLEBENCH_STAMP", f'"{BUILD["stamp"](NATIVE)}"')],
+        extra_compile_args=[*BUILD["FLAGS"], *BUILD["VARIANTS"][variant]],
         extra_link_args=["-pthread"],
-        depends=[str(path) for path in RECIPE["sources"](NATIVE)],
+        depends=[str(path) for path in BUILD["sources"](NATIVE)],
         language="c++",
         optional=True,
     )
 
 
 setup(
-    ext_modules=[library(variant) for variant in RECIPE["variants"](platform.machine())],
+    ext_modules=[library(variant) for variant in BUILD["variants"](platform.machine())],
     cmdclass={"build_ext": BuildNative},
 )

@@ -95,7 +95,7 @@ def _graph() -> tuple[Status, str]:
 
 def _native() -> tuple[Status, str]:
     """Loads the compiled engine. Without it everything runs, but slower."""
-    from gle_bench.dynamics.native import library
+    from gle_bench.dynamics.engines.native import library
 
     try:
         found = library.load()

@@ -17,7 +17,7 @@ from gle_bench.dynamics.connections import Dense, Relay
 from gle_bench.dynamics.convolution import Convolution, MaxPool, _grouped, _ungrouped, flat_images
 from gle_bench.dynamics.engines.graph import GraphEngine
 from gle_bench.dynamics.engines.interface import Job, Window, start
-from gle_bench.dynamics.engines.native import NativeEngine
+from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, fit_batch, from_plain, join, learned, pack, select, to_plain, unpack
 from gle_bench.dynamics.network import Layer, Network, relay_layer
@@ -580,4 +580,4 @@ def test_the_native_engine_refuses_by_a_sentence(engine_present: None, network: 
 @pytest.fixture
 def engine_present(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the native engine has been built."""
-    monkeypatch.setattr("gle_bench.dynamics.native.library.load", lambda: None)
+    monkeypatch.setattr("gle_bench.dynamics.engines.native.library.load", lambda: None)

@@ -39,7 +39,7 @@ from gle_bench.bench.networks import NETWORKS
 from gle_bench.contracts import Batch
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engines.interface import Window, start
-from gle_bench.dynamics.engines.native import NativeEngine
+from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.ensemble import join
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.optimizers import Optimizer

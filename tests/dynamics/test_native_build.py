@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from shared import ROOT
 
-from gle_bench.dynamics.native import library, recipe
+from gle_bench.dynamics.engines.native import build, library
 from gle_bench.errors import GleBenchError, UsageError
 
 HAS_COMPILER = any(map(shutil.which, library.COMPILERS))
@@ -25,7 +25,7 @@ def _nothing_forced(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The native folder with its libraries, somewhere else."""
-    return shutil.copytree(library.FOLDER, tmp_path / "gle_bench/dynamics/native")
+    return shutil.copytree(library.FOLDER, tmp_path / "gle_bench/dynamics/engines/native")
 
 
 def libraries(folder: Path) -> list[Path]:
@@ -42,7 +42,7 @@ def why_none(folder: Path) -> str:
 @with_compiler
 def test_where_there_is_a_compiler_every_variant_is_built_and_the_fastest_is_loaded() -> None:
     """If this fails: run scripts/setup, and read .venv-setup.log."""
-    names = recipe.variants(platform.machine())
+    names = build.variants(platform.machine())
     problems = {variant.name: variant.problem for variant in library.variants() if variant.name in names}
     assert set(problems.values()) <= {None, "this CPU cannot run it"}
     assert problems["portable"] is None
@@ -51,7 +51,7 @@ def test_where_there_is_a_compiler_every_variant_is_built_and_the_fastest_is_loa
 
 
 @with_compiler
-@pytest.mark.parametrize("name", ["engine.cpp", "recipe.py", "new.hpp"])
+@pytest.mark.parametrize("name", ["src/engine.cpp", "build.py", "src/new.hpp"])
 def test_a_library_of_other_sources_is_refused(copy: Path, name: str) -> None:
     assert library._load("", copy).path.parent == copy
     library._load.cache_clear()
@@ -65,7 +65,7 @@ def test_a_library_of_other_sources_is_refused(copy: Path, name: str) -> None:
 
 @with_compiler
 def test_without_its_sources_a_library_is_taken_as_it_is(copy: Path) -> None:
-    (copy / "engine.cpp").unlink()
+    (copy / build.SOURCE).unlink()
     assert library._load("", copy).path.parent == copy
 
 
@@ -93,27 +93,27 @@ def test_the_cure_depends_on_whether_there_is_a_compiler(
 ) -> None:
     monkeypatch.setattr(library.shutil, "which", lambda name: compiler)
     (tmp_path / "setup.py").touch()
-    said = why_none(tmp_path / "gle_bench/dynamics/native")
+    said = why_none(tmp_path / "gle_bench/dynamics/engines/native")
     assert said.startswith("it was not built" if compiler else "there is no C++ compiler; install g++")
     assert f"-m pip install -v -e {tmp_path}" in said
     monkeypatch.setattr(library.sys, "prefix", str(tmp_path / ".venv"))
-    assert f"run {tmp_path}/scripts/setup" in why_none(tmp_path / "gle_bench/dynamics/native")
+    assert f"run {tmp_path}/scripts/setup" in why_none(tmp_path / "gle_bench/dynamics/engines/native")
 
 
 def test_a_broken_library_is_told(copy: Path) -> None:
-    for variant in recipe.VARIANTS:
+    for variant in build.VARIANTS:
         library._path(variant, copy).write_text("not a library")
     assert "it cannot be loaded" in why_none(copy)
 
 
 def test_other_machines_build_the_portable_library_alone() -> None:
-    assert recipe.variants("x86_64") == recipe.variants("AMD64") == ["avx512", "avx2", "portable"]
-    assert recipe.variants("aarch64") == ["portable"]
+    assert build.variants("x86_64") == build.variants("AMD64") == ["avx512", "avx2", "portable"]
+    assert build.variants("aarch64") == ["portable"]
 
 
 def test_without_a_compiler_the_build_succeeds_and_leaves_no_library(tmp_path: Path) -> None:
     pytest.importorskip("setuptools")
-    native = tmp_path / "gle_bench/dynamics/native"
+    native = tmp_path / "gle_bench/dynamics/engines/native"
     native.mkdir(parents=True)
     old = library._path("portable", native)
     old.write_text("of an earlier build")

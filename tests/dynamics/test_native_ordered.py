@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engines.interface import Job, Window
-from gle_bench.dynamics.engines.native import NativeEngine
+from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer

@@ -17,7 +17,7 @@ import torch
 from gle_bench import doctor, plugins
 from gle_bench.config import TaskOptions
 from gle_bench.doctor import GIB, Check, as_json, as_text, diagnose
-from gle_bench.dynamics.native import library
+from gle_bench.dynamics.engines.native import library
 from gle_bench.errors import GleBenchError
 
 

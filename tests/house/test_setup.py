@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from shared import ROOT
 
-NATIVE = ["engine.cpp", "step.hpp", "recipe.py"]
+NATIVE = "gle_bench/dynamics/engines/native"
+SOURCES = ["pyproject.toml", "setup.py", f"{NATIVE}/src/engine.cpp", f"{NATIVE}/src/step.hpp", f"{NATIVE}/build.py"]
 TOOLS = ["bash", "cp", "env", "find", "flock", "grep", "mkdir", "readlink", "rm", "sha256sum", "sleep", "sort", "touch"]
 
 STUB = """\
@@ -19,15 +20,15 @@ case "$*" in
     *install*)
         sleep 0.2; echo "$*" >> pip-calls; echo noise
         [[ ! -e pip-breaks ]] || { echo "No torch"; exit 1; }
-        rm -f gle_bench/dynamics/native/*.so
-        [[ -e compiler-breaks ]] || touch "gle_bench/dynamics/native/_portable.$RANDOM.so" ;;
+        rm -f gle_bench/dynamics/engines/native/*.so
+        [[ -e compiler-breaks ]] || touch "gle_bench/dynamics/engines/native/_portable.$RANDOM.so" ;;
 esac
 """
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    (tmp_path / "gle_bench/dynamics/native").mkdir(parents=True)
+    (tmp_path / NATIVE / "src").mkdir(parents=True)
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/setup", tmp_path / "scripts")
     (tmp_path / "pyproject.toml").write_text("[project]\n")
@@ -81,7 +82,7 @@ def test_the_tools_of_developers_are_added_and_serve_users_too(checkout: Path) -
     assert pip_calls(checkout) == ["-m pip install -v -e .", "-m pip install -v -e .[dev]"]
 
 
-@pytest.mark.parametrize("source", ["pyproject.toml", "setup.py", *map("gle_bench/dynamics/native/{}".format, NATIVE)])
+@pytest.mark.parametrize("source", SOURCES)
 def test_updates_when_a_source_changes(checkout: Path, source: str) -> None:
     setup(checkout)
     (checkout / source).write_text("changed")
@@ -91,13 +92,13 @@ def test_updates_when_a_source_changes(checkout: Path, source: str) -> None:
 
 def test_what_a_build_leaves_behind_is_no_source(checkout: Path) -> None:
     setup(checkout)
-    (checkout / "gle_bench/dynamics/native/step.cpython-311-x86_64-linux-gnu.so").touch()
+    (checkout / NATIVE / "step.cpython-311-x86_64-linux-gnu.so").touch()
     assert setup(checkout) == (0, "")
 
 
 def test_a_library_that_was_deleted_is_built_again(checkout: Path) -> None:
     setup(checkout)
-    for library in (checkout / "gle_bench/dynamics/native").glob("*.so"):
+    for library in (checkout / NATIVE).glob("*.so"):
         library.unlink()
     assert setup(checkout) == (0, "Updating .venv...\n")
 

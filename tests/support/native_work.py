@@ -11,10 +11,10 @@ from networks import generator, make_batch, make_network, make_parameters, norma
 from torch import Tensor
 
 from gle_bench.dynamics.engines.interface import Window, start
-from gle_bench.dynamics.engines.native import NativeEngine
+from gle_bench.dynamics.engines.native import build, library
+from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, select
-from gle_bench.dynamics.native import library, recipe
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, OptimizerState
 from gle_bench.dynamics.state import State
@@ -27,7 +27,7 @@ TORCH = TorchEngine()
 FORCED = os.environ.get(library.VARIABLE, "")  # scripts/sanitize names the library to test
 
 
-BUILDS = [FORCED] if FORCED else list(recipe.VARIANTS)
+BUILDS = [FORCED] if FORCED else list(build.VARIANTS)
 
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
@@ -39,7 +39,7 @@ TAUS: dict[str, Any] = {"learn_tau_m": True, "learn_tau_r": True, "tau_range": (
 ODD = (3, 17, 17, 9, 5)  # no width is a multiple of a vector's length or a tile's, and two layers are one block
 
 
-@pytest.fixture(params=BUILDS, ids=[Path(build).name for build in BUILDS])
+@pytest.fixture(params=BUILDS, ids=[Path(library_name).name for library_name in BUILDS])
 def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
     """Each build in turn, or the one that the environment forces; skipped where it cannot be loaded."""
     monkeypatch.setenv(library.VARIABLE, request.param)

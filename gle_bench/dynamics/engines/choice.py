@@ -22,7 +22,9 @@ class Listed(NamedTuple):
 # In the order in which 'auto' tries them: the fastest first.
 ENGINES = {
     "graph": Listed("the fast GPU path: CUDA graphs of many steps", "gle_bench.dynamics.engines.graph", "GraphEngine"),
-    "native": Listed("the fast CPU path: compiled, dense stacks", "gle_bench.dynamics.engines.native", "NativeEngine"),
+    "native": Listed(
+        "the fast CPU path: compiled, dense stacks", "gle_bench.dynamics.engines.native.engine", "NativeEngine"
+    ),
     "torch": Listed(
         "the readable path: any layer, any device, any precision", "gle_bench.dynamics.engines.torch", "TorchEngine"
     ),

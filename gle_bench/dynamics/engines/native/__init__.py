@@ -1,1 +1,1 @@
-"""The native engine's C++ sources, how they are built, and the loader of the libraries."""
+"""The native engine: C++ sources, how they are built, the loader of the libraries, and the engine that calls them."""

@@ -1,4 +1,4 @@
-"""How the native engine is built from the C++ sources beside this file, and the stamp that ties a library to them.
+"""How the native engine is built from the C++ sources in src/, and the stamp that ties a library to them.
 
 setup.py reads this by its path, before anything is installed: standard library only. It belongs to the stamp, so that
 another flag is another build.
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-SOURCE: Final = "engine.cpp"  # the one that is compiled; it includes the others
-PATTERNS: Final = ("*.cpp", "*.hpp", "recipe.py")
+SOURCE: Final = "src/engine.cpp"  # the one that is compiled; it includes the others
+PATTERNS: Final = ("src/*.cpp", "src/*.hpp", "build.py")
 
 # Not -ffast-math: NaN must stay NaN, and sums must not be put in another order. No vector is passed between libraries,
 # so their calling convention is no matter; the last two undo flags of Python's own build, which come first.

@@ -1,4 +1,4 @@
-"""What the `native` engine is called with: the structures of native/run.hpp, filled with the addresses of tensors.
+"""What the `native` engine is called with: the structures of src/run.hpp, filled with the addresses of tensors.
 
 Tensors must outlive the call, which reads and writes them in place.
 """
@@ -18,8 +18,8 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State
 from gle_bench.words import Integrator
 
-INTEGRATORS = get_args(Integrator)  # in the order of native/run.hpp
-PHIS = ("identity", "tanh", "softplus", "relu", "hard-sigmoid")  # in the order of native/activations.hpp
+INTEGRATORS = get_args(Integrator)  # in the order of src/run.hpp
+PHIS = ("identity", "tanh", "softplus", "relu", "hard-sigmoid")  # in the order of src/activations.hpp
 NOTHING = BlockParameters(None, None, None, None)
 
 

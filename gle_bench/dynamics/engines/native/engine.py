@@ -7,7 +7,8 @@ from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engines.interface import Feedback, Job, Learner, Window, prepare_state
-from gle_bench.dynamics.engines.native_call import (
+from gle_bench.dynamics.engines.native import library
+from gle_bench.dynamics.engines.native.call import (
     NOTHING,
     PHIS,
     RunCall,
@@ -19,7 +20,6 @@ from gle_bench.dynamics.engines.native_call import (
 )
 from gle_bench.dynamics.ensemble import Carry, cloned, ensemble_size, learned, pack, unpack
 from gle_bench.dynamics.feedback import DelayedFeedback
-from gle_bench.dynamics.native import library
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.state import BlockParameters, Parameters, State

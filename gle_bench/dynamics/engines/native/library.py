@@ -12,7 +12,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gle_bench.dynamics.native import recipe
+from gle_bench.dynamics.engines.native import build
 from gle_bench.errors import GleBenchError, UnknownName, did_you_mean
 
 FOLDER: Final = Path(__file__).parent
@@ -47,7 +47,7 @@ def load() -> Library:
 
 def variants(folder: Path = FOLDER) -> list[Variant]:
     """Every variant, the fastest first, built or not."""
-    return [Variant(name, _path(name, folder), problem(_path(name, folder), folder)) for name in recipe.VARIANTS]
+    return [Variant(name, _path(name, folder), problem(_path(name, folder), folder)) for name in build.VARIANTS]
 
 
 def problem(path: Path, folder: Path = FOLDER) -> str | None:
@@ -69,10 +69,10 @@ def _load(wanted: str, folder: Path) -> Library:
     """As `load`, from any folder."""
     if wanted == "off":
         raise GleBenchError(f"{VARIABLE}=off switches it off; unset it")
-    if wanted and wanted not in recipe.VARIANTS and os.sep not in wanted:
-        kinds = did_you_mean("variant", wanted, [*recipe.VARIANTS, "off"])
+    if wanted and wanted not in build.VARIANTS and os.sep not in wanted:
+        kinds = did_you_mean("variant", wanted, [*build.VARIANTS, "off"])
         raise UnknownName(f"{VARIABLE}={wanted}: {kinds} Or the path of a library.")
-    paths = [_path(name, folder) for name in ([wanted] if wanted else recipe.VARIANTS)]
+    paths = [_path(name, folder) for name in ([wanted] if wanted else build.VARIANTS)]
     for path in [Path(wanted)] if os.sep in wanted else paths:
         found = problem(path, folder)
         if found is None:
@@ -95,7 +95,7 @@ def why_none(folder: Path = FOLDER) -> str:
 
 def _cure(folder: Path) -> str:
     """What builds the libraries of this installation."""
-    root = folder.parents[2]
+    root = folder.parents[3]
     if not (root / "setup.py").exists():
         return "install glebench again"
     if Path(sys.prefix) == root / ".venv":
@@ -118,4 +118,4 @@ def _open(path: Path) -> ctypes.CDLL:
 
 def _differs(stamp: str, folder: Path) -> bool:
     """Whether the sources are there, and others than the library's."""
-    return (folder / recipe.SOURCE).exists() and stamp != recipe.stamp(folder)
+    return (folder / build.SOURCE).exists() and stamp != build.stamp(folder)

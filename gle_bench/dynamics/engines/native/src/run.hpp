@@ -1,4 +1,4 @@
-// What Python hands over: gle_bench/dynamics/engines/native_call.py declares the same structures for ctypes.
+// What Python hands over: gle_bench/dynamics/engines/native/call.py declares the same structures for ctypes.
 #pragma once
 
 #include <cstddef>
