@@ -10,56 +10,56 @@ template <class T> T *member_of(T *first, int64_t member, size_t size) {
 }
 
 // f(torch's, ours, rows in ours): each variable of the state but W^T e, which is not kept from step to step.
-template <class T, class F> void each_variable(const Space<T> &space, F f) {
-    const Layer<T> &layer = *space.layer;
-    f(layer.u, space.u, space.neurons);
-    f(layer.v, space.v, space.neurons);
-    f(layer.r, space.r, padded<T>(space.neurons));
-    f(layer.e, space.e, space.neurons);
-    f(layer.slope, space.slope, space.neurons);
+template <class T, class F> void each_variable(const LayerBuffers<T> &buffers, F f) {
+    const Layer<T> &layer = *buffers.layer;
+    f(layer.u, buffers.u, buffers.neurons);
+    f(layer.v, buffers.v, buffers.neurons);
+    f(layer.r, buffers.r, padded<T>(buffers.neurons));
+    f(layer.e, buffers.e, buffers.neurons);
+    f(layer.slope, buffers.slope, buffers.neurons);
 }
 
 // f(torch's weight, torch's bias, rows): the values, then each moment.
-template <class T, class F> void each_weight_part(const Space<T> &space, F f) {
-    const Layer<T> &layer = *space.layer;
+template <class T, class F> void each_weight_part(const LayerBuffers<T> &buffers, F f) {
+    const Layer<T> &layer = *buffers.layer;
     for (T *Learned<T>::*part : {&Learned<T>::value, &Learned<T>::mean, &Learned<T>::square})
-        if (space.weight.*part) f(layer.weight.*part, layer.bias.*part, space.weight.*part);
+        if (buffers.weight.*part) f(layer.weight.*part, layer.bias.*part, buffers.weight.*part);
 }
 
 // f(torch's, ours): the time constants, then their moments.
-template <class T, class F> void each_tau_part(const Space<T> &space, F f) {
+template <class T, class F> void each_tau_part(const LayerBuffers<T> &buffers, F f) {
     for (T *Learned<T>::*part : {&Learned<T>::value, &Learned<T>::mean, &Learned<T>::square}) {
-        if (space.layer->tau_m.*part) f(space.layer->tau_m.*part, space.tau_m.*part);
-        if (space.layer->tau_r.*part) f(space.layer->tau_r.*part, space.tau_r.*part);
+        if (buffers.layer->tau_m.*part) f(buffers.layer->tau_m.*part, buffers.tau_m.*part);
+        if (buffers.layer->tau_r.*part) f(buffers.layer->tau_r.*part, buffers.tau_r.*part);
     }
 }
 
 // All that is learned of a member, and the leaks that follow from it.
-template <class T> void take_parameters(const Space<T> &space, int64_t member, const Run<T> &run) {
-    const size_t n = space.neurons, i = space.inputs;
-    each_weight_part(space, [&](T *weight, T *bias, T *rows) {
-        to_rows(space, member_of(weight, member, n * i), member_of(bias, member, n), rows);
+template <class T> void take_parameters(const LayerBuffers<T> &buffers, int64_t member, const Run<T> &run) {
+    const size_t n = buffers.neurons, i = buffers.inputs;
+    each_weight_part(buffers, [&](T *weight, T *bias, T *rows) {
+        to_rows(buffers, member_of(weight, member, n * i), member_of(bias, member, n), rows);
     });
-    each_tau_part(space, [&](T *torch, T *ours) { std::copy_n(member_of(torch, member, n), n, ours); });
-    set_leaks(space, run);
+    each_tau_part(buffers, [&](T *torch, T *ours) { std::copy_n(member_of(torch, member, n), n, ours); });
+    set_leaks(buffers, run);
 }
 
-template <class T> void give_parameters(const Space<T> &space, int64_t member) {
-    const size_t n = space.neurons, i = space.inputs;
-    each_weight_part(space, [&](T *weight, T *bias, T *rows) {
-        from_rows(space, rows, member_of(weight, member, n * i), member_of(bias, member, n));
+template <class T> void give_parameters(const LayerBuffers<T> &buffers, int64_t member) {
+    const size_t n = buffers.neurons, i = buffers.inputs;
+    each_weight_part(buffers, [&](T *weight, T *bias, T *rows) {
+        from_rows(buffers, rows, member_of(weight, member, n * i), member_of(bias, member, n));
     });
-    each_tau_part(space, [&](T *torch, T *ours) { std::copy_n(ours, n, member_of(torch, member, n)); });
+    each_tau_part(buffers, [&](T *torch, T *ours) { std::copy_n(ours, n, member_of(torch, member, n)); });
 }
 
 template <class T> void Network<T>::enter() {
-    for (Space<T> &space : space_.layers) {
-        const size_t n = space.neurons;
-        take_parameters(space, member_, run_);
-        each_variable(space, [&](T *torch, T *ours, int stride) {
-            to_panels(space_, member_of(torch, member_, space_.batch * n), space.neurons, ours, stride);
+    for (LayerBuffers<T> &buffers : space_.layers) {
+        const size_t n = buffers.neurons;
+        take_parameters(buffers, member_, run_);
+        each_variable(buffers, [&](T *torch, T *ours, int stride) {
+            to_panels(space_, member_of(torch, member_, space_.batch * n), buffers.neurons, ours, stride);
         });
-        set_ones(space_, space.r, space.neurons);
+        set_ones(space_, buffers.r, buffers.neurons);
     }
     set_ones(space_, space_.inputs, space_.layers.front().inputs);
     if (run_.mask.data == nullptr) // samples that are not there stay at zero
@@ -71,33 +71,33 @@ template <class T> void Network<T>::enter() {
 // Errors of step 0 of all layers but the output, from W^T e of the batch before.
 template <class T> void Network<T>::first_errors() {
     for (size_t k = 0; k + 1 < space_.layers.size(); ++k) {
-        const Space<T> &space = space_.layers[k];
-        if (!space.layer->has_errors) continue;
+        const LayerBuffers<T> &buffers = space_.layers[k];
+        if (!buffers.layer->has_errors) continue;
         const T *above = space_.layers[k + 1].layer->feedback;
-        to_panels(space_, member_of(above, member_, space_.batch * size_t(space.neurons)), space.neurons,
+        to_panels(space_, member_of(above, member_, space_.batch * size_t(buffers.neurons)), buffers.neurons,
                   space_.feedback[0], space_.widest);
         for (int p = 0; p < space_.panels.count; ++p) {
-            const Place all = place(p, space.neurons, 0, space.neurons);
-            error_rows(space, all, space_.feedback_of(0, p));
+            const Place all = place(p, buffers.neurons, 0, buffers.neurons);
+            error_rows(buffers, all, space_.feedback_of(0, p));
         }
     }
 }
 
 // W^T e of the last step, this thread's panels.
-template <class T> void Network<T>::keep_feedback(const Space<T> &layer, int k) {
+template <class T> void Network<T>::keep_feedback(const LayerBuffers<T> &layer, int k) {
     const size_t rows = layer.inputs;
     from_panels(space_, first_, last_, space_.feedback[k & 1], space_.widest, layer.inputs,
                 member_of(layer.layer->feedback, member_, space_.batch * rows));
 }
 
 template <class T> void Network<T>::leave() {
-    for (Space<T> &space : space_.layers) {
-        const size_t n = space.neurons;
-        each_variable(space, [&](T *torch, T *ours, int stride) {
-            from_panels(space_, 0, space_.panels.count, ours, stride, space.neurons,
+    for (LayerBuffers<T> &buffers : space_.layers) {
+        const size_t n = buffers.neurons;
+        each_variable(buffers, [&](T *torch, T *ours, int stride) {
+            from_panels(space_, 0, space_.panels.count, ours, stride, buffers.neurons,
                         member_of(torch, member_, space_.batch * n));
         });
-        if (run_.learns) give_parameters(space, member_);
+        if (run_.learns) give_parameters(buffers, member_);
     }
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "neurons.hpp"
-#include "samples.hpp"
+#include "ordered_workspace.hpp"
 
 namespace glebench {
 

@@ -55,7 +55,7 @@ template <class T> class Network {
 
     // Layer k from step n to n + 1: first what needs e and W of step n, then e of step n + 1.
     void switch_layer(int k, int step) {
-        Space<T> &layer = space_.layers[k];
+        LayerBuffers<T> &layer = space_.layers[k];
         const bool last = step == run_.steps - 1, heard = k > 0 && space_.layers[k - 1].layer->has_errors;
         if (run_.errors && (heard || (last && layer.layer->feeds_back))) feed_back(layer, k);
         forward(layer, below(k));
@@ -75,7 +75,7 @@ template <class T> class Network {
 
     // The step's input, target and mask into panels, and its output out.
     void take_in(int step) {
-        const Space<T> &top = space_.layers.back();
+        const LayerBuffers<T> &top = space_.layers.back();
         const int inputs = space_.layers.front().inputs;
         const auto is_new = [&](const Signal<T> &signal) { return signal.data && (step == 0 || signal.step); };
         for (int p = first_; p < last_; ++p) {
@@ -109,7 +109,7 @@ template <class T> class Network {
 
     // Errors of the output.
     void nudge() {
-        Space<T> &top = space_.layers.back();
+        LayerBuffers<T> &top = space_.layers.back();
         for (int p = first_; p < last_ && top.layer->has_errors; ++p) {
             const Place all = place(p, top.neurons, 0, top.neurons);
             if (run_.target.data)
@@ -121,7 +121,7 @@ template <class T> class Network {
     }
 
     // W r + b, and the neurons' step while the sums are at hand.
-    void forward(Space<T> &layer, const T *below) {
+    void forward(LayerBuffers<T> &layer, const T *below) {
         for (int p = first_; p < last_; ++p)
             for (int tile = 0; tile < layer.rows.count; ++tile) {
                 const int row = layer.rows.begin(tile), rows = layer.rows.length(tile);
@@ -137,7 +137,7 @@ template <class T> class Network {
     }
 
     // W^T e.
-    void feed_back(Space<T> &layer, int k) {
+    void feed_back(LayerBuffers<T> &layer, int k) {
         for (int p = first_; p < last_; ++p)
             for (int tile = 0; tile < layer.input_rows.count; ++tile) {
                 const int row = layer.input_rows.begin(tile), rows = layer.input_rows.length(tile);
@@ -150,7 +150,7 @@ template <class T> class Network {
     }
 
     // The rates below from (inputs, lanes) to (lanes, inputs), strip by strip.
-    void turn(const Space<T> &layer, const T *below) {
+    void turn(const LayerBuffers<T> &layer, const T *below) {
         constexpr int V = LANES<T>;
         for (int p = first_; p < last_; ++p)
             for (int strip = 0; strip < layer.strips.count; ++strip) {
@@ -165,14 +165,14 @@ template <class T> class Network {
     }
 
     // Eqs. 21-24: this thread's share of rows and time constants.
-    void learn(Space<T> &layer, int step) {
+    void learn(LayerBuffers<T> &layer, int step) {
         const Update<T> update(run_, run_.rates[member_], step);
         for (int tile = thread_; tile < layer.rows.count; tile += threads_)
             learn_rows(layer, layer.rows.begin(tile), layer.rows.length(tile), update);
         if (thread_ == 0 && (run_.learn_tau_m || run_.learn_tau_r)) learn_taus(layer, update);
     }
 
-    void learn_rows(Space<T> &layer, int row, int rows, const Update<T> &update) {
+    void learn_rows(LayerBuffers<T> &layer, int row, int rows, const Update<T> &update) {
         const int stride = layer.stride;
         for (int strip = 0; strip < layer.strips.count; ++strip)
             with_tile(rows, layer.strips.length(strip), [&](auto r, auto c) {
@@ -198,7 +198,7 @@ template <class T> class Network {
         return total;
     }
 
-    void learn_taus(Space<T> &layer, const Update<T> &update) {
+    void learn_taus(LayerBuffers<T> &layer, const Update<T> &update) {
         const T mean = T(1) / T(space_.batch);
         const auto learn_one = [&](const Learned<T> &tau, int n, T gradient) {
             update.apply(tau.from(n), &gradient, T(1), 1);
@@ -215,7 +215,7 @@ template <class T> class Network {
     void enter();
     void first_errors();
     void leave();
-    void keep_feedback(const Space<T> &layer, int k);
+    void keep_feedback(const LayerBuffers<T> &layer, int k);
 };
 
 } // namespace glebench

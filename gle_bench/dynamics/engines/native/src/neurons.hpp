@@ -21,17 +21,18 @@ template <class T, class W> inline Vector<T> towards(Vector<T> x, Vector<T> driv
 
 // u after dt, and r and phi' from the prospective potential. The current comes in `current` (rows, lanes).
 template <Phi PHI, class T>
-void membrane_rows(const Space<T> &space, const Place &place, const T *current) {
-    const T gamma = T(space.layer->gamma);
-    T *u = space.u + place.at, *r = space.r + place.rates_at, *slope = space.slope + place.at;
-    const T *e = space.e + place.at;
+void membrane_rows(const LayerBuffers<T> &buffers, const Place &place, const T *current) {
+    const T gamma = T(buffers.layer->gamma);
+    T *u = buffers.u + place.at, *r = buffers.r + place.rates_at, *slope = buffers.slope + place.at;
+    const T *e = buffers.e + place.at;
     for (int row = 0, k = 0; row < place.rows; ++row) {
-        const T next = space.membrane.step[place.first + row], ahead = space.membrane.ahead[place.first + row];
+        const T next = buffers.membrane.step[place.first + row], ahead = buffers.membrane.ahead[place.first + row];
         for (int end = k + place.lanes; k < end; k += LANES<T>) {
             Vector<T> drive = load(current + k);
             if (gamma != 0) drive += load(e + k) * gamma;
             const Vector<T> before = load(u + k);
-            if (space.u_dot) store(space.u_dot + place.at + k, (drive - before) / space.tau_m.value[place.first + row]);
+            if (buffers.u_dot)
+                store(buffers.u_dot + place.at + k, (drive - before) / buffers.tau_m.value[place.first + row]);
             const RateAndSlope<T> out = activate<PHI, T>(towards<T>(before, drive, ahead));
             store(u + k, towards<T>(before, drive, next));
             store(r + k, out.rate);
@@ -41,15 +42,15 @@ void membrane_rows(const Space<T> &space, const Place &place, const T *current) 
 }
 
 // v after dt, and e, from what comes from above in `above` (rows, lanes): W^T e, or the nudging.
-template <class T> void error_rows(const Space<T> &space, const Place &place, const T *above) {
-    T *v = space.v + place.at, *e = space.e + place.at;
-    const T *slope = space.slope + place.at;
+template <class T> void error_rows(const LayerBuffers<T> &buffers, const Place &place, const T *above) {
+    T *v = buffers.v + place.at, *e = buffers.e + place.at;
+    const T *slope = buffers.slope + place.at;
     for (int row = 0, k = 0; row < place.rows; ++row) {
-        const T next = space.error.step[place.first + row], ahead = space.error.ahead[place.first + row];
+        const T next = buffers.error.step[place.first + row], ahead = buffers.error.ahead[place.first + row];
         for (int end = k + place.lanes; k < end; k += LANES<T>) {
             const Vector<T> instant = load(slope + k) * load(above + k), before = load(v + k);
-            if (space.instant) store(space.instant + place.at + k, instant);
-            const bool prospective = space.layer->prospective_errors;
+            if (buffers.instant) store(buffers.instant + place.at + k, instant);
+            const bool prospective = buffers.layer->prospective_errors;
             store(e + k, prospective ? towards<T>(before, instant, ahead) : instant);
             store(v + k, prospective ? towards<T>(before, instant, next) : instant);
         }
@@ -71,15 +72,15 @@ void nudging(const T *rates, const T *target, const T *mask, T beta, bool cross_
 
 // How far a step goes towards a constant drive, and ahead/tau, of every neuron, again after each change of the time
 // constants.
-template <class T> void set_leaks(const Space<T> &space, const Run<T> &run) {
+template <class T> void set_leaks(const LayerBuffers<T> &buffers, const Run<T> &run) {
     const T dt = T(run.dt);
     const auto step = [&](T tau) { return run.integrator == EXPONENTIAL ? -std::expm1(-dt / tau) : dt / tau; };
-    for (int n = 0; n < space.neurons; ++n) {
-        const T tau_m = space.tau_m.value[n], tau_r = space.tau_r.value[n];
-        space.membrane.step[n] = step(tau_m);
-        space.membrane.ahead[n] = tau_r / tau_m;
-        space.error.step[n] = step(tau_r);
-        space.error.ahead[n] = tau_m / tau_r;
+    for (int n = 0; n < buffers.neurons; ++n) {
+        const T tau_m = buffers.tau_m.value[n], tau_r = buffers.tau_r.value[n];
+        buffers.membrane.step[n] = step(tau_m);
+        buffers.membrane.ahead[n] = tau_r / tau_m;
+        buffers.error.step[n] = step(tau_r);
+        buffers.error.ahead[n] = tau_m / tau_r;
     }
 }
 

@@ -2,9 +2,9 @@
 // downwards, without delays between layers (gle_bench/dynamics/ordered_step.py). By one thread.
 #pragma once
 
+#include "copy_in_out.hpp"
 #include "integrators.hpp"
 #include "optimizers.hpp"
-#include "transfer.hpp"
 
 namespace glebench {
 

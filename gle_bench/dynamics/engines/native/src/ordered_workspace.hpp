@@ -17,15 +17,15 @@ template <class T> struct Found {
 };
 
 // A layer at work, all arrays (B, padded N). What is found at t is kept apart from what later stages find.
-template <class T> struct OrderedLayer : Space<T> {
+template <class T> struct OrderedLayer : LayerBuffers<T> {
     Integrated<T> membrane_u, error_v;
     Found<T> first, later;
     int width; // of a sample
 
-    explicit OrderedLayer(const Layer<T> &layer) : Space<T>(layer), width(padded<T>(this->neurons)) {}
+    explicit OrderedLayer(const Layer<T> &layer) : LayerBuffers<T>(layer), width(padded<T>(this->neurons)) {}
 
     void lay_out(Arena &arena, size_t batch, const Run<T> &run) {
-        Space<T>::lay_out(arena, batch, run.learns, run.learn_tau_m || run.learn_tau_r);
+        LayerBuffers<T>::lay_out(arena, batch, run.learns, run.learn_tau_m || run.learn_tau_r);
         const auto take = [&] { return run.integrator == RK4 ? arena.take<T>(batch * width) : nullptr; };
         membrane_u = {this->u, take(), take()};
         error_v = {this->v, take(), take()};

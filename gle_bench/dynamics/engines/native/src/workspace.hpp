@@ -47,7 +47,7 @@ template <class T> struct Leaks {
 template <class T> inline int padded(int neurons) { return (neurons + LANES<T>) / LANES<T> * LANES<T>; }
 
 // A layer at work: neurons in panels, weights row after row (see products.hpp).
-template <class T> struct Space {
+template <class T> struct LayerBuffers {
     const Layer<T> *layer;
     int inputs, neurons, stride; // stride: of the weights' rows, in which the bias comes after the inputs, then zeros
     Partition rows, input_rows, strips; // strips: of `stride`, in vectors, as wide as a tile of the gradient
@@ -58,11 +58,11 @@ template <class T> struct Space {
     T *r;                 // (padded N) of the batch
     T *u_dot, *instant;   // (N) of the batch; null unless time constants learn
 
-    explicit Space(const Layer<T> &layer)
+    explicit LayerBuffers(const Layer<T> &layer)
         : layer(&layer), inputs(int(layer.inputs)), neurons(int(layer.neurons)), stride(padded<T>(inputs)),
           rows(neurons, ROWS), input_rows(inputs, ROWS), strips(stride / LANES<T>, COLUMNS) {}
 
-    // Whole vectors of neurons, though only an ordered network (samples.hpp) looks at those that are not there.
+    // Whole vectors of neurons, though only ordered_workspace.hpp looks at those that are not there.
     void lay_out(Arena &arena, size_t width, bool learns, bool learn_taus) {
         const size_t rows = padded<T>(neurons);
         for (T **piece : {&weight.value, &weight.mean, &weight.square})
@@ -84,7 +84,7 @@ template <class T> struct Workspace {
     Arena arena;
     int batch;
     Panels panels;
-    std::vector<Space<T>> layers;
+    std::vector<LayerBuffers<T>> layers;
     std::vector<Scratch<T>> scratch; // a thread each
     T *inputs, *target, *mask;       // of the step, in panels; inputs have padded rows
     T *feedback[2];                  // W^T e of layers of even and of odd number, of the step, at `feedback_of`
@@ -108,9 +108,9 @@ template <class T> struct Workspace {
 
   private:
     void lay_out(const Run<T> &run) {
-        for (Space<T> &space : layers) {
-            space.lay_out(arena, width(), run.learns, run.learn_tau_m || run.learn_tau_r);
-            widest = std::max(widest, space.stride);
+        for (LayerBuffers<T> &buffers : layers) {
+            buffers.lay_out(arena, width(), run.learns, run.learn_tau_m || run.learn_tau_r);
+            widest = std::max(widest, buffers.stride);
         }
         for (Scratch<T> &own : scratch) {
             own.tile = arena.take<T>(ROWS * COLUMNS * LANES<T>);
@@ -158,17 +158,17 @@ template <class T> void set_ones(const Workspace<T> &space, T *rates, int neuron
 }
 
 // Weights (N, N_in) and biases (N) of torch into rows of `stride`, or back.
-template <class T> void to_rows(const Space<T> &space, const T *weight, const T *bias, T *rows) {
-    for (int j = 0; j < space.neurons; ++j) {
-        std::copy_n(weight + size_t(j) * space.inputs, space.inputs, rows + size_t(j) * space.stride);
-        rows[size_t(j) * space.stride + space.inputs] = bias ? bias[j] : T(0);
+template <class T> void to_rows(const LayerBuffers<T> &buffers, const T *weight, const T *bias, T *rows) {
+    for (int j = 0; j < buffers.neurons; ++j) {
+        std::copy_n(weight + size_t(j) * buffers.inputs, buffers.inputs, rows + size_t(j) * buffers.stride);
+        rows[size_t(j) * buffers.stride + buffers.inputs] = bias ? bias[j] : T(0);
     }
 }
 
-template <class T> void from_rows(const Space<T> &space, const T *rows, T *weight, T *bias) {
-    for (int j = 0; j < space.neurons; ++j) {
-        std::copy_n(rows + size_t(j) * space.stride, space.inputs, weight + size_t(j) * space.inputs);
-        if (bias) bias[j] = rows[size_t(j) * space.stride + space.inputs];
+template <class T> void from_rows(const LayerBuffers<T> &buffers, const T *rows, T *weight, T *bias) {
+    for (int j = 0; j < buffers.neurons; ++j) {
+        std::copy_n(rows + size_t(j) * buffers.stride, buffers.inputs, weight + size_t(j) * buffers.inputs);
+        if (bias) bias[j] = rows[size_t(j) * buffers.stride + buffers.inputs];
     }
 }
 
