@@ -101,14 +101,17 @@ def run(
     """Train a model on a task: one record a seed, resumed if it was cut off."""
     from gle_bench.config import parse_seeds
     from gle_bench.registry import configure
+
+    gc.enable()
+    pair, config = configure(task, model, rule, protocol, budget, set_ or ())
+    chosen = parse_seeds(seeds, pair.seeds)
+
+    # PyTorch and Lightning take seconds to import, and what is refused above is refused without them.
     from gle_bench.report.terminal import summary
     from gle_bench.training import preview as commands
     from gle_bench.training.execute import execute
     from gle_bench.training.plan import Settings
 
-    gc.enable()
-    pair, config = configure(task, model, rule, protocol, budget, set_ or ())
-    chosen = parse_seeds(seeds, pair.seeds)
     settings = Settings(
         runs=runs,
         data=_data(data),

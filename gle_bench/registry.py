@@ -12,10 +12,10 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gle_bench import plugins
-from gle_bench.errors import NAME, GleBenchError, UnknownName, UsageError, clipped, did_you_mean, look_up
+from gle_bench.errors import NAME, GleBenchError, UnknownName, UsageError, did_you_mean, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -255,6 +255,8 @@ def configure(
     found = pair(task_name, model)
     config = found.configure(budget)
     chosen = {"protocol": protocol, "rule": config.rule if rule_name is None else rule(rule_name).name}
+    from gle_bench.overrides import override
+
     return found, override(config.model_copy(update=chosen), assignments)
 
 
@@ -272,95 +274,3 @@ def hash_with(its_task: Task, its_rule: LearningRule, config: RunConfig, fingerp
 
     versions = {"task": its_task.version, "model": config.network.version, "rule": its_rule.version}
     return config_hash(config, versions, "one a seed" if its_task.data_per_seed else fingerprint)
-
-
-def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
-    """The configuration with `key=value` assignments, checked like any other.
-
-    A key is a field's name where that is unique ('epochs'), else its path ('training.epochs'); values are JSON or text.
-
-    Raises:
-        UsageError: no '=', an unknown or ambiguous key, a refused value.
-    """
-    from pydantic import ValidationError
-
-    wanted: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"--set {clipped(assignment)}: write it as key=value, say --set epochs=10.")
-        *above, name = _path(config, key.strip())
-        inner = wanted
-        for part in above:
-            inner = inner.setdefault(part, {})
-            if isinstance(inner, _Value):
-                raise UsageError(f"--set {clipped(key)}: '{part}' is set as a whole, too; set one of the two.")
-        if isinstance(inner.get(name), dict):
-            raise UsageError(f"--set {clipped(key)}: parts of it are set, too; set one of the two.")
-        inner[name] = _Value(_value(text))
-    with plugins.guarded("--set"):  # a stranger's model has validators of its own
-        try:
-            replaced: RunConfig = _replaced(config, wanted)
-            return replaced
-        except ValidationError as error:
-            raise UsageError(f"--set: {_first_complaint(error)}") from error
-
-
-class _Value(NamedTuple):
-    """A value that was set, told apart from settings inside a setting."""
-
-    value: Any
-
-
-def _paths(config: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
-    for name in type(config).model_fields:
-        value = getattr(config, name)
-        nested = _paths(value, (*prefix, name)) if hasattr(type(value), "model_fields") else []
-        found += [*nested, (*prefix, name)]
-    return found
-
-
-def _path(config: RunConfig, key: str) -> tuple[str, ...]:
-    fixed = {("task",), ("model",), ("rule",), ("protocol",), ("budget",)}
-    known = [path for path in _paths(config) if path not in fixed]
-    parts = tuple(key.split("."))
-    matching = [path for path in known if path[-len(parts) :] == parts]
-    exact = [path for path in matching if path == parts]
-    if len(exact or matching) == 1:
-        return (exact or matching)[0]
-    if matching:
-        raise UsageError(f"--set {key}: ambiguous; it could be {' or '.join('.'.join(p) for p in matching)}.")
-    raise UnknownName(did_you_mean("setting", key, {path[-1] for path in known}))
-
-
-def _value(text: str) -> Any:
-    """What a text stands for: the value that it spells as JSON, or itself."""
-    from gle_bench.data.foreign import Malformed, OutOfBounds, json_value
-
-    try:
-        return json_value(text)
-    except OutOfBounds as error:
-        raise UsageError(f"--set: {error}; give a value that the setting takes.") from error
-    except Malformed:
-        return text
-
-
-def _replaced(config: Any, wanted: dict[str, Any]) -> Any:
-    """A copy with all that is wanted, validated once: settings that depend on each other change together."""
-    fields = {name: getattr(config, name) for name in type(config).model_fields}
-    for name, new in wanted.items():
-        if not isinstance(new, _Value):
-            fields[name] = _replaced(fields[name], new)
-        elif name in ("network", "options") and isinstance(new.value, dict):
-            fields[name] = type(fields[name]).model_validate(new.value)  # declared as what all families have in common
-        else:
-            fields[name] = new.value
-    return type(config).model_validate(fields)
-
-
-def _first_complaint(error: Any) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    got = "" if isinstance(first["input"], dict) else f" (got {clipped(repr(first['input']))})"
-    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{got}."

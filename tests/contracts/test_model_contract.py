@@ -22,6 +22,7 @@ from gle_bench.dynamics.ensemble import pack
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.errors import UsageError
 from gle_bench.models.initial import seeded
+from gle_bench.overrides import override
 from gle_bench.training.data import side_by_side
 from gle_bench.training.modules.base import Experiment
 from gle_bench.training.plan import check_pair
@@ -111,14 +112,14 @@ def test_a_hash_covers_meaning_alone() -> None:
     config = CONFIGS["toy-classes toy-gle"]
     plain = registry.run_hash(config, "data")
     changed = [
-        registry.run_hash(registry.override(config, [change]), "data")
+        registry.run_hash(override(config, [change]), "data")
         for change in ("rate=0.5", "epochs=7", "phi=relu", "steps=20", "precision=float64")
     ]
     schedules = [f'schedule={{"kind": "{kind}"}}' for kind in ("plateau", "constant")]
-    changed += [registry.run_hash(registry.override(config, schedules[:1]), "data"), registry.run_hash(config, "other")]
+    changed += [registry.run_hash(override(config, schedules[:1]), "data"), registry.run_hash(config, "other")]
     changed += [registry.run_hash(config.model_copy(update={"protocol": "clean"}), "data")]
     assert len({plain, *changed}) == len(changed) + 1
-    explicit = registry.override(config, ["epochs=3", "gamma=0.0", "evaluate_every=250", schedules[1]])
+    explicit = override(config, ["epochs=3", "gamma=0.0", "evaluate_every=250", schedules[1]])
     assert registry.run_hash(explicit, "data") == plain  # defaults written out are still the defaults
 
 
@@ -148,7 +149,7 @@ def test_wrong_values_are_refused_in_one_sentence(name: str) -> None:
     wrong += ["network=7", 'network={"nonsense": 1}', "training=[]", "network.version=2", "rate=0", "shuffle=never"]
     for assignment in wrong:
         with pytest.raises(UsageError) as caught:
-            registry.override(config, [assignment])
+            override(config, [assignment])
         assert "\n" not in str(caught.value)
         assert str(caught.value).endswith(".")
     with pytest.raises(ValidationError):
@@ -266,7 +267,7 @@ def test_a_rule_that_a_model_cannot_learn_by_is_refused() -> None:
 
 
 def test_what_would_tear_a_task_apart_is_refused() -> None:
-    chunks = registry.override(CONFIGS["toy-stream toy-gle"], ["batch_size=2"])
+    chunks = override(CONFIGS["toy-stream toy-gle"], ["batch_size=2"])
     blind = CONFIGS["toy-signal toy-mlp"].model_copy(update={"task": "toy-loop"})
     for config, reason in ((chunks, "one unbroken stream; set both to 1"), (blind, "is evaluated in closed loop")):
         with pytest.raises(UsageError, match=reason):

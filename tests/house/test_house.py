@@ -14,11 +14,13 @@ TOP_LEVEL = {"gle_bench": "gle_bench", **{name: f"gle_bench.{name}" for name in 
 COMMAND = """
 import sys
 from gle_bench.cli import main
+code = 0
 try:
     main()
 except SystemExit as end:
-    assert not end.code, end.code
+    code = end.code
 print("LOADED", *sys.modules)
+sys.exit(code)
 """
 # What takes long to import, and is not needed to read: PyTorch alone takes a second.
 HEAVY = {"pandas", "pytorch_lightning", "torch", "torchaudio", "wandb"}
@@ -61,10 +63,20 @@ def test_scripts_are_executable() -> None:
     ],
 )
 def test_what_reads_loads_nothing_heavy(arguments: str, heavy: set[str]) -> None:
+    assert not heavy & modules_loaded(arguments)
+
+
+@pytest.mark.parametrize("refused", ["--set epochs=x", "--set phi1=x", "--set nothing=1", "--rule x", "--seeds x"])
+def test_what_is_refused_loads_nothing_heavy(refused: str) -> None:
+    assert not HEAVY & modules_loaded(f"run mnist1d --model gle {refused}", code=2)
+
+
+def modules_loaded(arguments: str, code: int = 0) -> set[str]:
+    """The names of all modules that a command has loaded when it ends with this exit code."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # without the toys
     command = [sys.executable, "-c", COMMAND, *arguments.split()]
     done = subprocess.run(command, capture_output=True, text=True, env=variables)
-    assert done.returncode == 0, done.stderr
-    loaded = done.stdout.splitlines()[-1].split()
-    assert loaded[0] == "LOADED"
-    assert not heavy & set(loaded)
+    assert done.returncode == code, done.stderr
+    marker, *loaded = done.stdout.splitlines()[-1].split()
+    assert marker == "LOADED"
+    return set(loaded)

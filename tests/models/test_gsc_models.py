@@ -13,6 +13,7 @@ from gle_bench import registry
 from gle_bench.config import Phases, Plateau, RunConfig
 from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape
 from gle_bench.errors import UsageError
+from gle_bench.overrides import override
 from gle_bench.report.models import granted, parameter_count
 from gle_bench.training.modules.base import Experiment
 from gle_bench.training.modules.gradient import OfflineModule
@@ -52,7 +53,7 @@ def test_the_gle_network_is_the_references() -> None:
         assert [layer.tau_r[i] for i in range(0, 750, 150)] == [2.4, 0.1, 0.1, 0.1, 0.1]
     assert network.layers[-1].tau_m == network.layers[-1].tau_r == (2.4,)
     assert (network.dt, network.beta, network.loss) == (0.05, 1.0, "ce")
-    as_written = registry.override(config, ["phi1=tanh"]).network
+    as_written = override(config, ["phi1=tanh"]).network
     assert as_written.network(TASK.shape(config.options), TASK.loss).layers[0].phi == "tanh"
 
 

@@ -17,6 +17,7 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import zero_state
 from gle_bench.dynamics.step import step
 from gle_bench.errors import UsageError
+from gle_bench.overrides import override
 from gle_bench.report.models import parameter_count
 from gle_bench.training.execute import execute
 from gle_bench.training.modules.base import Experiment
@@ -214,7 +215,7 @@ def _first(config: RunConfig) -> list[torch.Tensor]:
 
 
 def test_seeds_of_le_learn_side_by_side_as_alone(tmp_path: Path, data: Path) -> None:
-    config = registry.override(quick("le"), ["precision=float64"])
+    config = override(quick("le"), ["precision=float64"])
     settings = {"data": data, "accept_data": True, "engine": "torch", "wandb": "off"}
     execute(config, [1, 2], Settings(tmp_path / "both", **settings))
     execute(config, [2], Settings(tmp_path / "alone", **settings))

@@ -11,6 +11,7 @@ from command import glebench
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
+from gle_bench.overrides import override
 from gle_bench.paper import COLUMNS, SETTINGS
 from gle_bench.report.tables import table1 as hyperparameters
 from gle_bench.words import Budget
@@ -49,7 +50,7 @@ def test_ours_follow_the_configuration(assignment: str, name: str, text: str) ->
     pair = registry.pair("mnist1d", "gle-42k")
 
     def changed(configure: Callable[[Budget], RunConfig]) -> Callable[[Budget], RunConfig]:
-        return lambda budget: registry.override(configure(budget), [assignment])
+        return lambda budget: override(configure(budget), [assignment])
 
     task = registry.task("mnist1d")
     usual = hyperparameters.described(task, pair)

@@ -25,6 +25,7 @@ from gle_bench import registry
 from gle_bench.contracts import Batch, Data
 from gle_bench.data.download import Remote
 from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.overrides import override
 from gle_bench.recipes.cifar10 import CIFAR10Options
 from gle_bench.registry import TASKS, load
 
@@ -297,7 +298,7 @@ def test_a_model_may_have_a_loss_of_its_own() -> None:
 
 def test_cross_entropy_of_signals_is_refused() -> None:
     task = registry.task("toy-signal")
-    model = registry.override(registry.pair("toy-signal", "toy-mlp").configure("paper"), ["loss=ce"]).network
+    model = override(registry.pair("toy-signal", "toy-mlp").configure("paper"), ["loss=ce"]).network
     with pytest.raises(UsageError, match="loss = ce needs classes, and toy-signal has signals"):
         task.learned_by(model)
 

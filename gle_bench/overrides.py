@@ -1,0 +1,109 @@
+"""Settings that are chosen by `--set key=value`, and put into a configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gle_bench import plugins
+from gle_bench.errors import UnknownName, UsageError, clipped, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gle_bench.config import RunConfig
+
+
+def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
+    """Return the configuration with these `key=value` assignments, validated as a whole.
+
+    A key is the name of a field where only one field has it ('epochs'), else its path ('training.epochs'). A value is
+    JSON, or text where it is no JSON.
+
+    Raises:
+        UsageError: no '=', an unknown or ambiguous key, a refused value.
+    """
+    from pydantic import ValidationError
+
+    assigned: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {clipped(assignment)}: write it as key=value, say --set epochs=10.")
+        *above, name = _path(config, key.strip())
+        inner = assigned
+        for part in above:
+            inner = inner.setdefault(part, {})
+            if isinstance(inner, _Value):
+                raise UsageError(f"--set {clipped(key)}: '{part}' is set as a whole, too; set one of the two.")
+        if isinstance(inner.get(name), dict):
+            raise UsageError(f"--set {clipped(key)}: parts of it are set, too; set one of the two.")
+        inner[name] = _Value(_value(text))
+    with plugins.guarded("--set"):  # a stranger's model has validators of its own
+        try:
+            replaced: RunConfig = _replaced(config, assigned)
+            return replaced
+        except ValidationError as error:
+            raise UsageError(f"--set: {_first_complaint(error)}") from error
+
+
+class _Value(NamedTuple):
+    """A value that was assigned; a dictionary beside it holds assignments to the fields of a field."""
+
+    value: Any
+
+
+def _paths(config: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The paths of all fields of a configuration and of the configurations in it."""
+    paths: list[tuple[str, ...]] = []
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        nested = _paths(value, (*prefix, name)) if hasattr(type(value), "model_fields") else []
+        paths += [*nested, (*prefix, name)]
+    return paths
+
+
+def _path(config: RunConfig, key: str) -> tuple[str, ...]:
+    """The path of the field that a key names."""
+    fixed = {("task",), ("model",), ("rule",), ("protocol",), ("budget",)}
+    settable = [path for path in _paths(config) if path not in fixed]
+    parts = tuple(key.split("."))
+    matching = [path for path in settable if path[-len(parts) :] == parts]
+    exact = [path for path in matching if path == parts]
+    if len(exact or matching) == 1:
+        return (exact or matching)[0]
+    if matching:
+        raise UsageError(f"--set {key}: ambiguous; it could be {' or '.join('.'.join(p) for p in matching)}.")
+    raise UnknownName(did_you_mean("setting", key, {path[-1] for path in settable}))
+
+
+def _value(text: str) -> Any:
+    """The value that a text spells as JSON, or the text itself."""
+    from gle_bench.data.foreign import Malformed, OutOfBounds, json_value
+
+    try:
+        return json_value(text)
+    except OutOfBounds as error:
+        raise UsageError(f"--set: {error}; give a value that the setting takes.") from error
+    except Malformed:
+        return text
+
+
+def _replaced(config: Any, assigned: dict[str, Any]) -> Any:
+    """A copy with these fields, validated once, so that settings that depend on each other change together."""
+    fields = {name: getattr(config, name) for name in type(config).model_fields}
+    for name, new in assigned.items():
+        if not isinstance(new, _Value):
+            fields[name] = _replaced(fields[name], new)
+        elif name in ("network", "options") and isinstance(new.value, dict):
+            fields[name] = type(fields[name]).model_validate(new.value)  # declared as what all families have in common
+        else:
+            fields[name] = new.value
+    return type(config).model_validate(fields)
+
+
+def _first_complaint(error: Any) -> str:
+    """The first complaint of a ValidationError, with the field and the value that it got."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    got = "" if isinstance(first["input"], dict) else f" (got {clipped(repr(first['input']))})"
+    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{got}."
