@@ -250,13 +250,18 @@ def configure(
     """The pair, and its configuration with all that the caller chose.
 
     Raises:
-        UsageError: an unknown name, or a refused setting.
+        UsageError: an unknown name, a refused setting, or a pair whose options are not those of its task.
     """
-    found = pair(task_name, model)
-    config = found.configure(budget)
-    chosen = {"protocol": protocol, "rule": config.rule if rule_name is None else rule(rule_name).name}
     from gle_bench.overrides import override
 
+    found = pair(task_name, model)
+    config, needed = found.configure(budget), task(task_name).options
+    if not isinstance(config.options, needed):
+        raise UsageError(
+            f"The pair {task_name} {model} has options of the type {type(config.options).__name__}; its task takes "
+            f"{needed.__name__}. Give its RunConfig options={needed.__name__}()."
+        )
+    chosen = {"protocol": protocol, "rule": config.rule if rule_name is None else rule(rule_name).name}
     return found, override(config.model_copy(update=chosen), assignments)
 
 

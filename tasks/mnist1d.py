@@ -161,7 +161,7 @@ def _of_another(model: str, value: float, spread: float, owner: str) -> Publishe
     return Published(model, value, _TABLE, spread, n=10, caveat=caveat)
 
 
-class MNIST1D(Task):
+class MNIST1D(Task[MNIST1DOptions]):
     """4,000 training and 1,000 test samples of one channel; every length is a data set of its own.
 
     The fingerprint and the digests of official data are those of the pinned reference, hence the same on every machine;
@@ -198,25 +198,25 @@ class MNIST1D(Task):
         "Spreads in the paper are population standard deviations over ten seeds.",
     )
 
-    def shape(self, options: TaskOptions) -> Shape:
-        return Shape(_steps(options), 1, CLASSES)
+    def shape(self, options: MNIST1DOptions) -> Shape:
+        return Shape(options.steps, 1, CLASSES)
 
-    def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
+    def prepare(self, folder: Path, options: MNIST1DOptions, report: Callable[[str], None]) -> None:
         if self.is_prepared(folder, options):
             return
-        steps, path = _steps(options), _file(folder, options)
+        steps, path = options.steps, _file(folder, options)
         report(f"Generating MNIST-1D with {steps} steps a sample: {path}")
         samples = generate(steps)
         write_atomically(path, lambda file: np.savez(file, **samples._asdict()))
         if not matches(samples, pins(steps)):
             report("These samples differ from the pinned reference by more than 1e-6: they do not count as official.")
 
-    def is_prepared(self, folder: Path, options: TaskOptions) -> bool:
+    def is_prepared(self, folder: Path, options: MNIST1DOptions) -> bool:
         path = _file(folder, options)
         return os.path.lexists(path) and bool(stamp(path))  # which refuses what is no file
 
-    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
-        steps = _steps(options)
+    def load(self, folder: Path, options: MNIST1DOptions, protocol: Protocol, seed: int | None) -> Data:
+        steps = options.steps
         samples, pinned = read(_file(folder, options), steps), pins(steps)
         official = matches(samples, pinned)
         identity = pinned.sums if official else samples.inputs  # a row a sample
@@ -243,10 +243,5 @@ def _split(
     return splits, digests
 
 
-def _steps(options: TaskOptions) -> int:
-    """A model that names no options of ours takes the defaults."""
-    return options.steps if isinstance(options, MNIST1DOptions) else MNIST1DOptions().steps
-
-
-def _file(folder: Path, options: TaskOptions) -> Path:
-    return folder / f"mnist1d-{_steps(options)}.npz"
+def _file(folder: Path, options: MNIST1DOptions) -> Path:
+    return folder / f"mnist1d-{options.steps}.npz"

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
+
+from typing_extensions import TypeVar
 
 from gle_bench.config import ModelConfig, RunConfig, TaskOptions
 from gle_bench.contracts.data import Batch, Data, Shape
@@ -21,10 +23,15 @@ if TYPE_CHECKING:
     from gle_bench.words import Loss
 
 
-class Task:
-    """A data set with its protocol. Subclass it in one file and name it in the registry or as an entry point.
+Options = TypeVar("Options", bound=TaskOptions, default=Any)
 
-    The defaults are those of a classification of sequences; see `decide` and `measure`.
+
+class Task(Generic[Options]):
+    """A data set with its protocol: a subclass in one file, named in the registry or as an entry point.
+
+    `Options` is the type of what can be chosen about its data: `options` holds the class itself, and every pair of the
+    task configures an instance of it. The defaults are those of a classification of sequences; see `decide` and
+    `measure`.
     """
 
     name: ClassVar[str]
@@ -42,7 +49,7 @@ class Task:
     notes: ClassVar[tuple[str, ...]] = ()  # what `glebench show` and the tables' footnotes say
     traced: ClassVar[tuple[int, ...]] = ()  # rounds after which the evaluated outputs are kept, as after the last
 
-    def learned_by(self, model: ModelConfig) -> Task:
+    def learned_by(self, model: ModelConfig) -> Task[Options]:
         """The task as that model learns it: with the model's loss, where it names one of its own.
 
         Raises:
@@ -56,7 +63,7 @@ class Task:
         vars(learned)["loss"] = model.loss  # of this copy alone: a class attribute, to which nothing else is assigned
         return learned
 
-    def shape(self, options: TaskOptions) -> Shape:
+    def shape(self, options: Options) -> Shape:
         """What models must fit."""
         raise NotImplementedError
 
@@ -68,7 +75,7 @@ class Task:
         """How many samples each split of the official data has under a configuration; empty: not known beforehand."""
         return {}
 
-    def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
+    def prepare(self, folder: Path, options: Options, report: Callable[[str], None]) -> None:
         """Gets or makes the data under `folder` (the task's own), if it is not there yet.
 
         Raises:
@@ -79,11 +86,11 @@ class Task:
         """How to put the data under `folder` without `prepare`, as the end of a sentence; empty: there is no way."""
         return ""
 
-    def is_prepared(self, folder: Path, options: TaskOptions) -> bool:
+    def is_prepared(self, folder: Path, options: Options) -> bool:
         """Whether `load` would find its data."""
         return True
 
-    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
+    def load(self, folder: Path, options: Options, protocol: Protocol, seed: int | None) -> Data:
         """The splits under a protocol. `clean` has 'train', 'validation' and 'test'; `paper` what the paper had.
 
         Raises:
@@ -103,7 +110,7 @@ class Task:
             return nn.functional.one_hot(batch.targets, outputs).to(batch.inputs.dtype)[:, :, None]
         return batch.targets
 
-    def feedback(self, options: TaskOptions) -> Feedback | None:
+    def feedback(self, options: Options) -> Feedback | None:
         """Closes the loop in evaluation: gives each step's input from the outputs so far. None: the loop stays open."""
         return None
 

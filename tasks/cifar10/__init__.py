@@ -52,7 +52,7 @@ class ImageSplit:
         return Batch(self.steps, inputs[None, :, None], self.targets[indices][None])
 
 
-class CIFAR10(Task):
+class CIFAR10(Task[CIFAR10Options]):
     """50,000 images to learn from, a fifth of them held out for validation, and 10,000 to test with.
 
     The fingerprint is that of the pixels and labels, whatever files they came in. They are official if they are what
@@ -82,27 +82,27 @@ class CIFAR10(Task):
         "The spreads in the paper are taken to be population standard deviations over ten seeds.",
     )
 
-    def shape(self, options: TaskOptions) -> Shape:
-        return Shape(_own(options).steps, PIXELS, len(CLASSES))
+    def shape(self, options: CIFAR10Options) -> Shape:
+        return Shape(options.steps, PIXELS, len(CLASSES))
 
     def sizes(self, config: RunConfig) -> Mapping[str, int]:
         train, test = archive.SIZES
         held_out = train // HELD_OUT
         return {"train": train - held_out, "validation": held_out, "test": test}
 
-    def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
+    def prepare(self, folder: Path, options: CIFAR10Options, report: Callable[[str], None]) -> None:
         if not self.is_prepared(folder, options):
             archive.get(folder, report)
 
     def by_hand(self, folder: Path) -> str:
         return archive.by_hand(folder)
 
-    def is_prepared(self, folder: Path, options: TaskOptions) -> bool:
+    def is_prepared(self, folder: Path, options: CIFAR10Options) -> bool:
         return archive.place(folder) is not None
 
-    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
-        own, found = _own(options), archive.read(folder)
-        train, test, content = found.images
+    def load(self, folder: Path, options: CIFAR10Options, protocol: Protocol, seed: int | None) -> Data:
+        archived = archive.read(folder)
+        train, test, content = archived.images
         order = np.random.RandomState(SPLIT_SEED).permutation(len(train.labels))  # NumPy keeps its numbers for ever
         held_out = len(order) // HELD_OUT
         parts = {
@@ -110,12 +110,12 @@ class CIFAR10(Task):
             "validation": (train, order[:held_out]),
             "test": (test, np.arange(len(test.labels))),
         }
-        chosen = {name: (images, rows[: own.images]) for name, (images, rows) in parts.items()}
+        chosen = {name: (images, rows[: options.images]) for name, (images, rows) in parts.items()}
         digests = {
             name: sha256(f"{name} {content}".encode(), rows.astype("<i8").data) for name, (_, rows) in chosen.items()
         }
-        splits = {name: _split(images, rows, own.steps) for name, (images, rows) in chosen.items()}
-        return Data(splits, content, found.official, digests, _differences(found))
+        splits = {name: _split(images, rows, options.steps) for name, (images, rows) in chosen.items()}
+        return Data(splits, content, archived.official, digests, _differences(archived))
 
     def decide(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The output of the last step, (S, B, C): what the network says once the image has come through."""
@@ -137,20 +137,15 @@ def _split(images: Images, rows: NDArray[np.int64], steps: int) -> ImageSplit:
     return ImageSplit(pixels, torch.from_numpy(images.labels[rows]), steps)
 
 
-def _differences(found: archive.Archive) -> tuple[str, ...]:
+def _differences(archived: archive.Archive) -> tuple[str, ...]:
     """How these images differ from the official ones."""
-    if found.official:
+    if archived.official:
         return ()
     notes = [
         "the images come from a copy in JPEG: they are all of the official ones, but their pixels differ slightly"
-        if found.images.digest == JPEG_COPY
+        if archived.images.digest == JPEG_COPY
         else "the images are not known to be the official ones, bit by bit"
     ]
-    if found.images.sizes != archive.SIZES:
-        notes.append(f"there are {archive.counted(found.images.sizes)}, not {archive.counted(archive.SIZES)}")
+    if archived.images.sizes != archive.SIZES:
+        notes.append(f"there are {archive.counted(archived.images.sizes)}, not {archive.counted(archive.SIZES)}")
     return tuple(notes)
-
-
-def _own(options: TaskOptions) -> CIFAR10Options:
-    """A model that names no options of ours takes the defaults."""
-    return options if isinstance(options, CIFAR10Options) else CIFAR10Options()

@@ -19,7 +19,7 @@ from .partition import CLASSES, KEYWORDS, SILENCE, SIZES, Clip, partition
 from .published import PUBLISHED, SETUP, described
 
 
-class GSC(Task):
+class GSC(Task[GSCOptions]):
     """Twelve classes of speech. The paper holds validation speakers out, so both protocols have the same splits.
 
     The fingerprint is that of the clips, the noise and the lists. They are official if they are what the official
@@ -48,53 +48,49 @@ class GSC(Task):
         "Spreads in the paper are taken to be population standard deviations over ten seeds.",
     )
 
-    def shape(self, options: TaskOptions) -> Shape:
-        heard = FRONT_ENDS[_own(options).front_end]
+    def shape(self, options: GSCOptions) -> Shape:
+        heard = FRONT_ENDS[options.front_end]
         return Shape(heard.steps, heard.channels, len(CLASSES))
 
     def describe(self, config: RunConfig) -> Mapping[str, str]:
         return described(config)
 
     def sizes(self, config: RunConfig) -> Mapping[str, int]:
-        return {str(part): size for part, size in SIZES[_own(config.options).splits].items()}
+        assert isinstance(config.options, GSCOptions)
+        return {str(part): size for part, size in SIZES[config.options.splits].items()}
 
-    def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
+    def prepare(self, folder: Path, options: GSCOptions, report: Callable[[str], None]) -> None:
         if not self.is_prepared(folder, options):
             archive.get(folder, report)
 
     def by_hand(self, folder: Path) -> str:
         return archive.by_hand(folder)
 
-    def is_prepared(self, folder: Path, options: TaskOptions) -> bool:
+    def is_prepared(self, folder: Path, options: GSCOptions) -> bool:
         return archive.place(folder) is not None
 
-    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
+    def load(self, folder: Path, options: GSCOptions, protocol: Protocol, seed: int | None) -> Data:
         from .clips import ClipSplit, Hearing, read_noises
 
-        own, found = _own(options), archive.read(folder)
+        archived = archive.read(folder)
         torchaudio()  # if it cannot be had, that is said now, and not by a thread in the midst of training
-        made = partition(found.names, found.lists, own.splits, own.clips)
+        made = partition(archived.names, archived.lists, options.splits, options.clips)
         for part, clips in made.parts.items():
             if not clips:
                 raise GleBenchError(
-                    f"{found.root} has no clips of {', '.join(KEYWORDS)} for {part}, by {found.rule}. {CURE}"
+                    f"{archived.root} has no clips of {', '.join(KEYWORDS)} for {part}, by {archived.rule}. {CURE}"
                 )
-        noises = [] if own.augmentation == "none" else read_noises(found.root, found.noises)
-        learned = Hearing(own.front_end, own.augmentation, noises)
-        held_out = Hearing(own.front_end, "none", ())
+        noises = [] if options.augmentation == "none" else read_noises(archived.root, archived.noises)
+        learned = Hearing(options.front_end, options.augmentation, noises)
+        held_out = Hearing(options.front_end, "none", ())
         splits: dict[str, Split] = {
-            part: ClipSplit(found.root, clips, learned if part == "train" else held_out)
+            part: ClipSplit(archived.root, clips, learned if part == "train" else held_out)
             for part, clips in made.parts.items()
         }
-        digests: dict[str, str] = {part: _digest(found.fingerprint, clips) for part, clips in made.parts.items()}
-        return Data(splits, found.fingerprint, found.official, digests, (*found.notes, *made.notes))
+        digests: dict[str, str] = {part: _digest(archived.fingerprint, clips) for part, clips in made.parts.items()}
+        return Data(splits, archived.fingerprint, archived.official, digests, (*archived.notes, *made.notes))
 
 
 def _digest(content: str, clips: Sequence[Clip]) -> str:
     names = "\n".join(f"{clip.label} {clip.name}" for clip in clips)
     return sha256(content.encode(), names.encode("utf-8", "surrogateescape"))
-
-
-def _own(options: TaskOptions) -> GSCOptions:
-    """A model that names no options of ours takes the defaults."""
-    return options if isinstance(options, GSCOptions) else GSCOptions()

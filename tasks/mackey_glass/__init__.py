@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LARGEST = TOO_LARGE / SCALE  # of an output, which is standardised
 
 
-class MackeyGlass(Task):
+class MackeyGlass(Task[MackeyGlassOptions]):
     """Sequence k, of seed k, is a sample: its first half is learned from, its second half predicted.
 
     The fingerprint is that of the series, the grid and the seed. Signals are standardised, metrics are in raw units.
@@ -67,15 +67,14 @@ class MackeyGlass(Task):
         "spectral_radius=1.2, nvar ridge=1e-4, which are rows of their own; of the LSTMs epochs alone were chosen.",
     )
 
-    def shape(self, options: TaskOptions) -> Shape:
-        own = _own(options)
-        steps = HALF * own.points - own.horizon_steps - max(own.delay_steps) + 1
-        return Shape(steps, len(own.delays), 1)
+    def shape(self, options: MackeyGlassOptions) -> Shape:
+        steps = HALF * options.points - options.horizon_steps - max(options.delay_steps) + 1
+        return Shape(steps, len(options.delays), 1)
 
     def describe(self, config: RunConfig) -> Mapping[str, str]:
         return described(config)
 
-    def prepare(self, folder: Path, options: TaskOptions, report: Callable[[str], None]) -> None:
+    def prepare(self, folder: Path, options: MackeyGlassOptions, report: Callable[[str], None]) -> None:
         """The series comes with the package: there is but a folder to be made, for NeuroBench's file.
 
         Raises:
@@ -89,32 +88,34 @@ class MackeyGlass(Task):
             raise GleBenchError(f"Cannot make {folder}: {error.strerror}. Choose another --data.") from error
         report(f"The series comes with glebench; to use NeuroBench's own, put its {NEUROBENCH} into {folder}.")
 
-    def load(self, folder: Path, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
+    def load(self, folder: Path, options: MackeyGlassOptions, protocol: Protocol, seed: int | None) -> Data:
         import torch
 
         from .windows import predicted, taught
 
-        own, number = _own(options), seed or 0
-        found = series(folder, own.grid)
-        signal = standardised(torch.from_numpy(sequence(found, own.grid, number).copy()))
-        half, known = HALF * own.points, KNOWN * own.points
-        splits = {"test": predicted(signal, own, half, HALF)}
+        number = seed or 0
+        found = series(folder, options.grid)
+        signal = standardised(torch.from_numpy(sequence(found, options.grid, number).copy()))
+        half, known = HALF * options.points, KNOWN * options.points
+        splits = {"test": predicted(signal, options, half, HALF)}
         if protocol == "paper":
-            splits["train"] = taught(signal, own, half)
+            splits["train"] = taught(signal, options, half)
         else:
-            splits |= {"train": taught(signal, own, known), "validation": predicted(signal, own, known, HALF - KNOWN)}
-        fingerprint = sha256(f"mackey-glass {own.grid} {number} {found.source}".encode())
-        digests = {name: _digest(fingerprint, name, protocol, own, split) for name, split in splits.items()}
+            splits |= {
+                "train": taught(signal, options, known),
+                "validation": predicted(signal, options, known, HALF - KNOWN),
+            }
+        fingerprint = sha256(f"mackey-glass {options.grid} {number} {found.source}".encode())
+        digests = {name: _digest(fingerprint, name, protocol, options, split) for name, split in splits.items()}
         return Data(splits, fingerprint, found.official, digests, found.notes)
 
     def evaluation_split(self, protocol: Protocol) -> str:
         return "test" if protocol == "paper" else "validation"
 
-    def feedback(self, options: TaskOptions) -> DelayedFeedback:
+    def feedback(self, options: MackeyGlassOptions) -> DelayedFeedback:
         from gle_bench.dynamics.feedback import DelayedFeedback
 
-        own = _own(options)
-        return DelayedFeedback(own.horizon_steps, own.delay_steps, own.forced_steps + 1)
+        return DelayedFeedback(options.horizon_steps, options.delay_steps, options.forced_steps + 1)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """In closed loop outputs are clamped, so that one that diverges is a bad result, and not the end of a run."""
@@ -131,16 +132,11 @@ class MackeyGlass(Task):
             return {"smape": smape(prediction, truth).expand(decisions.shape[:2])}
         return scores(prediction, truth, grid)
 
-    def horizon(self, options: TaskOptions, decisions: Tensor, targets: Tensor) -> Tensor:
+    def horizon(self, options: MackeyGlassOptions, decisions: Tensor, targets: Tensor) -> Tensor:
         """sMAPE within each Lyapunov time of the test half, (..., 10), from decisions and targets (..., T, 1)."""
-        points = _own(options).points
+        points = options.points
         prediction, truth = (raw(values[..., -HALF * points :, 0]) for values in (decisions, targets))
         return along_the_horizon(prediction, truth, points)
-
-
-def _own(options: TaskOptions) -> MackeyGlassOptions:
-    """A model that names no options of ours takes the defaults."""
-    return options if isinstance(options, MackeyGlassOptions) else MackeyGlassOptions()
 
 
 def _closed(batch: Batch) -> bool:

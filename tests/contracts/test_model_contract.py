@@ -98,7 +98,7 @@ def test_a_configuration_survives_json(name: str) -> None:
 
 
 def test_hashes_are_the_same_in_another_process_and_differ_from_each_other() -> None:
-    code = "import json, test_model_contract as t; print(json.dumps(t.hashes()))"
+    code = f"import json, runpy; print(json.dumps(runpy.run_path({__file__!r})['hashes']()))"
     environment = {**os.environ, **ENVIRONMENT, "PYTHONHASHSEED": "1"}
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     ours = hashes()

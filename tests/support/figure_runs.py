@@ -10,6 +10,7 @@ from record_examples import example
 
 from gle_bench import registry
 from gle_bench.report import results as sources
+from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import DataUsed, run_id
 from gle_bench.tracking.store import RunFolder, Store
 
@@ -50,7 +51,9 @@ def run(
     split, name = registry.task(task).evaluation_split(protocol), registry.task(task).metric.name
     digest = changes.pop("config_hash", registry.run_hash(config, FINGERPRINT))
     folder = Store(runs).folder(task, model, None, digest, seed)
-    rows = [{"round": k, "update": k, "epoch": float(k), "split": split, name: value} for k, value in enumerate(curve)]
+    rows: list[Row] = [
+        {"round": k, "update": k, "epoch": float(k), "split": split, name: value} for k, value in enumerate(curve)
+    ]
     folder.write_history([{**row, "rate": 1e-3, "wall_s": 1.0} for row in rows])
     final = {split: {name: {"value": float(curve[-1]), "n": 1}}}
     fields = {
@@ -85,7 +88,7 @@ def chaos(
 ) -> RunFolder:
     """A run on Mackey-Glass whose sMAPE falls to `end`, with outputs after these rounds and at the end."""
     clean = changes.get("protocol") == "clean"
-    curve = fall(end, changes.pop("epochs", EPOCHS))
+    curve = list(fall(end, changes.pop("epochs", EPOCHS)))
     folder = run(runs, seed, curve, model, "mackey-glass", **changes)
     for split, times in {"validation": 1, "test": 10}.items() if clean else [("test", 10)]:
         count = FORCED + times * POINTS

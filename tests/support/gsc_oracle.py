@@ -30,7 +30,8 @@ def gle_features(wave: Array) -> Array:
         rising, falling = (hertz - low) / (peak - low), (high - hertz) / (high - peak)
         bands[:, band] = np.maximum(0, np.minimum(rising, falling))
     logs = np.log2(np.array(frames) @ bands + 1e-9)
-    return (logs - logs.mean()) / logs.std(ddof=1)
+    normalised: Array = (logs - logs.mean()) / logs.std(ddof=1)
+    return normalised
 
 
 def stretched(frames: Array, times: int = 20) -> Array:

@@ -86,7 +86,8 @@ class Result(NamedTuple):
 def do(engine: Any, work: Work) -> Result:
     network, carry, batch, rates, kind, decay, errors = work
     state, answers = engine.infer(network, carry.parameters, carry.state, batch, errors=errors)
-    return Result(*engine.learn(network, GLE(), Optimizer(kind), carry, batch, rates, decay), state, answers)
+    learned, outputs = engine.learn(network, GLE(), Optimizer(kind), carry, batch, rates, decay)
+    return Result(learned, outputs, state, answers)
 
 
 def tensors_of(nest: Any) -> list[Tensor]:

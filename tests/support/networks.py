@@ -11,11 +11,11 @@ from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.interface import Window
 from gle_bench.dynamics.network import Layer, Network
-from gle_bench.dynamics.state import BlockParameters, Parameters, State, initial_parameters
+from gle_bench.dynamics.state import BlockParameters, Parameters, initial_parameters
 
 FIXED = Dense(plastic=False)
 DT = 0.1
-PHIS = {
+PHIS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "tanh": torch.tanh,
     "softplus": torch.nn.functional.softplus,
@@ -114,7 +114,7 @@ class Tried:
             pytest.skip(f"engine {self.name} refuses: {refusal}")
 
 
-def layerwise(network: Network, blocks: Parameters | State) -> list[dict[str, Any]]:
+def layerwise(network: Network, blocks: Any) -> list[dict[str, Any]]:
     """Every layer's own tensors, (S, ...), by name."""
     return [
         {name: None if tensor is None else tensor[k] for name, tensor in values._asdict().items()}
@@ -131,7 +131,7 @@ def member(blocks: Any, number: int) -> Any:
 def descend(parameters: Parameters, gradients: Parameters, rate: float) -> Parameters:
     """Plain gradient descent, as a function."""
     return tuple(
-        BlockParameters(*(p if g is None else p - rate * g for p, g in zip(old, new, strict=True)))
+        BlockParameters(*(p if p is None or g is None else p - rate * g for p, g in zip(old, new, strict=True)))
         for old, new in zip(parameters, gradients, strict=True)
     )
 
@@ -149,8 +149,9 @@ class Neurons(NamedTuple):
 
 def reference_start(network: Network, parameters: Parameters, size: int) -> list[Neurons]:
     return [
-        Neurons(*(p["weight"].new_zeros(size, layer.neurons) for _ in range(5)), p["weight"][0])
+        Neurons(u=zero, v=zero, r=zero, e=zero, slope=zero, weight=p["weight"][0])
         for layer, p in zip(network.layers, layerwise(network, parameters), strict=True)
+        for zero in [p["weight"].new_zeros(size, layer.neurons)]
     ]
 
 

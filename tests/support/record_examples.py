@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from gle_bench.tracking.environment import Environment, Git
+from gle_bench.tracking.environment import Environment
+from gle_bench.tracking.provenance import Git
 from gle_bench.tracking.record import Cost, DataUsed, Part, Record, run_id
 
 ENVIRONMENT = Environment(

@@ -35,7 +35,7 @@ from gle_bench.dynamics.engines.interface import Feedback, Learned, Window
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import pack, per_parameter, unpack
 from gle_bench.dynamics.network import Network
-from gle_bench.dynamics.state import BlockParameters, Parameters, State, zero_state
+from gle_bench.dynamics.state import BlockParameters, Parameters, State, present_weight, zero_state
 from gle_bench.dynamics.step import step
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.models.initial import seeded
@@ -123,14 +123,16 @@ def teach(shape: Shape, inputs: Tensor, seed: int) -> Tensor:
     """What a network of the students' kind answers to inputs (M, T|1, C_in): targets (M, T, C_out)."""
     network = NETWORK.network(shape, "mse")
     parameters: Parameters = tuple(
-        BlockParameters(*(None if x is None else 2 * x.double() for x in block[:2]), *(x.double() for x in block[2:]))
+        BlockParameters(
+            *(None if x is None else factor * x.double() for x, factor in zip(block, (2, 2, 1, 1), strict=True))
+        )
         for block in NETWORK.initialise(network, 1000 + seed)
     )
     state = zero_state(network, parameters, len(inputs))
     return TorchEngine().infer(network, parameters, state, Window(shape.steps, inputs[None], None, None))[1][0]
 
 
-class Toy(Task):
+class Toy(Task[ToyOptions]):
     """What the toys have in common."""
 
     options: ClassVar[type[TaskOptions]] = ToyOptions
@@ -147,10 +149,10 @@ class ToyClasses(Toy):
         Published("toy-gle", 50.0, "a toy's paper", spread=20.0, n=10, margin=30.0),
     )
 
-    def shape(self, options: TaskOptions) -> Shape:
+    def shape(self, options: ToyOptions) -> Shape:
         return Shape(options.steps, 2, 3)
 
-    def load(self, folder, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
+    def load(self, folder: Path, options: ToyOptions, protocol: Protocol, seed: int | None) -> Data:
         labels = torch.arange(SAMPLES) % 3
         ramps = torch.linspace(0, 2, options.steps)[None, :, None] * (labels - 1)[:, None, None]
         return split(protocol, options.steps, ramps + 0.5 * normal(SAMPLES, options.steps, 2, seed=0), labels)
@@ -163,10 +165,10 @@ class ToySignal(Toy):
     metric: ClassVar[Metric] = Metric("mse", better="lower")
     loss = "mse"
 
-    def shape(self, options: TaskOptions) -> Shape:
+    def shape(self, options: ToyOptions) -> Shape:
         return Shape(options.steps, 2, 1)
 
-    def load(self, folder, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
+    def load(self, folder: Path, options: ToyOptions, protocol: Protocol, seed: int | None) -> Data:
         inputs = normal(SAMPLES, options.steps, 2, seed=seed or 0)
         mask = torch.ones(SAMPLES, options.steps)
         mask[:, :UNSEEN] = 0
@@ -186,7 +188,7 @@ class ToyConstant(ToySignal):
     name: ClassVar[str] = "toy-constant"
     reset = "batch"
 
-    def load(self, folder, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
+    def load(self, folder: Path, options: ToyOptions, protocol: Protocol, seed: int | None) -> Data:
         inputs = normal(SAMPLES, 1, 2, seed=seed or 0)
         return split(protocol, options.steps, inputs, teach(self.shape(options), inputs, 0))
 
@@ -199,10 +201,10 @@ class ToyStream(Toy):
     loss = "mse"
     stream: ClassVar[bool] = True
 
-    def shape(self, options: TaskOptions) -> Shape:
+    def shape(self, options: ToyOptions) -> Shape:
         return Shape(options.steps, 1, 1)
 
-    def load(self, folder, options: TaskOptions, protocol: Protocol, seed: int | None) -> Data:
+    def load(self, folder: Path, options: ToyOptions, protocol: Protocol, seed: int | None) -> Data:
         time = torch.arange(SAMPLES * options.steps + 1) / 3
         wave = (time.sin() + (2.7 * time).cos()) / 2
         inputs, targets = (x.view(SAMPLES, options.steps, 1) for x in (wave[:-1], wave[1:]))
@@ -216,7 +218,7 @@ class ToyLoop(ToyStream):
     stream: ClassVar[bool] = False
     reset = "epoch"
 
-    def feedback(self, options: TaskOptions) -> Feedback:
+    def feedback(self, options: ToyOptions) -> Feedback:
         def close(t: int, inputs: Tensor, outputs: Tensor) -> Tensor:
             return outputs[:, :, -1] if t >= UNSEEN else inputs[:, :, t].expand(len(outputs), -1, -1)
 
@@ -278,18 +280,20 @@ class ToyBPTT(LearningRule):
     footing: ClassVar[Footing] = Footing(streamed=True)
 
     def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
-        weight = parameters[0].weight
+        weight = present_weight(parameters)
         return (weight.new_zeros(weight.shape[1]),)
 
     def learn(
         self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
     ) -> Learned:
         count, size = state[0].u.shape[1:3]
-        flat, outputs, cost = pack(network, parameters).requires_grad_(), [], 0.0
+        flat, outputs = pack(network, parameters).requires_grad_(), []
+        cost = flat.new_zeros(())
         with torch.enable_grad():
             free = unpack(network, flat, parameters)
             for t in range(window.steps):
                 inputs, target, mask = window.at(t, count)
+                assert target is not None
                 result = step(network, free, state, inputs, plastic=False, errors=False)
                 state = result.state
                 outputs.append(result.signals.output)
