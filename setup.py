@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 NATIVE = Path("gle_bench/dynamics/engines/native")
@@ -28,9 +29,11 @@ class BuildNative(build_ext):
         super().build_extensions()
 
     def remove_old(self) -> None:
-        """A build that fails must not leave the last one behind."""
+        """A build that fails must not leave the last one behind, whatever its suffix was."""
         for extension in self.extensions:
-            Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+            path = Path(self.get_ext_fullpath(extension.name))
+            for library in path.parent.glob(f"{path.stem}.*"):
+                library.unlink()
 
     def build_extension(self, extension: Extension) -> None:
         shared, self.build_temp = self.build_temp, str(Path(self.build_temp, extension.name))
@@ -39,8 +42,18 @@ class BuildNative(build_ext):
         finally:
             self.build_temp = shared
 
+    def get_ext_filename(self, fullname: str) -> str:
+        return str(Path(*fullname.split("."))) + BUILD["SUFFIX"]  # without the version of Python
+
     def get_export_symbols(self, extension: Extension) -> list[str]:
         return extension.export_symbols  # no PyInit_...
+
+
+class BuildWheel(bdist_wheel):
+    """One wheel a platform, for every Python: the libraries are plain C to it."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[-1]
 
 
 def library(variant: str) -> Extension:
@@ -58,5 +71,5 @@ def library(variant: str) -> Extension:
 
 setup(
     ext_modules=[library(variant) for variant in BUILD["variants"](platform.machine())],
-    cmdclass={"build_ext": BuildNative},
+    cmdclass={"bdist_wheel": BuildWheel, "build_ext": BuildNative},
 )

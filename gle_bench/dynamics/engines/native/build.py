@@ -5,11 +5,13 @@ another flag is another build.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 SOURCE: Final = "src/engine.cpp"  # the one that is compiled; it includes the others
+SUFFIX: Final = ".dll" if os.name == "nt" else ".so"  # of a library, which every Python can load
 PATTERNS: Final = ("src/*.cpp", "src/*.hpp", "build.py")
 
 # Not -ffast-math: NaN must stay NaN, and sums must not be put in another order. No vector is passed between libraries,

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -105,7 +104,7 @@ def _cure(folder: Path) -> str:
 
 def _path(variant: str, folder: Path) -> Path:
     """Where setup.py puts a variant."""
-    return folder / f"_{variant}{EXTENSION_SUFFIXES[0]}"
+    return folder / f"_{variant}{build.SUFFIX}"
 
 
 def _open(path: Path) -> ctypes.CDLL:
