@@ -49,15 +49,14 @@ def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
     """Runs the network of a run's last checkpoint on some samples, NeuroBench watching.
 
     Raises:
-        GleBenchError: the run has no result, its checkpoint or its data are not here, NeuroBench is not installed, or
-            this glebench computes something else than the run did.
+        GleBenchError: the run has no result, its checkpoint or its data are not here, or this glebench computes
+            something else than the run did.
     """
     if record.status != "done":
         raise GleBenchError(f"The run is {record.status}: there is no trained network to count.")
     path = folder.checkpoint("last")
     if not path.exists():
         raise GleBenchError(f"There is no {path}, whose weights NeuroBench would count.")
-    harness.version()
     from gle_bench.training import checkpoints
     from gle_bench.training.modules.base import Experiment
 

@@ -7,15 +7,10 @@ called as its `Benchmark` calls them, which would turn an error into a zero.
 from collections.abc import Sequence
 from contextlib import contextmanager
 from importlib.metadata import version as installed
-from importlib.util import find_spec
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-from gle_bench.errors import GleBenchError
-
-MISSING: Final = "NeuroBench is missing: pip install 'glebench[neurobench]'."
 
 
 class Workload(NamedTuple):
@@ -33,19 +28,8 @@ class Workload(NamedTuple):
     activation_sparsity: float | None
 
 
-def available() -> bool:
-    """Whether NeuroBench is installed."""
-    return find_spec("neurobench") is not None
-
-
 def version() -> str:
-    """NeuroBench's.
-
-    Raises:
-        GleBenchError: it is not installed.
-    """
-    if not available():
-        raise GleBenchError(MISSING)
+    """The version of NeuroBench that is installed."""
     return installed("neurobench")
 
 
