@@ -142,7 +142,7 @@ def online_counts(network: Network, steps: int) -> tuple[int, int]:
 
 
 def _offline(experiment: "Experiment", seed: int, member: dict[str, Any], batch: Batch) -> _Counts:
-    from gle_bench.training.modules import kind
+    from gle_bench.training.execute import kind
     from gle_bench.training.modules.gradient import WholeModule
 
     trained = kind(experiment)(experiment, [seed])

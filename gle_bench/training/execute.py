@@ -21,18 +21,16 @@ from gle_bench.tracking.lock import Hold, RunLost, clear_remains, hold
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.wandb_mirror import Mirror
 from gle_bench.training import checkpoints
-from gle_bench.training.callbacks import Recorder, drop_diverged
-from gle_bench.training.completeness import whole_evaluation
-from gle_bench.training.data import Feed
-from gle_bench.training.modules import kind
-from gle_bench.training.modules.base import BenchModule
-from gle_bench.training.outcome import Bookkeeping
+from gle_bench.training.callbacks import Attentive, Display, Recorder, drop_diverged
+from gle_bench.training.data import Feed, batches_per_epoch
+from gle_bench.training.modules.base import BenchModule, Experiment, Score
+from gle_bench.training.modules.closed_form import ReadoutModule
+from gle_bench.training.modules.gradient import OfflineModule
+from gle_bench.training.modules.online import OnlineModule
+from gle_bench.training.outcome import Bookkeeping, whole_evaluation
 from gle_bench.training.plan import Plan, Settings, plan, stands
-from gle_bench.training.progress import Display
-from gle_bench.training.rounds import batches_per_epoch
-from gle_bench.training.scores import Score
 from gle_bench.training.seed import SeedRun
-from gle_bench.training.trainer import Attentive, make_trainer, quietly, through
+from gle_bench.training.trainer import make_trainer, quietly, through
 
 ANEW = "delete it, or start anew with --rerun always"
 
@@ -190,6 +188,13 @@ class _Execution:
                 Display(console(), title, todo.ends, steps, metric),
             ]
         return make_trainer(todo.device, callbacks, rounds)
+
+
+def kind(experiment: Experiment) -> type[BenchModule]:
+    """The class of the experiment's modules: online, offline by gradients, or offline in closed form."""
+    if isinstance(experiment.config.network, OnlineModel):
+        return OnlineModule
+    return ReadoutModule if experiment.rule.closed_form else OfflineModule
 
 
 def _stage(run: SeedRun) -> tuple[int, bool]:

@@ -21,8 +21,8 @@ from gle_bench.tracking.arithmetic import refuse_other_arithmetic
 from gle_bench.tracking.provenance import Plugin, changed_files, plugins_of
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
+from gle_bench.training.data import round_ends, sampling_weights
 from gle_bench.training.modules.base import Experiment
-from gle_bench.training.rounds import round_ends, sampling_weights
 from gle_bench.words import PluginPart, Rerun, WandbMode
 
 

@@ -89,22 +89,6 @@ def make_trainer(device: str, callbacks: Sequence[pl.Callback], epochs: int) -> 
     )
 
 
-class Attentive(pl.Callback):
-    """Looks for requests to end between any two batches."""
-
-    def __init__(self, requests: Requests) -> None:
-        self._requests = requests
-
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        self._requests.check()
-
-    def on_validation_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        self._requests.check()
-
-    def on_test_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        self._requests.check()
-
-
 def through(call: Callable[[], object], requests: Requests) -> None:
     """Calls a Trainer, whose answer to Ctrl-C is to leave the program with exit code 1, and Ctrl-C ignored."""
     handler = signal.getsignal(signal.SIGINT)

@@ -16,7 +16,7 @@ from gle_bench.errors import UsageError
 from gle_bench.models.modules.ridge import Readout, fold, solve
 from gle_bench.models.readout import ReadoutModel
 from gle_bench.training.data import side_by_side
-from gle_bench.training.modules import kind
+from gle_bench.training.execute import kind
 from gle_bench.training.modules.base import Experiment
 from gle_bench.training.modules.closed_form import ReadoutModule
 from gle_bench.training.modules.gradient import OfflineModule, WholeModule

@@ -15,8 +15,7 @@ from gle_bench.config import TrainingConfig
 from gle_bench.errors import GleBenchError
 from gle_bench.recipes.gsc import GSCOptions
 from gle_bench.registry import TASKS, load
-from gle_bench.training.data import Feed, Loader
-from gle_bench.training.rounds import Pick
+from gle_bench.training.data import Feed, Loader, Pick
 
 PACKAGE = TASKS["gsc"].partition(":")[0]
 AUGMENTATION, CLIPS, FEATURES = (load(f"{PACKAGE}.{name}") for name in ("augmentation", "clips", "features"))

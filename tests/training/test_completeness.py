@@ -15,7 +15,7 @@ from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
 from gle_bench.training import outcome as bookkeeping
 from gle_bench.training import trainer
-from gle_bench.training.scores import Scores
+from gle_bench.training.modules.base import Scores
 
 MODELS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp", "toy-readout"])
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from gle_bench.config import Constant, Exponential, Phases, Plateau, TrainingConfig
 from gle_bench.contracts import TensorSplit
 from gle_bench.errors import UsageError
-from gle_bench.training.rates import SeedRate
-from gle_bench.training.rounds import (
+from gle_bench.training.data import (
     Pick,
     batches_per_epoch,
     order,
@@ -20,6 +19,7 @@ from gle_bench.training.rounds import (
     sampling_weights,
     seed_of,
 )
+from gle_bench.training.seed import SeedRate
 
 SEEDS = st.integers(0, 10**6)
 TRAININGS = st.one_of(

@@ -27,9 +27,9 @@ from gle_bench.errors import UsageError
 from gle_bench.models.gle import GLENetwork
 from gle_bench.surroundings.processes import Interrupted
 from gle_bench.training import execute as execution
+from gle_bench.training.data import order
 from gle_bench.training.modules.base import Experiment
 from gle_bench.training.plan import choose_engine
-from gle_bench.training.rounds import order
 
 KINDS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp"])
 TOLERANCE = 1e-10

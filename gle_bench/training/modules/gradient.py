@@ -12,8 +12,8 @@ from gle_bench.contracts import Batch, OfflineModel, Stepwise
 from gle_bench.dynamics.engines.interface import Feedback
 from gle_bench.models.macs import Macs, count_macs
 from gle_bench.training.checkpoints import unlike
+from gle_bench.training.data import seed_of
 from gle_bench.training.modules.base import BenchModule, Experiment
-from gle_bench.training.rounds import seed_of
 
 
 class WholeModule(BenchModule):
