@@ -100,15 +100,17 @@ def run(
 ) -> None:
     """Train a model on a task: one record a seed, resumed if it was cut off."""
     from gle_bench.config import parse_seeds
-    from gle_bench.registry import configure
+    from gle_bench.registry import resolve
 
     gc.enable()
-    pair, config = configure(task, model, rule, protocol, budget, set_ or ())
-    chosen = parse_seeds(seeds, pair.seeds)
+    chosen = resolve(task, model, rule, protocol, budget, set_ or ())
+    numbers = parse_seeds(seeds, chosen.pair.seeds)
 
     # PyTorch and Lightning take seconds to import, and what is refused above is refused without them.
-    from gle_bench.report.terminal import summary
-    from gle_bench.training import preview as commands
+    from gle_bench.report.terminal import preview, summary
+    from gle_bench.tracking.estimates import full_seconds_after
+    from gle_bench.tracking.store import Store
+    from gle_bench.training import preview as training
     from gle_bench.training.execute import execute
     from gle_bench.training.plan import Settings
 
@@ -124,12 +126,12 @@ def run(
         report=_say,
     )
     if dry_run:
-        preview = commands.preview(config, chosen, settings)
-        _print(preview, as_json, commands.preview_text)
+        _print(training.preview(chosen, numbers, settings), as_json, preview.as_text)
         return
-    records = execute(config, chosen, settings)
-    full = commands.full_seconds(config, pair, records)
-    _print([r.model_dump(mode="json") for r in records], as_json, lambda _: "\n".join(summary.lines(records, full)))
+    records = execute(chosen, numbers, settings)
+    full = full_seconds_after(chosen, records, Store(runs))
+    text = "\n".join(summary.lines(records, full, chosen.task, chosen.own.rule))
+    _print([r.model_dump(mode="json") for r in records], as_json, lambda _: text)
     if any(record.status != "done" for record in records):
         raise typer.Exit(1)
 
@@ -262,10 +264,10 @@ def figure(
 @app.command()
 def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data = None) -> None:
     """Get or make a task's data."""
-    from gle_bench.training import preview as commands
+    from gle_bench.training import preview
 
     gc.enable()
-    commands.prepare(task, _data(data), _say)
+    preview.prepare(task, _data(data), _say)
 
 
 @app.command()

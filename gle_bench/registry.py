@@ -12,17 +12,17 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gle_bench import plugins
 from gle_bench.errors import NAME, GleBenchError, UnknownName, UsageError, did_you_mean, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from gle_bench.config import RunConfig
     from gle_bench.contracts import LearningRule, Pair, Task
-    from gle_bench.words import Budget, Protocol
+    from gle_bench.words import Budget, PluginPart, Protocol
 
 TASKS = {
     "cifar10": "gle_bench.tasks.cifar10:CIFAR10",
@@ -151,16 +151,22 @@ def pairs() -> list[Pair]:
     return [pair for pair, _ in _pairs()]
 
 
-def source_of_pair(task_name: str, model: str) -> EntryPoint | None:
-    """The entry point whose module brought a pair; None for one of ours.
+def sources(task_name: str, model: str, rule_name: str) -> dict[PluginPart, EntryPoint]:
+    """The entry points of the plugins that supply the task, the model or the rule of a run; empty where all is ours.
 
     Raises:
         UsageError: there is no such pair.
     """
-    for pair, point in _pairs():
-        if (pair.task, pair.model) == (task_name, model):
-            return point
-    raise UsageError(f"Model '{model}' has no configuration for task '{task_name}'.")
+    return _sources(task_name, _find(task_name, model)[1], rule_name)
+
+
+def _sources(task_name: str, of_pair: EntryPoint | None, rule_name: str) -> dict[PluginPart, EntryPoint]:
+    parts: dict[PluginPart, EntryPoint | None] = {
+        "task": points("tasks").get(task_name),
+        "model": of_pair,
+        "rule": points("rules").get(rule_name),
+    }
+    return {part: point for part, point in parts.items() if point is not None}
 
 
 def _pairs() -> Iterator[tuple[Pair, EntryPoint | None]]:
@@ -225,44 +231,93 @@ def pair(task_name: str, model: str) -> Pair:
         UnknownName: an unknown task or model.
         UsageError: both exist, but not together.
     """
+    return _find(task_name, model)[0]
+
+
+def _find(task_name: str, model: str) -> tuple[Pair, EntryPoint | None]:
+    """A pair, and the entry point whose module brought it; None for one of ours. Raises what `pair` raises."""
     look_up("task", task_name, places("tasks"))
-    everything = pairs()
-    models = {p.model: p for p in everything if p.task == task_name}
-    if model in models:
-        return models[model]
-    if model in {p.model for p in everything}:
-        others = ", ".join(sorted(p.task for p in everything if p.model == model))
+    everything = {(each.task, each.model): (each, point) for each, point in _pairs()}
+    if (task_name, model) in everything:
+        return everything[task_name, model]
+    models = sorted(name for of, name in everything if of == task_name)
+    others = ", ".join(sorted(of for of, name in everything if name == model))
+    if others:
         raise UsageError(
             f"Model '{model}' has no configuration for task '{task_name}', only for {others}. "
-            f"Models of {task_name}: {', '.join(sorted(models))}."
+            f"Models of {task_name}: {', '.join(models)}."
         )
     raise UnknownName(did_you_mean("model", model, models))
 
 
-def configure(
+class Chosen(NamedTuple):
+    """What a user chose to run, with every name in it resolved once; `execute` and what it calls look up no name.
+
+    Attributes:
+        own: the pair's own configuration for the chosen budget.
+        config: `own` with the protocol, the rule and the settings that were chosen.
+        task: the task, with the loss that the model learns by.
+        sources: the entry points of the plugins that supply the task, the model or the rule.
+    """
+
+    pair: Pair
+    own: RunConfig
+    config: RunConfig
+    task: Task
+    rule: LearningRule
+    sources: Mapping[PluginPart, EntryPoint]
+
+    @property
+    def named_rule(self) -> str | None:
+        """The rule's name, where it is not the pair's own."""
+        return None if self.config.rule == self.own.rule else self.config.rule
+
+
+def resolve(
     task_name: str,
     model: str,
     rule_name: str | None,
     protocol: Protocol,
     budget: Budget,
     assignments: Iterable[str],
-) -> tuple[Pair, RunConfig]:
-    """The pair, and its configuration with all that the caller chose.
+) -> Chosen:
+    """The pair of a task and a model, configured as the caller chose; PyTorch is not imported for it.
 
     Raises:
         UsageError: an unknown name, a refused setting, or a pair whose options are not those of its task.
     """
     from gle_bench.overrides import override
 
-    found = pair(task_name, model)
-    config, needed = found.configure(budget), task(task_name).options
-    if not isinstance(config.options, needed):
+    its_pair, point = _find(task_name, model)
+    own, its_task = its_pair.configure(budget), task(task_name)
+    if not isinstance(own.options, its_task.options):
+        needed = its_task.options.__name__
         raise UsageError(
-            f"The pair {task_name} {model} has options of the type {type(config.options).__name__}; its task takes "
-            f"{needed.__name__}. Give its RunConfig options={needed.__name__}()."
+            f"The pair {task_name} {model} has options of the type {type(own.options).__name__}; its task takes "
+            f"{needed}. Give its RunConfig options={needed}()."
         )
-    chosen = {"protocol": protocol, "rule": config.rule if rule_name is None else rule(rule_name).name}
-    return found, override(config.model_copy(update=chosen), assignments)
+    its_rule = rule(own.rule if rule_name is None else rule_name)
+    config = override(own.model_copy(update={"protocol": protocol, "rule": its_rule.name}), assignments)
+    return _chosen(its_pair, point, own, config, its_task, its_rule)
+
+
+def resolved(config: RunConfig) -> Chosen:
+    """What a configuration names, such as that of a record.
+
+    Raises:
+        UsageError: it names something that does not exist, or a loss that does not suit the task.
+    """
+    its_pair, point = _find(config.task, config.model)
+    own = its_pair.configure(config.budget)
+    return _chosen(its_pair, point, own, config, task(config.task), rule(config.rule))
+
+
+def _chosen(
+    its_pair: Pair, point: EntryPoint | None, own: RunConfig, config: RunConfig, its_task: Task, its_rule: LearningRule
+) -> Chosen:
+    with plugins.guarded(f"Task {config.task}"):
+        its_task = its_task.learned_by(config.network)
+    return Chosen(its_pair, own, config, its_task, its_rule, _sources(config.task, point, config.rule))
 
 
 def run_hash(config: RunConfig, fingerprint: str) -> str:

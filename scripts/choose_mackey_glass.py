@@ -32,8 +32,8 @@ CANDIDATES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 def score(model: str, overrides: tuple[str, ...], seeds: list[int], runs: Path) -> list[float]:
     """sMAPE of each sequence on its held-out stretch."""
-    _, config = registry.configure("mackey-glass", model, None, "clean", "paper", overrides)
-    records = execute(config, seeds, Settings(runs, runs / "data", wandb="off"))
+    chosen = registry.resolve("mackey-glass", model, None, "clean", "paper", overrides)
+    records = execute(chosen, seeds, Settings(runs, runs / "data", wandb="off"))
     return [record.metrics["best"]["validation"]["smape"].value for record in records]
 
 

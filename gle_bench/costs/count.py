@@ -21,7 +21,7 @@ from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
 
 if TYPE_CHECKING:  # Lightning costs seconds, and a count that is there needs none of it
-    from gle_bench.training.modules.base import Experiment
+    from gle_bench.training.experiment import Experiment
 
 SAMPLES: Final = 4  # what activations cost hardly differs between samples
 
@@ -58,10 +58,10 @@ def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
     if not path.exists():
         raise GleBenchError(f"There is no {path}, whose weights NeuroBench would count.")
     from gle_bench.training import checkpoints
-    from gle_bench.training.modules.base import Experiment
+    from gle_bench.training.experiment import Experiment
 
     config = _configuration(record)
-    experiment = Experiment(config, registry.task(config.task), registry.rule(config.rule))
+    experiment = Experiment.of(registry.resolved(config))
     content = checkpoints.load(path)
     assert content is not None, "it exists"
     split, batch = _samples(experiment, record, data)
@@ -122,9 +122,8 @@ class _Counts(NamedTuple):
 
 
 def _online(experiment: "Experiment", seed: int, member: dict[str, Any], batch: Batch) -> _Counts:
-    model, task = experiment.config.network, experiment.task
-    assert isinstance(model, OnlineModel)
-    network = model.network(experiment.shape, task.loss)
+    task, network = experiment.task, experiment.network
+    assert network is not None
     own = from_plain(member).parameters
     exact = tuple(type(block)(*(None if x is None else x.double() for x in block)) for block in own)
     exhibit = gle_exhibit(network, exact, task.feedback(experiment.config.options))
@@ -142,10 +141,10 @@ def online_counts(network: Network, steps: int) -> tuple[int, int]:
 
 
 def _offline(experiment: "Experiment", seed: int, member: dict[str, Any], batch: Batch) -> _Counts:
-    from gle_bench.training.execute import kind
+    from gle_bench.training.execute import module_class
     from gle_bench.training.modules.gradient import WholeModule
 
-    trained = kind(experiment)(experiment, [seed])
+    trained = module_class(experiment)(experiment, [seed])
     assert isinstance(trained, WholeModule)
     trained.restore({seed: member})
     counted = trained.macs

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from gle_bench.errors import UsageError
 from gle_bench.report.results import published_runs
-from gle_bench.report.terminal.summary import duration
 from gle_bench.suites.catalogue import suite
 from gle_bench.suites.display import Display
 from gle_bench.suites.launch import Job, Launcher
 from gle_bench.suites.matrix import resolve
 from gle_bench.suites.states import STATES, Standing, standing
+from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.store import Skipped, Store
 
 LOGS: Final = "suites"  # below the folder of all runs

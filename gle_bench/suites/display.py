@@ -13,8 +13,8 @@ from rich.text import Text
 
 from gle_bench.data.foreign import opened
 from gle_bench.report.output import on_one_line
-from gle_bench.report.terminal.summary import duration
 from gle_bench.suites.launch import Ended, Job
+from gle_bench.tracking.estimates import duration
 
 TAIL: Final = 2000  # bytes of a log in which its last line is looked for
 

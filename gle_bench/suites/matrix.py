@@ -8,10 +8,11 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, ValidationError
 
 from gle_bench import registry
-from gle_bench.config import Frozen, RunConfig, parse_seeds
+from gle_bench.config import Frozen, parse_seeds
 from gle_bench.data import foreign
 from gle_bench.data.foreign import Malformed, reason, toml_table
 from gle_bench.errors import UsageError
+from gle_bench.registry import Chosen
 from gle_bench.words import Budget, Protocol
 
 
@@ -46,7 +47,7 @@ class Planned(NamedTuple):
     """An entry whose names are resolved."""
 
     entry: Entry
-    config: RunConfig
+    chosen: Chosen
     seeds: tuple[int, ...]
 
     @property
@@ -74,8 +75,8 @@ def resolve(suite: Suite) -> list[Planned]:
     """
     found = []
     for entry in suite.entries:
-        pair, config = registry.configure(entry.task, entry.model, entry.rule, entry.protocol, entry.budget, entry.set)
-        found.append(Planned(entry, config, tuple(parse_seeds(entry.seeds, pair.seeds))))
+        chosen = registry.resolve(entry.task, entry.model, entry.rule, entry.protocol, entry.budget, entry.set)
+        found.append(Planned(entry, chosen, tuple(parse_seeds(entry.seeds, chosen.pair.seeds))))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What there is of a suite already: the state of every seed, and how long the others would take."""
+"""How far a suite is: the state of every seed, and how long the missing ones would take."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, Literal
 
-from gle_bench import registry
-from gle_bench.config import RunConfig
+from gle_bench.registry import Chosen, hash_with
 from gle_bench.suites.matrix import Planned
-from gle_bench.tracking.estimates import full_seconds
-from gle_bench.tracking.provenance import changed_since
+from gle_bench.tracking.estimates import full_seconds, seed_seconds
+from gle_bench.tracking.provenance import changed_files, plugins_of
 from gle_bench.tracking.record import Record
 from gle_bench.words import Protocol
 
@@ -31,8 +30,8 @@ class Standing:
 
     Attributes:
         states: of each seed. 'published': done, and its record came with glebench.
-        seconds: of one seed, by the records of the same work under either protocol, wherever it was done, or by the
-            rate of shorter runs; None: there are none.
+        seconds: of one seed, by the records of the same work under either protocol, wherever it was done, or at the
+            pace of other runs of the model; None: there are none.
     """
 
     planned: Planned
@@ -49,62 +48,57 @@ class Standing:
         return tuple(seed for seed, state in self.states.items() if state in left)
 
     def estimate(self, again: bool) -> float | None:
-        """Seconds for what is to run; None if there is nothing to tell them from."""
+        """Seconds for what is to run; None if no record says how long a seed takes."""
         left = len(self.to_run(again))
         return 0.0 if not left else None if self.seconds is None else left * self.seconds
 
 
 def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record]) -> Standing:
-    """Where an entry stands, by the user's records and those that came with glebench.
+    """How far an entry is, by the user's records and those that came with glebench.
 
     A record counts if it was made by this configuration and these versions; one that came with glebench, if it is done
     and of official data.
     """
-    hashes = cache(partial(_hash, planned.config))
-    mine, theirs = ([r for r in records if _of(planned.config, hashes, r)] for records in (own, published))
+    hashes = cache(partial(_hash, planned.chosen))
+    user, shipped = ([r for r in records if _of(planned.chosen, hashes, r)] for records in (own, published))
     states: dict[int, State] = dict.fromkeys(planned.seeds, "missing")
-    for record in mine:
+    for record in user:
         if record.seed in states:
             states[record.seed] = OF_STATUS[record.status]
-    for record in theirs:
+    for record in shipped:
         whole = record.status == "done" and record.data.official
         if record.seed in states and whole and states[record.seed] != "done":
             states[record.seed] = "published"
-    alike = [r for r in (*own, *published) if _alike(planned.config, hashes, r)]
-    return Standing(planned, states, _seconds(alike) or _by_rate(planned, (*own, *published)))
+    alike = [r for r in (*own, *published) if _alike(planned.chosen, hashes, r)]
+    return Standing(planned, states, seed_seconds(alike) or _by_pace(planned.chosen, (*own, *published)))
 
 
-def _by_rate(planned: Planned, records: Sequence[Record]) -> float | None:
-    """Seconds of a full seed by the rate of recorded runs of other length, as tables estimate it."""
-    config, pair = planned.config, registry.pair(planned.config.task, planned.config.model)
+def _by_pace(chosen: Chosen, records: Sequence[Record]) -> float | None:
+    """Seconds of a full seed at the pace of recorded runs of other lengths, as tables estimate it."""
+    config, pair = chosen.config, chosen.pair
     if config.model_copy(update={"protocol": "paper"}) != pair.configure("paper"):
         return None
-    whole = full_seconds(registry.task(config.task), pair, [r for r in records if r.task == config.task])
+    whole = full_seconds(chosen.task, pair, [r for r in records if r.task == config.task])
     return None if whole is None else whole / len(pair.seeds)
 
 
-def _hash(config: RunConfig, protocol: Protocol, fingerprint: str) -> str:
-    """Today's, of the configuration under that protocol; it knows which settings have their defaults."""
-    return registry.run_hash(config.model_copy(update={"protocol": protocol}), fingerprint)
+def _hash(chosen: Chosen, protocol: Protocol, fingerprint: str) -> str:
+    """Today's hash of the configuration under that protocol; it knows which settings have their defaults."""
+    config = chosen.config.model_copy(update={"protocol": protocol})
+    return hash_with(chosen.task, chosen.rule, config, fingerprint)
 
 
-def _alike(config: RunConfig, hashes: Callable[[Protocol, str], str], record: Record) -> bool:
+def _alike(chosen: Chosen, hashes: Callable[[Protocol, str], str], record: Record) -> bool:
     """Whether a seed of the configuration is as much work as the record's was: the same, under either protocol."""
-    if (record.task, record.model) != (config.task, config.model):
+    if (record.task, record.model) != (chosen.config.task, chosen.config.model):
         return False
     return hashes(record.protocol, record.data.fingerprint) == record.config_hash
 
 
-def _of(config: RunConfig, hashes: Callable[[Protocol, str], str], record: Record) -> bool:
+def _of(chosen: Chosen, hashes: Callable[[Protocol, str], str], record: Record) -> bool:
     """Whether the record is of this configuration, of today's versions, and of the plugins' code as it is today."""
     return (
-        record.protocol == config.protocol
-        and _alike(config, hashes, record)
-        and not changed_since(record.plugins, config.task, config.model, config.rule)
+        record.protocol == chosen.config.protocol
+        and _alike(chosen, hashes, record)
+        and not (record.plugins and changed_files(record.plugins, plugins_of(chosen.sources)))
     )
-
-
-def _seconds(records: Sequence[Record]) -> float | None:
-    """Mean seconds of a seed that is done; networks that learned side by side share their time."""
-    done = [r.cost.seconds_of_a_seed for r in records if r.status == "done" and r.cost.wall_s > 0]
-    return sum(done) / len(done) if done else None

@@ -1,33 +1,129 @@
-"""How long a full run would take, by the rate of runs that were recorded."""
+"""How long a run takes: its length times a pace, which was measured here and now, or is that of recorded runs."""
 
 import math
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.contracts import Pair, Task
+from gle_bench.contracts import LearningRule, Pair, Task
+from gle_bench.errors import GleBenchError
+from gle_bench.registry import Chosen
+from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import Record
+from gle_bench.tracking.store import Store
+
+LEAST_BATCHES: Final = 5  # that a pace is taken from; in fewer, starting up takes a good part of the time
+
+
+class Length(NamedTuple):
+    """How much work the run of one seed is.
+
+    Attributes:
+        steps: time steps that an online rule learns from; of any other rule, updates.
+        evaluations: how often the split that is watched is evaluated.
+    """
+
+    steps: int
+    evaluations: float = 0.0
+
+
+class Pace(NamedTuple):
+    """Seconds of one seed for a step and for an evaluation; seeds that learn side by side share their time.
+
+    A pace of recorded runs has the time of evaluations in its steps.
+    """
+
+    step: float
+    evaluation: float = 0.0
+
+
+def seconds(length: Length, pace: Pace, seeds: int) -> float:
+    """How long the runs of so many seeds take."""
+    return seeds * (length.steps * pace.step + length.evaluations * pace.evaluation)
 
 
 def full_seconds(task: Task, pair: Pair, records: Sequence[Record]) -> float | None:
-    """What all of the paper's seeds would take on the machine that made the records; None if they do not tell.
+    """What all of the paper's seeds would take on the machine that made the records; None if it is not known.
 
-    By the longest of those that learned the model's own way, whatever their budget and data.
+    It follows the longest of the runs that learned by the model's own rule, whatever their budget and data.
     """
     whole = pair.configure("paper")
-    batches = _batches(task, whole)
-    told = [r for r in records if (r.model, r.rule, r.status) == (pair.model, whole.rule, "done") and r.cost.steps]
-    told = [r for r in told if not any("=" in mark for mark in r.marks)]
-    if batches is None or not told:
+    own = [r for r in records if (r.model, r.rule, r.status) == (pair.model, whole.rule, "done") and r.cost.steps]
+    own = [r for r in own if not any("=" in mark for mark in r.marks)]
+    if not own:
         return None
-    cost = max((record.cost for record in told), key=lambda cost: cost.steps)
-    steps = batches * (task.shape(whole.options).steps if registry.rule(whole.rule).online else 1)
-    return cost.seconds_of_a_seed / cost.steps * steps * len(pair.seeds)
+    longest = max(own, key=lambda record: record.cost.steps)
+    return _full_seconds(task, registry.rule(whole.rule), pair, longest, [], task.sizes(whole).get("train"))
 
 
-def _batches(task: Task, whole: RunConfig) -> int | None:
+def full_seconds_after(chosen: Chosen, records: Sequence[Record], store: Store) -> float | None:
+    """What all of the paper's seeds would take, by the pace of runs that just ended; None if it is not known."""
+    record = next((r for r in records if r.status == "done" and r.cost.wall_s > 0), None)
+    if record is None or not same_work(chosen.config, chosen.pair.configure("paper")):
+        return None
+    folder = store.folder(record.task, record.model, chosen.named_rule, record.config_hash, record.seed)
+    try:
+        rows = folder.read_history()
+    except GleBenchError:  # somebody changed it: the record stands, but nothing is known of its pace
+        return None
+    return _full_seconds(chosen.task, chosen.rule, chosen.pair, record, rows, record.data.sizes.get("train"))
+
+
+def _full_seconds(
+    task: Task, rule: LearningRule, pair: Pair, record: Record, rows: Sequence[Row], samples: int | None
+) -> float | None:
+    """What all of the paper's seeds would take, each learning from so many samples, at the pace of a record."""
+    whole = pair.configure("paper")
+    steps_per_batch = task.shape(whole.options).steps if rule.online else 1
+    pace, batches = recorded_pace(record, rows, steps_per_batch), _batches(whole, samples)
+    if pace is None or batches is None:
+        return None
+    return seconds(Length(batches * steps_per_batch), pace, len(pair.seeds))
+
+
+def recorded_pace(record: Record, rows: Sequence[Row], steps_per_batch: int) -> Pace | None:
+    """The pace of a run; None of one too short to tell.
+
+    Where the rows of its history are given, it is that after the first round of training, or after the evaluation
+    before it if there is no other: what starting up took does not count.
+    """
+    cost, part, spent = record.cost, 1.0, record.cost.wall_s
+    if len(rows) > 1:
+        first, last = rows[min(1, len(rows) - 2)], rows[-1]
+        numbers = [row[name] for name in ("update", "wall_s") for row in (first, last)]
+        if not all(isinstance(number, int | float) for number in numbers) or not numbers[1]:
+            return None
+        part, spent = 1 - numbers[0] / numbers[1], numbers[3] - numbers[2]  # type: ignore[operator]
+    steps = part * cost.steps
+    if steps < LEAST_BATCHES * steps_per_batch or spent <= 0:
+        return None
+    return Pace(spent / steps * cost.seconds_of_a_seed / cost.wall_s)
+
+
+def seed_seconds(records: Sequence[Record]) -> float | None:
+    """What a seed took on average in runs of one and the same work; None if none of them is done."""
+    done = [r.cost.seconds_of_a_seed for r in records if r.status == "done" and r.cost.wall_s > 0]
+    return sum(done) / len(done) if done else None
+
+
+def same_work(config: RunConfig, other: RunConfig) -> bool:
+    """Whether a batch of both is the same work."""
+    sizes = [(c.training.batch_size, c.training.evaluation_batch_size) for c in (config, other)]
+    return (config.options, config.network, sizes[0]) == (other.options, other.network, sizes[1])
+
+
+def _batches(whole: RunConfig, samples: int | None) -> int | None:
     """Batches that a full run of one seed learns from; None where only the data could tell."""
-    training, size = whole.training, task.sizes(whole).get("train")
-    if training.epochs is None or size is None:
+    training = whole.training
+    if training.epochs is None or samples is None:
         return training.batches
-    return training.epochs * math.ceil(size / training.batch_size)
+    return training.epochs * math.ceil(samples / training.batch_size)
+
+
+def duration(seconds: float) -> str:
+    """A number of seconds in words: '45 s', '12 min', '3.5 h' or '2,560 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours = seconds / 3600
+    return f"{seconds / 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"

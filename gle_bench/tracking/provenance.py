@@ -80,14 +80,9 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def plugins_of(task: str, model: str, rule: str) -> dict[PluginPart, Plugin]:
-    """What plugins supply of a run, {'task', 'model' or 'rule': the code}; empty where all is ours."""
-    points: dict[PluginPart, EntryPoint | None] = {
-        "task": registry.points("tasks").get(task),
-        "model": registry.source_of_pair(task, model),
-        "rule": registry.points("rules").get(rule),
-    }
-    return {part: _described(point) for part, point in points.items() if point is not None}
+def plugins_of(sources: Mapping[PluginPart, EntryPoint]) -> dict[PluginPart, Plugin]:
+    """The code of the plugins that supply parts of a run, by their entry points."""
+    return {part: _described(point) for part, point in sources.items()}
 
 
 def changed_files(before: Mapping[PluginPart, Plugin], now: Mapping[PluginPart, Plugin]) -> list[str]:
@@ -102,7 +97,7 @@ def changed_files(before: Mapping[PluginPart, Plugin], now: Mapping[PluginPart, 
 def changed_since(before: Mapping[PluginPart, Plugin], task: str, model: str, rule: str) -> list[str]:
     """`changed_files` between a record's code and what is installed now; nothing where that is not installed."""
     try:
-        return changed_files(before, plugins_of(task, model, rule)) if before else []
+        return changed_files(before, plugins_of(registry.sources(task, model, rule))) if before else []
     except UsageError:  # there is no such model any more
         return []
 

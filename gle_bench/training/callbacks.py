@@ -1,4 +1,4 @@
-"""Lightning's callback that ends a round: history, schedules, checkpoints, W&B, and who goes on."""
+"""Lightning callbacks: what a round leaves behind, what a terminal shows of it, and requests to end."""
 
 import time
 from collections.abc import Mapping
@@ -14,87 +14,82 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from gle_bench.surroundings.processes import Requests
 from gle_bench.tracking.lock import Hold
 from gle_bench.training import checkpoints
-from gle_bench.training.data import Feed, batches_per_epoch
+from gle_bench.training.data import Feed
+from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.base import BenchModule, Score
 from gle_bench.training.outcome import whole_evaluation
 from gle_bench.training.seed import SeedRun
 
 
 class Recorder(pl.Callback):
-    """Evaluation is the last act of a round, so all that a round leaves behind is written after it."""
+    """Moves each seed's position, and writes what a round leaves behind after its evaluation, which is its last act."""
 
-    def __init__(
-        self,
-        runs: Mapping[int, SeedRun],
-        held: Hold,
-        samples: int,
-        evaluated: int,
-        batches: int,
-        under: dict[str, Any],
-    ) -> None:
-        self._runs, self._held, self._samples, self._evaluated = runs, held, samples, evaluated
-        self._batches, self._under = batches, under
-        self._updates_before = {seed: run.updates for seed, run in runs.items()}
+    def __init__(self, experiment: Experiment, runs: Mapping[int, SeedRun], folders_held: Hold, feed: Feed) -> None:
+        self._experiment, self._runs, self._hold, self._feed = experiment, runs, folders_held, feed
+        self._steps = 0  # of the Trainer's optimizer, as of the last batch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BenchModule)
         for seed in pl_module.seeds:
-            self._runs[seed].round += 1
+            self._runs[seed].position.round += 1
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, BenchModule)
+        for seed in pl_module.seeds:
+            position = self._runs[seed].position
+            position.batches += 1
+            position.updates += trainer.global_step - self._steps
+        self._steps = trainer.global_step
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        module = pl_module
+        module, split = pl_module, self._experiment.watched
         assert isinstance(module, BenchModule)
-        experiment = module.experiment
-        split = experiment.task.evaluation_split(experiment.config.protocol)
-        epoch = module.batches / batches_per_epoch(experiment.config.training, self._samples)
         running = module.take_running()
         for seed in module.seeds:
-            self._held.check(self._runs[seed].folder.path)
-            whole_evaluation(module.scores[seed].samples, self._evaluated, split)
+            self._hold.check(self._runs[seed].folder.path)
+            whole_evaluation(module.scores[seed].samples, len(self._experiment.any_data.splits[split]), split)
         written: dict[Path, dict[str, Any]] = {}
         for seed in module.seeds:
             run = self._runs[seed]
-            run.batches, run.updates = module.batches, self._updates_before[seed] + trainer.global_step
             best = run.evaluated(
                 split,
-                module.scores[seed],
+                module.scores[seed].metrics,
                 running.get(seed, {}),
-                updates=module.batches * module.updates_per_batch,
-                epoch=epoch,
+                updates=run.position.batches * module.updates_per_batch,
+                epoch=run.position.batches / self._experiment.batches_per_epoch,
             )
             run.folder.write_history(run.history)
             if seed not in module.diverged:  # whose last good checkpoint stays
-                self._keep_outputs(module, run, split)  # before the checkpoint: a run that is cut off after it has both
-                written |= run.checkpoints(module.member(seed), self._under, best)
+                self._keep_outputs(run, module.scores[seed], split)  # first: who resumes a checkpoint has both
+                written |= run.checkpoints(module.member(seed), self._experiment.under, best)
         checkpoints.save(written)  # together, so that an ensemble that is killed meanwhile goes on as one
         for seed in module.seeds:
             run = self._runs[seed]
             if run.mirror is not None:
-                run.mirror.log(run.history[-1], step=run.round)
+                run.mirror.log(run.history[-1], step=run.position.round)
 
-    def _keep_outputs(self, module: BenchModule, run: SeedRun, split: str) -> None:
-        """The last round's outputs are the predictions; those of rounds that the task names are traces beside them."""
-        ended, named = module.batches == self._batches, module.experiment.task.traced
-        score = module.scores[run.seed]
+    def _keep_outputs(self, run: SeedRun, score: Score, split: str) -> None:
+        """Writes the last round's outputs as predictions, and those of rounds that the task names as traces."""
+        place, traced = run.position, self._experiment.task.traced
+        ended = place.batches == self._experiment.ends[-1]
         if ended:
             run.folder.write_predictions(**score.arrays(split))
-        if named and (ended or run.round in named):
-            run.folder.add_traces(**trace(score, split, run.round))
+        if traced and (ended or place.round in traced):
+            run.folder.add_traces(**trace(score, split, place.round))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        module = pl_module
-        assert isinstance(module, BenchModule)
-        if not drop_diverged(module, trainer.datamodule):  # type: ignore[attr-defined]
+        assert isinstance(pl_module, BenchModule)
+        if not drop_diverged(pl_module, self._feed):
             trainer.should_stop = True
 
 
 def trace(score: Score, split: str, number: int) -> dict[str, np.ndarray]:
-    """What traces.npz keeps of round `number`, beside what it has of others: the targets are the same in all."""
+    """The arrays that traces.npz keeps of round `number`; the targets are the same in all rounds."""
     return {f"{split}_decisions_{number}": score.decisions, f"{split}_targets": score.targets}
 
 
 def drop_diverged(module: BenchModule, feed: Feed) -> bool:
-    """Goes on without the seeds that diverged; says whether any is left."""
+    """Goes on without the seeds that diverged; whether any is left."""
     going_on = [seed for seed in module.seeds if seed not in module.diverged]
     if going_on and going_on != module.seeds:
         module.keep(going_on)
@@ -103,13 +98,12 @@ def drop_diverged(module: BenchModule, feed: Feed) -> bool:
 
 
 class Display(pl.Callback):
-    """Shows round, step rate, loss, metric and time left. It writes to `console` (standard error) alone."""
+    """Shows round, step rate, loss, metric and time left on `console` (standard error): live, or in plain lines."""
 
-    def __init__(
-        self, console: Console, title: str, ends: list[int], steps_per_batch: int, metric: tuple[str, str]
-    ) -> None:
-        self._console, self._title, self._ends, self._steps = console, title, ends, steps_per_batch
-        self._metric, self._unit = metric
+    def __init__(self, experiment: Experiment, runs: Mapping[int, SeedRun], console: Console) -> None:
+        self._experiment, self._console, self._ends = experiment, console, experiment.ends
+        seeds = f"×{len(runs)}" if len(runs) > 1 else f"s{next(iter(runs))}"
+        self._title = f"{experiment.config.task} {experiment.config.model} {seeds}"
         self._progress: Progress | None = None
         self._task: Any = None
         self._started, self._first = 0.0, 0
@@ -158,23 +152,22 @@ class Display(pl.Callback):
             self._progress = None
 
     def _status(self, module: BenchModule) -> str:
-        """Says '3/25 · 1.1 ms/step · test loss 1.31 · 48.2 %': round, rate, and means over the seeds."""
-        here = sum(module.batches > end for end in self._ends[1:])
-        parts = [f"{min(here + 1, len(self._ends) - 1)}/{len(self._ends) - 1}"]
+        """A text such as '3/25 · 1.1 ms/step · test loss 1.31 · 48.2 %': round, rate, and means over the seeds."""
+        rounds_ended = sum(module.batches > end for end in self._ends[1:])
+        parts = [f"{min(rounds_ended + 1, len(self._ends) - 1)}/{len(self._ends) - 1}"]
         if module.batches > self._first:
-            per_step = (time.perf_counter() - self._started) / ((module.batches - self._first) * self._steps)
-            parts.append(f"{1000 * per_step:.2f} ms/step")
-        scores = list(module.scores.values())
+            steps = (module.batches - self._first) * self._experiment.steps_per_batch
+            parts.append(f"{1000 * (time.perf_counter() - self._started) / steps:.2f} ms/step")
+        scores, metric = list(module.scores.values()), self._experiment.task.metric
         if scores:
-            split = module.experiment.task.evaluation_split(module.experiment.config.protocol)
-            parts.append(f"{split} loss {mean(s.metrics['loss'] for s in scores):.3f}")
-            value = mean(score.metrics[self._metric] for score in scores)
-            parts.append(f"{value:.2f} {self._unit or self._metric}")
+            parts.append(f"{self._experiment.watched} loss {mean(s.metrics['loss'] for s in scores):.3f}")
+            value = mean(score.metrics[metric.name] for score in scores)
+            parts.append(f"{value:.2f} {metric.unit or metric.name}")
         return " · ".join(parts)
 
 
 class Attentive(pl.Callback):
-    """Looks for requests to end between any two batches."""
+    """Ends a run between two batches, where the user asks for it."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests

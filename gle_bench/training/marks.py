@@ -2,21 +2,19 @@
 
 from typing import Any
 
-from gle_bench import registry
 from gle_bench.config import RunConfig
 
 
-def marks(config: RunConfig, official: bool) -> tuple[str, ...]:
+def marks(config: RunConfig, own: RunConfig, official: bool) -> tuple[str, ...]:
     """Reduced budget, other data, changed settings: empty for a full run of the pair's own configuration."""
     found = [] if config.budget == "paper" else [f"budget {config.budget}"]
     if not official:
         found.append("other data than the official")
-    return (*found, *changes(config))
+    return (*found, *changes(config, own))
 
 
-def changes(config: RunConfig) -> list[str]:
-    """'field=value' for each field that differs from the pair's own configuration of that budget."""
-    own = registry.pair(config.task, config.model).configure(config.budget)
+def changes(config: RunConfig, own: RunConfig) -> list[str]:
+    """'field=value' for each field that differs from `own`, the pair's own configuration of that budget."""
     before, now = _leaves(own.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
     return [f"{key}={value}" for key, value in now.items() if key != "protocol" and before.get(key) != value]
 

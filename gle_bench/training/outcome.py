@@ -1,4 +1,4 @@
-"""What becomes of a group of runs, in their records."""
+"""What becomes of a group of runs: their records, and whether each did what was planned, which `done` means."""
 
 import os
 import platform
@@ -18,38 +18,38 @@ from gle_bench.tracking.lock import Hold
 from gle_bench.tracking.record import Cost, DataUsed, Measured, Part, Record, run_id
 from gle_bench.training.marks import marks
 from gle_bench.training.modules.base import BenchModule, Score
-from gle_bench.training.plan import Plan, default_rule
+from gle_bench.training.plan import Plan
 from gle_bench.training.seed import SeedRun
 from gle_bench.words import RunStatus
 
 Splits = Mapping[str, Score]
 
 
-class Bookkeeping:
-    """Keeps the record of each seed of a group: begun, then ended one way or another."""
+class Outcomes:
+    """The records of a group of seeds: each is written when its run begins, and again when it ends."""
 
-    def __init__(self, todo: Plan, runs: Mapping[int, SeedRun], held: Hold, module: BenchModule) -> None:
-        self._todo, self._runs, self._held = todo, runs, held
+    def __init__(self, planned: Plan, runs: Mapping[int, SeedRun], folders_held: Hold, module: BenchModule) -> None:
+        self._plan, self._experiment = planned, planned.experiment
+        self._runs, self._hold = runs, folders_held
         self._parameters, self._macs = module.parameter_count, module.macs
         self._updates_per_batch = module.updates_per_batch
         self.records: dict[int, Record] = {}
 
     def begin(self, seed: int) -> Record:
         """Writes that the seed is running."""
-        todo, run = self._todo, self._runs[seed]
-        config, experiment = todo.experiment.config, todo.experiment
+        run, experiment = self._runs[seed], self._experiment
+        config, chosen = experiment.config, experiment.chosen
         earlier = None if run.member is None else run.folder.read()
         part = Part(
             started=datetime.now(UTC),
-            from_round=run.round,
+            from_round=run.position.round,
             networks=len(self._runs),
             host=platform.node(),
             pid=os.getpid(),
         )
-        used = todo.data.get(seed) or todo.data[None]
-        named = None if config.rule == default_rule(config) else config.rule
+        used = experiment.data.get(seed) or experiment.data[None]
         record = Record(
-            run_id=run_id(config.task, config.model, named, todo.hash, seed),
+            run_id=run_id(config.task, config.model, chosen.named_rule, self._plan.hash, seed),
             status="running",
             task=config.task,
             model=config.model,
@@ -58,15 +58,15 @@ class Bookkeeping:
             budget=config.budget,
             seed=seed,
             config=config.model_dump(mode="json"),
-            config_hash=todo.hash,
+            config_hash=self._plan.hash,
             data=_described(used),
             parameters=self._parameters,
             cost=Cost(wall_s=0.0, steps=0),
             footing=vars(footing(experiment.rule, config.network)),
-            environment=environment(experiment.engine, todo.engine_reason, todo.device, torch.get_num_threads()),
+            environment=environment(*experiment.engine, experiment.device, torch.get_num_threads()),
             lineage=(*(earlier.lineage if earlier else ()), part),
-            marks=marks(config, used.official),
-            plugins=dict(todo.plugins),
+            marks=marks(config, chosen.own, used.official),
+            plugins=dict(self._plan.plugins),
         )
         self._write(seed, record)
         if run.member is None:
@@ -80,7 +80,7 @@ class Bookkeeping:
             RunLost: the folder is no longer ours; nothing is written there.
         """
         run = self._runs[seed]
-        self._held.check(run.folder.path)
+        self._hold.check(run.folder.path)
         if diverged is not None or scores is None:
             self._end(seed, "diverged", diverged)
             return
@@ -90,11 +90,11 @@ class Bookkeeping:
             for name, score in scores["last"].items():
                 arrays |= score.arrays(name)
             run.folder.write_predictions(**arrays)
-        missing = shortfall(run, self._todo.ends, self._updates_per_batch, self._predicted())
+        missing = shortfall(run, self._experiment.ends, self._updates_per_batch, self._predicted())
         if missing is not None:
             self._end(seed, "failed", missing)
             return
-        split = self._todo.watched
+        split = self._experiment.watched
         metrics["last"][split] = self._from_history(run, run.history[-1], split)
         assert run.best_row is not None
         metrics["best"][split] = self._from_history(run, run.best_row, split)
@@ -102,8 +102,8 @@ class Bookkeeping:
 
     def _predicted(self) -> dict[str, int]:
         """{split: samples} of which a run that is done has predictions."""
-        names = [self._todo.watched, *(["test"] if self._todo.keeps_test else [])]
-        return {name: len(self._todo.any_data.splits[name]) for name in names}
+        names = [self._experiment.watched, *(["test"] if self._experiment.keeps_test else [])]
+        return {name: len(self._experiment.any_data.splits[name]) for name in names}
 
     def lose(self, seed: int) -> None:
         """Writes nothing more of a seed whose folder is no longer ours."""
@@ -112,7 +112,7 @@ class Bookkeeping:
             run.mirror.finish(record)
 
     def _from_history(self, run: SeedRun, row: Mapping[str, object], split: str) -> dict[str, Measured]:
-        size = len(self._todo.any_data.splits[split])
+        size = len(self._experiment.any_data.splits[split])
         return {name: Measured(value=value, n=size) for name in run.measured if isinstance(value := row[name], float)}
 
     def end_unfinished(self, status: Literal["failed", "interrupted"], error: str | None) -> None:
@@ -134,9 +134,8 @@ class Bookkeeping:
             run.mirror.finish(self.records[seed])
 
     def _cost(self, run: SeedRun) -> Cost:
-        experiment = self._todo.experiment
-        steps = run.batches * (experiment.shape.steps if experiment.rule.online else 1)
-        if self._todo.device == "cuda":
+        steps = run.position.batches * self._experiment.steps_per_batch
+        if self._experiment.device == "cuda":
             peak = torch.cuda.max_memory_allocated()
         else:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -197,7 +196,7 @@ def whole_evaluation(samples: int, planned: int, split: str) -> None:
 
 
 def _learned(run: SeedRun, ends: Sequence[int]) -> list[str]:
-    for what, batches in (("learned from", run.batches), ("took an optimizer step in", run.updates)):
+    for what, batches in (("learned from", run.position.batches), ("took an optimizer step in", run.position.updates)):
         if batches != ends[-1]:
             return [f"The run {what} {batches:,} of {ends[-1]:,} planned batches."]
     return []

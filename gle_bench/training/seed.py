@@ -1,7 +1,7 @@
-"""One seed on its way: its schedule, its history, its best round, and what of it survives a kill."""
+"""One seed of a run: where its training stands, its learning rate, its history, and what of it a checkpoint keeps."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,13 +16,15 @@ from gle_bench.tracking.history import LEADING, Row
 from gle_bench.tracking.store import RunFolder
 from gle_bench.tracking.wandb_mirror import Mirror
 from gle_bench.training.checkpoints import unlike
-from gle_bench.training.modules.base import Score
 
 PLATEAU: Final = ("best", "num_bad_epochs", "last_epoch", "cooldown_counter")  # what moves; the rest is configured
 
 
 class SeedRate:
-    """Follows a schedule over `batches` batches; the plateau is PyTorch's, on an optimizer that only holds a rate."""
+    """The learning rate of one seed over `batches` batches, by its own schedule.
+
+    The plateau is PyTorch's scheduler, on an optimizer that does nothing but hold a rate.
+    """
 
     def __init__(self, training: TrainingConfig, batches: int) -> None:
         self._training = training
@@ -46,47 +48,67 @@ class SeedRate:
         return float(self._holder.param_groups[0]["lr"])
 
     def decay(self, updates: int) -> float:
-        """The factor on the rate after each of a batch's `updates`."""
+        """The factor on the rate after each of the `updates` of a batch."""
         schedule = self._training.schedule
         if isinstance(schedule, Exponential):
             return float((schedule.final / self._training.rate) ** (1 / (self._batches * updates)))
         return 1.0
 
     def evaluated(self, loss: float) -> None:
-        """Tells the schedule the loss of a round's evaluation."""
+        """Passes the loss of a round's evaluation on to the schedule."""
         if self._plateau is not None:
             self._plateau.step(loss)
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """What a checkpoint keeps of the rate."""
         plateau = {} if self._plateau is None else self._plateau.state_dict()
         return {"rate": self._holder.param_groups[0]["lr"], "plateau": plateau}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Inverse of `state`.
+        """Goes back to what `state` returned.
 
         Raises:
-            Malformed: it is not what `state` gives.
+            Malformed: `state` has another form.
         """
         own = self.state()
         moving = {name: own["plateau"][name] for name in PLATEAU if self._plateau is not None}
         plateau = state.get("plateau")
         if not isinstance(plateau, dict):
             raise Malformed("rate.plateau is no table")
-        known = {name: plateau[name] for name in moving if name in plateau}
-        complaint = unlike({**state, "plateau": known}, {**own, "plateau": moving}, "rate")
+        saved = {name: plateau[name] for name in moving if name in plateau}
+        complaint = unlike({**state, "plateau": saved}, {**own, "plateau": moving}, "rate")
         if complaint is not None:
             raise Malformed(complaint)
         self._holder.param_groups[0]["lr"] = state["rate"]
         if self._plateau is not None:
-            self._plateau.load_state_dict(known)
+            self._plateau.load_state_dict(saved)
+
+
+class Position:
+    """Where the training of one seed stands. The seed's run owns it, callbacks move it, modules only read it.
+
+    Attributes:
+        round: the round that began last; 0 before the first.
+        batches: batches that the seed has learned from, over all parts of a resumed run.
+        updates: batches after which the optimizer took a step; fewer than `batches` only if something went wrong.
+        schedule: the seed's learning rate, batch by batch.
+    """
+
+    def __init__(self, schedule: SeedRate) -> None:
+        self.schedule = schedule
+        self.round = self.batches = self.updates = 0
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next batch."""
+        return self.schedule.at(self.batches)
 
 
 NotNegative = Annotated[int, Field(ge=0)]
 
 
 class Saved(BaseModel):
-    """What a checkpoint holds of a seed; see `SeedRun.checkpoints`."""
+    """What a checkpoint holds of a seed; `SeedRun.checkpoints` writes it."""
 
     model_config = ConfigDict(strict=True)
 
@@ -103,33 +125,31 @@ class Saved(BaseModel):
 
 
 class SeedRun:
-    """What a run knows beyond its network.
+    """The run of one seed: everything about it but its network.
 
     Attributes:
-        seed, folder: which seed, and where it is kept.
-        round, batches: how far it is.
-        updates: batches after which the optimizer took a step, over all parts of a resumed run.
+        seed, folder: which seed, and the folder of its files.
+        position: where its training stands.
         history: one row an evaluation, from before the first update on.
         best_round: the round whose evaluation was best so far.
         networks: how many seeds learn side by side in this sitting.
-        wall_s: seconds spent, over all parts of a resumed run.
-        member: what a checkpoint brought back for the network; None for a fresh start.
+        member: what a checkpoint holds of the seed's network; None for a fresh start.
         mirror: its W&B run; None before one is opened.
     """
 
     def __init__(self, seed: int, folder: RunFolder, training: TrainingConfig, batches: int, metric: Metric) -> None:
         self.seed, self.folder, self._metric = seed, folder, metric
-        self.rate = SeedRate(training, batches)
-        self.round = self.batches = 0
+        self.position = Position(SeedRate(training, batches))
         self.history: list[Row] = []
         self.best_round: int | None = None
         self.member: dict[str, Any] | None = None
         self.mirror: Mirror | None = None
-        self.networks, self.updates = 1, 0
+        self.networks = 1
         self._wall_before, self._seed_before, self._since = 0.0, 0.0, time.perf_counter()
 
     @property
     def wall_s(self) -> float:
+        """Seconds that were spent, over all parts of a resumed run."""
         return self._wall_before + self.part_s
 
     @property
@@ -143,28 +163,36 @@ class SeedRun:
         return time.perf_counter() - self._since
 
     def start_clock(self, networks: int) -> None:
-        """Seconds count from here, and are shared by so many seeds."""
+        """Counts seconds from here on, which this many seeds share."""
         self.networks = networks
         self._since = time.perf_counter()
 
-    def evaluated(self, split: str, score: Score, running: dict[str, float], *, updates: int, epoch: float) -> bool:
-        """Adds a row, after `updates` updates and `epoch` epochs; says whether this round is the best so far."""
+    def evaluated(
+        self, split: str, metrics: Mapping[str, float], running: dict[str, float], *, updates: int, epoch: float
+    ) -> bool:
+        """Adds a row to the history, after `updates` updates and `epoch` epochs; whether it is the best so far.
+
+        Args:
+            metrics: means over the split.
+            running: means over the training batches since the last evaluation.
+        """
         row: Row = {
-            "round": self.round,
+            "round": self.position.round,
             "update": updates,
             "epoch": epoch,
             "split": split,
-            **score.metrics,
-            "rate": self.rate.at(self.batches),
+            **metrics,
+            "rate": self.position.rate,
             **running,
             "wall_s": self.wall_s,
         }
         self.history.append(row)
-        self.rate_follows(score.metrics["loss"])
+        if self.position.round > 0:  # schedules see the evaluations that end a round, not the one before the first
+            self.position.schedule.evaluated(metrics["loss"])
         value, best = row[self._metric.name], self.best_row
         assert isinstance(value, float)
         if best is None or self._is_better(value, best[self._metric.name]):
-            self.best_round = self.round
+            self.best_round = self.position.round
             return True
         return False
 
@@ -173,11 +201,6 @@ class SeedRun:
         """Names of the metrics in the history's rows, which stand between the split and the rate."""
         names = list(self.history[-1])
         return names[names.index("split") + 1 : names.index("rate")]
-
-    def rate_follows(self, loss: float) -> None:
-        """Schedules see the evaluations that end a round of training, not the one before the first."""
-        if self.round > 0:
-            self.rate.evaluated(loss)
 
     @property
     def best_row(self) -> Row | None:
@@ -188,30 +211,31 @@ class SeedRun:
         return bool(value > best if self._metric.better == "higher" else value < best)
 
     def checkpoints(self, member: dict[str, Any], under: dict[str, Any], best: bool) -> dict[Path, dict[str, Any]]:
-        """What to write as last.ckpt, and as best.ckpt if this round is the best.
+        """The contents of last.ckpt and, if this round is the best, of best.ckpt.
 
-        `under` says what a checkpoint can only be resumed under: engine, device, threads.
+        Args:
+            under: engine, device and threads, without which a checkpoint cannot be resumed.
         """
         content = {
             "under": under,
             "member": member,
-            "round": self.round,
-            "batches": self.batches,
+            "round": self.position.round,
+            "batches": self.position.batches,
             "history": self.history,
             "best_round": self.best_round,
-            "rate": self.rate.state(),
+            "rate": self.position.schedule.state(),
             "wall_s": self.wall_s,
             "seed_s": self.seed_s,
-            "updates": self.updates,
+            "updates": self.position.updates,
         }
         last = {self.folder.checkpoint("last"): content}
         return {self.folder.checkpoint("best"): content, **last} if best else last
 
     def resume(self, content: dict[str, Any], ends: Sequence[int]) -> None:
-        """Goes back to where a checkpoint was written; `ends` are the batches seen at the end of each round.
+        """Goes back to where a checkpoint was written; `ends` are the batches learned from by the end of each round.
 
         Raises:
-            Malformed: it lacks something, or was written on another way than this.
+            Malformed: it lacks something, or was written by a run of another plan.
         """
         with parsing():
             saved = Saved.model_validate(content)
@@ -227,9 +251,10 @@ class SeedRun:
         if saved.best_round is not None and saved.best_round > saved.round:
             raise Malformed(f"its best round is {saved.best_round}, of {saved.round}")
         self.member = saved.member
-        self.round, self.batches, self.updates = saved.round, saved.batches, saved.batches
+        place = self.position
+        place.round, place.batches, place.updates = saved.round, saved.batches, saved.batches
         self.history, self.best_round = saved.history, saved.best_round
-        self.rate.restore(saved.rate)
+        place.schedule.restore(saved.rate)
         self._wall_before = saved.wall_s
         # Checkpoints of glebench 0.1 have one time alone.
         self._seed_before = saved.wall_s if saved.seed_s is None else saved.seed_s

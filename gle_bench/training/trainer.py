@@ -1,4 +1,4 @@
-"""Lightning's Trainer, stated in full: it takes nothing from its surroundings, and does nothing on its own."""
+"""Lightning's Trainer with every argument stated: it takes nothing from its surroundings."""
 
 import inspect
 import logging
@@ -37,13 +37,13 @@ class OneProcess(ClusterEnvironment):
         return 1
 
     def set_world_size(self, size: int) -> None:
-        """One it stays."""
+        """Does nothing: there is one process."""
 
     def global_rank(self) -> int:
         return 0
 
     def set_global_rank(self, rank: int) -> None:
-        """Zero it stays."""
+        """Does nothing: the one process has rank 0."""
 
     def local_rank(self) -> int:
         return 0
@@ -53,7 +53,7 @@ class OneProcess(ClusterEnvironment):
 
 
 def stated(**arguments: Any) -> dict[str, Any]:
-    """Every argument of the Trainer: those given, and of all others Lightning's own default.
+    """Every argument of the Trainer: those given, and Lightning's own defaults of all others.
 
     An argument that is left out is filled in by Lightning from the environment (PL_TRAINER_FAST_DEV_RUN, say).
     """
@@ -89,11 +89,15 @@ def make_trainer(device: str, callbacks: Sequence[pl.Callback], epochs: int) -> 
     )
 
 
-def through(call: Callable[[], object], requests: Requests) -> None:
-    """Calls a Trainer, whose answer to Ctrl-C is to leave the program with exit code 1, and Ctrl-C ignored."""
+def through(requests: Requests, call: Callable[..., object], *arguments: Any, **options: Any) -> None:
+    """Calls a Trainer, and makes an interruption of its answer to Ctrl-C: exit code 1, and Ctrl-C ignored afterwards.
+
+    Raises:
+        Interrupted: the user asked to end.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
-        call()
+        call(*arguments, **options)
     except SystemExit as error:
         cause = error.__context__
         if cause is not None and is_request(cause):
@@ -109,7 +113,7 @@ def through(call: Callable[[], object], requests: Requests) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without Lightning's advertisements, and without warnings about what is meant to be so."""
+    """Silences Lightning's advertisements, and its warnings about what we do on purpose."""
     log = logging.getLogger("pytorch_lightning")
     level = log.level
     log.setLevel(logging.ERROR)

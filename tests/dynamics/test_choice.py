@@ -11,11 +11,12 @@ from toy_runs import configured
 from gle_bench import registry
 from gle_bench.contracts import LearningRule
 from gle_bench.dynamics.engines import choice
+from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.engines.interface import Job
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.errors import UsageError
 from gle_bench.rules.gle import GLE
-from gle_bench.training.modules.base import Experiment
+from gle_bench.training.experiment import Experiment
 from gle_bench.training.plan import choose_engine
 
 ALL = frozenset(choice.ENGINES)
@@ -124,15 +125,18 @@ def test_what_learns_offline_learns_by_torch(refusals: dict[str, Refusal]) -> No
 
 
 def experiment(task: str, model: str, rule: str, *assignments: str) -> Experiment:
-    config = configured(task, model, *assignments, rule=rule)
-    return Experiment(config, registry.task(config.task), registry.rule(config.rule))
+    return Experiment.of(registry.resolved(configured(task, model, *assignments, rule=rule)))
+
+
+def chosen_engine(experiment: Experiment, device: str) -> Choice:
+    return choose_engine("auto", experiment.chosen, experiment.network, device)
 
 
 def asked(refusals: dict[str, Refusal], *words: str, device: str = "cpu") -> list[Job]:
     """The jobs that the fastest engine is asked to run, with the experiment that these words configure."""
     jobs: list[Job] = []
     refusals["graph"] = jobs.append
-    assert choose_engine("auto", experiment(*words), device).engine == "graph"
+    assert chosen_engine(experiment(*words), device).engine == "graph"
     return jobs
 
 
@@ -147,8 +151,8 @@ def test_an_experiment_makes_the_job(refusals: dict[str, Refusal]) -> None:
 
 
 def test_a_strangers_rule_runs_on_torch(refusals: dict[str, Refusal]) -> None:
-    assert choose_engine("auto", experiment("toy-signal", "toy-gle", "toy-bptt"), "cpu").engine == "torch"
-    assert choose_engine("auto", experiment("toy-classes", "toy-mlp", "backprop"), "cuda") == ("torch", choice.OFFLINE)
+    assert chosen_engine(experiment("toy-signal", "toy-gle", "toy-bptt"), "cpu").engine == "torch"
+    assert chosen_engine(experiment("toy-classes", "toy-mlp", "backprop"), "cuda") == ("torch", choice.OFFLINE)
 
 
 def test_what_is_derived_from_a_known_rule_is_not_known() -> None:

@@ -42,7 +42,7 @@ def test_no_setting_gives_another_error(value: str) -> None:
     ):
         for key in keys:
             try:
-                registry.configure(task, model, None, "paper", "smoke", [f"{key}={value}"])
+                registry.resolve(task, model, None, "paper", "smoke", [f"{key}={value}"])
             except GleBenchError as error:
                 assert re.fullmatch(r"[^\n]{1,1000}", str(error))  # noqa: PT017
 

@@ -37,7 +37,7 @@ def test_every_command_is_one_that_the_command_line_takes(words):
     command = group.commands[words[0]]
     parsed = command.make_context("glebench", list(words[1:])).params
     if words[0] == "run" and parsed["rule"] is None:
-        pair, _ = registry.configure(parsed["task"], parsed["model"], None, "paper", "short", parsed["set_"] or ())
+        pair = registry.resolve(parsed["task"], parsed["model"], None, "paper", "short", parsed["set_"] or ()).pair
         assert parse_seeds(parsed["seeds"], pair.seeds)
 
 

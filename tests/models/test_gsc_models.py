@@ -15,7 +15,7 @@ from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape
 from gle_bench.errors import UsageError
 from gle_bench.overrides import override
 from gle_bench.report.models import granted, parameter_count
-from gle_bench.training.modules.base import Experiment
+from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.gradient import OfflineModule
 from gle_bench.words import BUDGETS
 
@@ -170,7 +170,7 @@ def test_convolutions_start_from_a_truncated_normal_and_are_normalised_as_in_ten
 
 def test_batch_norms_are_evaluated_by_running_averages_and_by_the_batch() -> None:
     config = configured("tcn")
-    module = OfflineModule(Experiment(config, TASK, registry.rule(config.rule)), [1]).eval()
+    module = OfflineModule(Experiment.of(registry.resolved(config)), [1]).eval()
     before = {name: value.clone() for name, value in module.model.state_dict().items()}
     whole = Batch(49, torch.randn(1, 8, 49, 10), torch.zeros(1, 8, dtype=torch.int64))
     part, single = (Batch(49, whole.inputs[:, :n], whole.targets[:, :n]) for n in (4, 1))
@@ -182,21 +182,18 @@ def test_batch_norms_are_evaluated_by_running_averages_and_by_the_batch() -> Non
         assert torch.equal(module.evaluate_otherwise(single)["by_batch"], module.evaluate(single))
     assert all(torch.equal(value, before[name]) for name, value in module.model.state_dict().items())
     assert not any(part.training for part in module.model.modules())
-    assert (
-        OfflineModule(Experiment(configured("gru"), TASK, registry.rule("backprop")), [1]).evaluate_otherwise(part)
-        == {}
-    )
+    assert OfflineModule(Experiment.of(registry.resolved(configured("gru"))), [1]).evaluate_otherwise(part) == {}
 
 
 @pytest.mark.parametrize(("model", "macs"), [("gru", 49 * 410 * 1200 + 4800), ("lstm", 49 * 355 * 1376 + 344 * 12)])
 def test_work_is_counted_and_leaves_no_trace(model: str, macs: int) -> None:
     config = configured(model)
-    assert OfflineModule(Experiment(config, TASK, registry.rule(config.rule)), [1]).macs == (macs, None)
+    assert OfflineModule(Experiment.of(registry.resolved(config)), [1]).macs == (macs, None)
 
 
 def test_counting_work_moves_no_running_average() -> None:
     config = configured("tcn")
-    module = OfflineModule(Experiment(config, TASK, registry.rule(config.rule)), [1])
+    module = OfflineModule(Experiment.of(registry.resolved(config)), [1])
     before = {name: value.clone() for name, value in module.model.state_dict().items()}
     assert module.macs.number == 40 * 7 * 60 * 40 + 16 * 4 * 76 * 2400 + 4864 * 58 + 58 * 128 + 128 * 12
     assert all(torch.equal(value, before[name]) for name, value in module.model.state_dict().items())

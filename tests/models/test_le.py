@@ -20,7 +20,7 @@ from gle_bench.errors import UsageError
 from gle_bench.overrides import override
 from gle_bench.report.models import parameter_count
 from gle_bench.training.execute import execute
-from gle_bench.training.modules.base import Experiment
+from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.gradient import OfflineModule
 from gle_bench.training.plan import Settings
 from gle_bench.words import BUDGETS
@@ -134,7 +134,7 @@ def test_gradients_of_le_point_where_those_of_its_match_do() -> None:
         found = step(network, drawn, state, images()[None], target)
         state = found.state
     matched = config_of("bp-matched", *changes)
-    module = OfflineModule(Experiment(matched, TASK, registry.rule("backprop")), [2])
+    module = OfflineModule(Experiment.of(registry.resolved(matched)), [2])
     model = module.model.double()
     batch = Batch(1, images()[None, :, None], torch.tensor([[1, 5, 9]]))
     module.experiment.task.losses(model(batch.inputs[0])[None, :, None], batch).mean().backward()
@@ -153,11 +153,11 @@ def test_gradients_of_le_point_where_those_of_its_match_do() -> None:
 
 def test_layer_factors_are_those_of_the_optimizer() -> None:
     config = config_of("bp-matched")
-    module = OfflineModule(Experiment(config, TASK, registry.rule("backprop")), [1])
+    module = OfflineModule(Experiment.of(registry.resolved(config)), [1])
     rates = [group["lr"] for group in module.configure_optimizers().param_groups]
     expected = [0.1 * f for f in (1, 0.2, 0.2, 0.1, 1 / 28**2, 0.2 / 10**2, 0.2, 0.1)]
     assert rates == pytest.approx(expected)
-    plain = OfflineModule(Experiment(config_of("bp"), TASK, registry.rule("backprop")), [1])
+    plain = OfflineModule(Experiment.of(registry.resolved(config_of("bp"))), [1])
     assert {group["lr"] for group in plain.configure_optimizers().param_groups} == {0.01}
 
 
@@ -195,7 +195,9 @@ def quick(model: str, *changes: str) -> RunConfig:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_runs_end_with_test_errors(tmp_path: Path, data: Path, model: str) -> None:
-    (record,) = execute(quick(model), [1], Settings(tmp_path, data, accept_data=True, engine="torch", wandb="off"))
+    (record,) = execute(
+        registry.resolved(quick(model)), [1], Settings(tmp_path, data, accept_data=True, engine="torch", wandb="off")
+    )
     assert record.status == "done", record.error
     history = seed_folder(tmp_path, 1).read_history()
     assert [row["split"] for row in history] == ["validation"] * 3
@@ -217,7 +219,7 @@ def _first(config: RunConfig) -> list[torch.Tensor]:
 def test_seeds_of_le_learn_side_by_side_as_alone(tmp_path: Path, data: Path) -> None:
     config = override(quick("le"), ["precision=float64"])
     settings = {"data": data, "accept_data": True, "engine": "torch", "wandb": "off"}
-    execute(config, [1, 2], Settings(tmp_path / "both", **settings))
-    execute(config, [2], Settings(tmp_path / "alone", **settings))
+    execute(registry.resolved(config), [1, 2], Settings(tmp_path / "both", **settings))
+    execute(registry.resolved(config), [2], Settings(tmp_path / "alone", **settings))
     for together, alone in zip(parameters(tmp_path / "both", 2), parameters(tmp_path / "alone", 2), strict=True):
         torch.testing.assert_close(together, alone, rtol=0, atol=1e-10)

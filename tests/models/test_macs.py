@@ -22,7 +22,7 @@ from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.state import zero_state
 from gle_bench.models.macs import count_macs
 from gle_bench.report.tables import table as tables
-from gle_bench.training.modules.base import Experiment
+from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.online import OnlineModule
 
 SHAPE = Shape(steps=20, inputs=16, outputs=3)
@@ -65,8 +65,7 @@ def test_every_models_count_is_that_of_another_method(name: str) -> None:
 
 
 def _of_network(config: RunConfig) -> int:
-    task, rule = registry.task(config.task), registry.rule(config.rule)
-    number = OnlineModule(Experiment(config, task, rule), [1]).macs.number
+    number = OnlineModule(Experiment.of(registry.resolved(config)), [1]).macs.number
     assert number is not None
     return number
 

@@ -16,8 +16,8 @@ from gle_bench.errors import UsageError
 from gle_bench.models.modules.ridge import Readout, fold, solve
 from gle_bench.models.readout import ReadoutModel
 from gle_bench.training.data import side_by_side
-from gle_bench.training.execute import kind
-from gle_bench.training.modules.base import Experiment
+from gle_bench.training.execute import module_class
+from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.closed_form import ReadoutModule
 from gle_bench.training.modules.gradient import OfflineModule, WholeModule
 from gle_bench.training.plan import check_pair
@@ -55,7 +55,7 @@ def whole_split(experiment: Experiment) -> Batch:
 
 
 def experiment(config: RunConfig) -> Experiment:
-    return Experiment(config, registry.task(config.task), registry.rule(config.rule))
+    return Experiment.of(registry.resolved(config))
 
 
 def network(module: ReadoutModule) -> Readout:
@@ -281,7 +281,7 @@ def test_gradients_find_the_same_readout() -> None:
 )
 def test_what_does_not_fit_is_refused(task: str, model: str, rule: str, change: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        check_pair(experiment(configured(task, model, change, rule=rule)))
+        check_pair(registry.resolved(configured(task, model, change, rule=rule)))
 
 
 def test_a_negative_ridge_is_refused() -> None:
@@ -298,7 +298,7 @@ def test_predictions_hang_on_nothing_past_the_switch(tmp_path: Path, model: str)
     task, options = registry.task(config.task), config.options
     splits = task.load(tmp_path, options, "paper", 3).splits
     found = experiment(config)
-    module = kind(found)(found, [3])
+    module = module_class(found)(found, [3])
     assert isinstance(module, WholeModule)
     train, test = (side_by_side([splits[name].fetch(torch.arange(1), 3, 0)], found.dtype) for name in ("train", "test"))
     module.learn(train)

@@ -154,7 +154,7 @@ def put(runs: Path, model: str, values: dict[int, float], rule: str | None = Non
     """Finished runs, of mnist1d unless another task is given."""
     split, task = changes.pop("split", "test"), changes.pop("task", "mnist1d")
     metric = registry.task(task).metric.name
-    _, config = registry.configure(task, model, rule, "paper", "paper", ())
+    config = registry.resolve(task, model, rule, "paper", "paper", ()).config
     digest = registry.run_hash(config, FINGERPRINT)
     named = {name: getattr(config, name) for name in ("task", "model", "rule", "protocol", "budget")}
     for seed, value in values.items():

@@ -94,10 +94,11 @@ def test_the_table_shows_it_in_every_layout() -> None:
 
 @pytest.mark.parametrize(("model", "steps"), [("gru", 6001), ("gle-15k", 150 * 40 * 360)])
 def test_a_full_run_is_estimated_by_the_longest_recorded_one(model: str, steps: int) -> None:
-    short = record(model, 1, cost=Cost(wall_s=9.0, steps=1))
-    long = record(model, 2, marks=("other data",), cost=Cost(wall_s=100.0, steps=50, networks=4))
-    expected = 100.0 / 4 / 50 * steps * 10
+    short = record(model, 1, cost=Cost(wall_s=9.0, steps=steps // 200))
+    long = record(model, 2, marks=("other data",), cost=Cost(wall_s=100.0, steps=steps // 100, networks=4))
+    expected = 100.0 / 4 / (steps // 100) * steps * 10
     assert full_seconds(TASK, KNOWN[model], [short, long]) == pytest.approx(expected)
+    assert full_seconds(TASK, KNOWN[model], [record(model, 3, cost=Cost(wall_s=9.0, steps=4))]) is None  # too short
 
 
 def test_no_recorded_run_no_estimate() -> None:

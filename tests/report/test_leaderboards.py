@@ -61,8 +61,8 @@ def test_a_shipped_run_is_repeated_up_to_rounding_until_chaos_takes_over(
         if (record.task, record.model, record.protocol) == ("mnist1d", model, "paper")
     )
     shortest = "epochs=1" if model == "gle-15k" else "batches=1"
-    config = registry.configure("mnist1d", model, None, "paper", "paper", [shortest])[1]
-    (again,) = execute(config, [record.seed], Settings(tmp_path, data, wandb="off"))
+    chosen = registry.resolve("mnist1d", model, None, "paper", "paper", [shortest])
+    (again,) = execute(chosen, [record.seed], Settings(tmp_path, data, wandb="off"))
     assert again.data.fingerprint == record.data.fingerprint
     rounds = 1 if model == "gle-15k" else 2  # an epoch is 14,400 updates of a GLE network
     repeated = RunFolder(next(tmp_path.glob(f"*/*/*/seed-{record.seed}"))).read_history()

@@ -20,12 +20,16 @@ def configured(
     task: str, model: str, *assignments: str, rule: str | None = None, protocol: Any = "paper", budget: Any = "paper"
 ) -> RunConfig:
     """A pair's configuration with overrides."""
-    return registry.configure(task, model, rule, protocol, budget, assignments)[1]
+    return registry.resolve(task, model, rule, protocol, budget, assignments).config
 
 
 def run(config: RunConfig, seeds: Sequence[int], runs: Path, **settings: Any) -> list[Record]:
     """By the `torch` engine unless it is said otherwise, so that nothing hangs on what is built here."""
-    return execute(config, seeds, Settings(runs, runs / "data", **{"engine": "torch", "wandb": "off", **settings}))
+    return execute(
+        registry.resolved(config),
+        seeds,
+        Settings(runs, runs / "data", **{"engine": "torch", "wandb": "off", **settings}),
+    )
 
 
 def seed_folder(runs: Path, seed: int) -> RunFolder:

@@ -21,6 +21,7 @@ from figure_runs import chaos
 from record_examples import example
 from toy_runs import configured, run
 
+from gle_bench import registry
 from gle_bench.errors import GleBenchError, printable
 from gle_bench.report import results as sources
 from gle_bench.report.figures import figures as catalogue
@@ -119,7 +120,7 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
 
     def told() -> None:
         for _, record in Store(runs).records()[0]:
-            summary.lines([record, record], None)
+            summary.lines([record, record], None, registry.task("mnist1d"), "gle")
 
     return {
         "table 2": lambda: table("2"),

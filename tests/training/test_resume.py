@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 from networks import Tried
 from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
+from gle_bench import registry
 from gle_bench.config import RunConfig
 from gle_bench.errors import GleBenchError
 from gle_bench.surroundings.processes import Interrupted
 from gle_bench.tracking.lock import Heartbeat, heartbeat, hold, is_live
 from gle_bench.tracking.store import Store
 from gle_bench.training import checkpoints
-from gle_bench.training.outcome import Bookkeeping
+from gle_bench.training.outcome import Outcomes
 from gle_bench.training.plan import Settings, plan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -193,7 +194,7 @@ def test_a_second_identical_command_says_that_the_record_exists(tmp_path: Path) 
 
 def test_a_second_process_on_a_running_one_is_refused_in_one_sentence(tmp_path: Path) -> None:
     config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
-    folder = plan(config, [2], Settings(tmp_path, tmp_path)).folders[2]
+    folder = plan(registry.resolved(config), [2], Settings(tmp_path, tmp_path)).folders[2]
     with hold([folder.path]):
         second = glebench(*command(config, "1,2", tmp_path))
     assert second.code == 1
@@ -327,7 +328,7 @@ def test_a_run_cut_off_after_its_last_checkpoint_is_whole(
 
     config = configured("toy-classes", model, protocol=protocol)
     with monkeypatch.context() as patched:
-        patched.setattr(Bookkeeping, "finish", interrupt)
+        patched.setattr(Outcomes, "finish", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(config, [1], tmp_path / "broken")
     assert run(config, [1], tmp_path / "broken")[0].lineage[-1].from_round == 3

@@ -28,7 +28,7 @@ from gle_bench.models.gle import GLENetwork
 from gle_bench.surroundings.processes import Interrupted
 from gle_bench.training import execute as execution
 from gle_bench.training.data import order
-from gle_bench.training.modules.base import Experiment
+from gle_bench.training.experiment import Experiment
 from gle_bench.training.plan import choose_engine
 
 KINDS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp"])
@@ -313,7 +313,7 @@ def test_every_engine_trains_alike(
     config = configured(task, "toy-gle", "precision=float64", protocol=protocol)
     refuses = GraphEngine.refusal
     monkeypatch.setattr(GraphEngine, "refusal", lambda graph, job: refuses(graph, job._replace(device="cuda")))
-    reason = refused(engine.name, Experiment(config, registry.task(task), registry.rule("gle")))
+    reason = refused(engine.name, Experiment.of(registry.resolved(config)))
     if reason is not None:
         pytest.skip(reason)
     records = {name: run(config, [1, 2], tmp_path / name, engine=name, device="cpu") for name in ("torch", engine.name)}
@@ -326,7 +326,7 @@ def test_every_engine_trains_alike(
 def refused(name: str, experiment: Experiment) -> str | None:
     """What the command line would say."""
     try:
-        choose_engine(name, experiment, "cpu")
+        choose_engine(name, experiment.chosen, experiment.network, "cpu")
     except UsageError as error:
         return str(error)
     return None

@@ -10,7 +10,7 @@ from gle_bench.report.statistics.equivalence import MOST_SEEDS
 from gle_bench.report.statistics.welch import Interval
 from gle_bench.report.tables.numbers import MOST_DECIMALS, places, published_text, sample_text
 from gle_bench.report.tables.rows import SECTIONS, Row
-from gle_bench.report.terminal.summary import duration
+from gle_bench.tracking.estimates import duration
 
 if TYPE_CHECKING:
     from gle_bench.report.tables.table import Table

@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from statistics import mean, stdev
 
-from gle_bench import registry
+from gle_bench.contracts import Task
+from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record
 
 
-def lines(records: Sequence[Record], seconds: float | None) -> list[str]:
-    """The results of one configuration; `seconds` is the estimated time of the full run, if this was not it."""
-    first = records[0]
-    metric = registry.task(first.task).metric
+def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule: str) -> list[str]:
+    """The results of one configuration, for a reader.
+
+    Args:
+        seconds: the estimated time of the full run, if this was not it.
+        own_rule: the rule by which the model learns unless another one is chosen.
+    """
+    first, metric = records[0], task.metric
     out = [f"{first.task} {first.model}  protocol {first.protocol}, budget {first.budget}, rule {first.rule}"]
     out += [f"  seed {record.seed:<4} {_result(record, metric.name, metric.unit)}" for record in records]
     done = [record.metrics["last"] for record in records if record.status == "done"]
@@ -25,7 +30,7 @@ def lines(records: Sequence[Record], seconds: float | None) -> list[str]:
     if marks:
         out.append(f"  Marked: {'; '.join(marks)}.")
     if first.budget != "paper":
-        out.append(_not_a_reproduction(first, seconds))
+        out.append(_not_a_reproduction(first, seconds, own_rule))
     return out
 
 
@@ -37,19 +42,10 @@ def _result(record: Record, metric: str, unit: str) -> str:
     return f"{', '.join(parts)}  ({record.cost.wall_s:.0f} s)"
 
 
-def _not_a_reproduction(record: Record, seconds: float | None) -> str:
-    own = registry.pair(record.task, record.model).configure(record.budget).rule
+def _not_a_reproduction(record: Record, seconds: float | None, own_rule: str) -> str:
     command = f"glebench run {record.task} --model {record.model}"
-    command += f" --rule {record.rule}" if record.rule != own else ""
+    command += f" --rule {record.rule}" if record.rule != own_rule else ""
     command += f" --protocol {record.protocol}" if record.protocol != "paper" else ""
     command += " --budget paper --seeds paper"
     time = "" if seconds is None else f" (about {duration(seconds)} on this machine, estimated from this run)"
     return f"  Budget {record.budget} is not a reproduction; the full run is:\n    {command}{time}"
-
-
-def duration(seconds: float) -> str:
-    """'45 s', '12 min', '3.5 h' or '2,560 h'."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours = seconds / 3600
-    return f"{seconds / 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"

@@ -8,10 +8,11 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from gle_bench.config import RunConfig
-from gle_bench.contracts import Batch, LearningRule, Shape, Task
+from gle_bench.contracts import Batch, Task
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
+from gle_bench.training.experiment import Experiment
+from gle_bench.training.seed import Position
 
 
 class Score(NamedTuple):
@@ -63,48 +64,31 @@ class Scores:
         ]
 
 
-class Experiment:
-    """A configuration with all that it names, resolved: `task` with the loss that the model learns by.
-
-    `engine` is the one that was chosen.
-
-    Raises:
-        UsageError: a loss that does not suit the task.
-    """
-
-    def __init__(self, config: RunConfig, task: Task, rule: LearningRule, engine: str = "torch") -> None:
-        self.config, self.rule, self.engine = config, rule, engine
-        self.task = task.learned_by(config.network)
-        self.shape: Shape = task.shape(config.options)
-        self.dtype: torch.dtype = getattr(torch, config.precision)
-
-    @property
-    def clean(self) -> bool:
-        return self.config.protocol == "clean"
-
-
 class BenchModule(LightningModule):
     """One or more seeds of an experiment, side by side.
 
     Attributes:
         seeds: those still in the ensemble, in the order of its members.
+        positions: where each seed's training stands; set by whoever trains, read here.
         scores: each seed's last evaluation, {seed: Score}.
         diverged: seeds whose loss, state or parameters stopped being finite, {seed: what and where}.
-        rates: asked by `training_step` for each seed's rate and decay: set by whoever keeps the schedules.
-        running: sums of what training has seen since the last evaluation, {seed: {name: value}}.
+        running: sums over the training batches since the last evaluation, {seed: {name: value}}.
     """
 
     def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
         super().__init__()
         self.experiment = experiment
         self.seeds = list(seeds)
+        self.positions: Mapping[int, Position] = {}
         self.scores: dict[int, Score] = {}
         self.diverged: dict[int, str] = {}
-        self.rates: Mapping[int, Any] = {}
-        self.batches_per_epoch = 1  # set, like `rates` and `batches`, by whoever trains
-        self.batches = 0  # seen since the very first, over all parts of a resumed run
         self.running: dict[str, list[Tensor]] = {}
         self._scores = Scores(experiment.task)
+
+    @property
+    def batches(self) -> int:
+        """Batches that these seeds have learned from, over all parts of a resumed run; all stand at the same one."""
+        return self.positions[self.seeds[0]].batches if self.positions else 0
 
     # What the two kinds of training fill in ------------------------------------------------------------------------
 
@@ -179,11 +163,11 @@ class BenchModule(LightningModule):
         """Notes a seed's end; its company goes on."""
         self.diverged.setdefault(seed, what)
 
-    def mark_unless_finite(self, losses: Tensor) -> None:
-        """Marks the seeds whose loss (S,) is not finite."""
+    def mark_unless_finite(self, losses: Tensor, batch: int) -> None:
+        """Marks the seeds whose loss (S,) in a batch is not finite."""
         for seed, finite, loss in zip(self.seeds, losses.isfinite().tolist(), losses.tolist(), strict=True):
             if not finite:
-                self.mark_diverged(seed, f"training loss {loss} in batch {self.batches}")
+                self.mark_diverged(seed, f"training loss {loss} in batch {batch}")
 
     def note_running(self, **values: Tensor) -> None:
         """Adds this batch's values, (S,) each, to what the next evaluation's row reports."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from gle_bench.contracts import Batch
 from gle_bench.models.modules.ridge import Readout, fold, solve
 from gle_bench.models.readout import ReadoutModel
-from gle_bench.training.modules.base import Experiment
+from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.gradient import WholeModule
 from gle_bench.training.modules.online import EngineOptimizer
 
@@ -38,7 +38,6 @@ class ReadoutModule(WholeModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         optimizer.step(lambda: self.learn(batch))
-        self.batches += 1
 
     def learn(self, batch: Batch) -> None:
         with torch.no_grad():

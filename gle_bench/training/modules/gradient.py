@@ -13,7 +13,8 @@ from gle_bench.dynamics.engines.interface import Feedback
 from gle_bench.models.macs import Macs, count_macs
 from gle_bench.training.checkpoints import unlike
 from gle_bench.training.data import seed_of
-from gle_bench.training.modules.base import BenchModule, Experiment
+from gle_bench.training.experiment import Experiment
+from gle_bench.training.modules.base import BenchModule
 
 
 class WholeModule(BenchModule):
@@ -98,15 +99,14 @@ class OfflineModule(WholeModule):
         torch.manual_seed(seed_of("model", self.seeds[0], self.batches))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        rate = self.rates[self.seeds[0]].at(self.batches)
+        rate = self.positions[self.seeds[0]].rate
         for chosen, group in zip(self._groups, self._optimizer.param_groups, strict=True):
             group["lr"] = rate * chosen.factor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.experiment.task.losses(self.answers(batch), batch).mean(1)
-        self.mark_unless_finite(losses.detach())
+        self.mark_unless_finite(losses.detach(), self.batches)
         self.note_running(running_loss=losses)
-        self.batches += 1
         return losses[0]
 
     def learn(self, batch: Batch) -> None:

@@ -23,7 +23,8 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import Parameters, zero_state
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
-from gle_bench.training.modules.base import BenchModule, Experiment
+from gle_bench.training.experiment import Experiment
+from gle_bench.training.modules.base import BenchModule
 
 
 class EngineOptimizer(torch.optim.Optimizer):
@@ -46,8 +47,9 @@ class OnlineModule(BenchModule):
         config, task = experiment.config, experiment.task
         model = config.network
         assert isinstance(model, OnlineModel)
-        self.net = model.network(experiment.shape, task.loss)
-        self.engine = choice.make(experiment.engine)
+        assert experiment.network is not None
+        self.net = experiment.network
+        self.engine = choice.make(experiment.engine.engine)
         self.feedback = task.feedback(config.options)
         self.optimizer = Optimizer(config.training.optimizer)
         self.carry = join(self.net, [self._first(model.initialise(self.net, seed)) for seed in seeds])
@@ -80,11 +82,11 @@ class OnlineModule(BenchModule):
         return EngineOptimizer()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        reset, at_start = self.experiment.task.reset, self.batches % self.batches_per_epoch == 0
+        reset, at_start = self.experiment.task.reset, self.batches % self.experiment.batches_per_epoch == 0
         if reset == "batch" or (reset == "epoch" and at_start):
             self._reset()
-        rates = torch.tensor([self.rates[seed].at(self.batches) for seed in self.seeds], dtype=torch.float64)
-        decay = self.rates[self.seeds[0]].decay(self.updates_per_batch)
+        rates = torch.tensor([self.positions[seed].rate for seed in self.seeds], dtype=torch.float64)
+        decay = self.positions[self.seeds[0]].schedule.decay(self.updates_per_batch)
         outputs: list[Tensor] = []
 
         def learn() -> float:
@@ -98,14 +100,13 @@ class OnlineModule(BenchModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         optimizer.step(learn)
-        self.batches += 1
         self._note(outputs[0], batch)
 
     def _note(self, outputs: Tensor, batch: Batch) -> None:
         """Online figures: what the network scored while its weights followed the target, not what it learned."""
         task = self.experiment.task
         losses = task.losses(outputs, batch).mean(1)
-        self.mark_unless_finite(losses)
+        self.mark_unless_finite(losses, self.batches + 1)
         measured = {
             f"online_{name}": values.mean(1)
             for name, values in task.measure(task.decide(outputs, batch), batch).items()

@@ -1,0 +1,110 @@
+"""An experiment: a chosen pair with its task, rule, network, engine, device and data, each resolved once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from gle_bench.config import RunConfig
+from gle_bench.contracts import Data, LearningRule, OnlineModel, Shape, Task
+from gle_bench.dynamics.engines import choice
+from gle_bench.dynamics.engines.choice import Choice
+from gle_bench.dynamics.network import Network
+from gle_bench.registry import Chosen
+from gle_bench.training.data import batches_per_epoch, round_ends
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a user chose to run, with all that its training needs, each made once: `plan` makes it, all else reads it.
+
+    Attributes:
+        chosen: the pair, its configuration, its task and its rule.
+        network: the network of an online model; None for an offline model, which builds a module for each seed.
+        engine: the name of the engine, and why it is this one.
+        device: 'cpu' or 'cuda'.
+        data: each seed's own data, or under None those of all seeds; empty where nothing is trained.
+    """
+
+    chosen: Chosen
+    network: Network | None
+    engine: Choice
+    device: str
+    data: Mapping[int | None, Data]
+
+    @classmethod
+    def of(cls, chosen: Chosen) -> "Experiment":
+        """An experiment that trains nothing, on the CPU: its networks can be built, counted and evaluated."""
+        return cls(chosen, network_of(chosen), Choice("torch", ""), "cpu", {})
+
+    @property
+    def config(self) -> RunConfig:
+        return self.chosen.config
+
+    @property
+    def task(self) -> Task:
+        return self.chosen.task
+
+    @property
+    def rule(self) -> LearningRule:
+        return self.chosen.rule
+
+    @cached_property
+    def shape(self) -> Shape:
+        return self.task.shape(self.config.options)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(torch, self.config.precision)  # type: ignore[no-any-return]
+
+    @property
+    def clean(self) -> bool:
+        return self.config.protocol == "clean"
+
+    @property
+    def any_data(self) -> Data:
+        return next(iter(self.data.values()))
+
+    @property
+    def samples(self) -> int:
+        """How many samples each seed learns from."""
+        return len(self.any_data.splits["train"])
+
+    @property
+    def watched(self) -> str:
+        """The split that is evaluated while training."""
+        return self.task.evaluation_split(self.config.protocol)
+
+    @property
+    def keeps_test(self) -> bool:
+        """Whether there is a test split that is looked at only when training is over."""
+        return self.watched != "test" and "test" in self.any_data.splits
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Batches learned from by the end of each round."""
+        return round_ends(self.config.training, self.samples)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return batches_per_epoch(self.config.training, self.samples)
+
+    @property
+    def steps_per_batch(self) -> int:
+        """What a record counts as steps: time steps of an online rule, updates of any other."""
+        return self.shape.steps if self.rule.online else 1
+
+    @property
+    def under(self) -> dict[str, Any]:
+        """What a checkpoint can only be resumed under, if the end is to be bit-identical."""
+        engine = choice.make(self.engine.engine)
+        threads = {"threads": torch.get_num_threads()} if engine.threads_matter else {}
+        return {"engine": engine.name, "device": self.device, **threads}
+
+
+def network_of(chosen: Chosen) -> Network | None:
+    """The network of an online model; None for an offline model."""
+    model, task = chosen.config.network, chosen.task
+    return model.network(task.shape(chosen.config.options), task.loss) if isinstance(model, OnlineModel) else None
