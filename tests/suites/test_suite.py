@@ -42,8 +42,8 @@ def test_every_suite_is_of_runs_that_there_are(name: str) -> None:
     planned = resolve(catalogue.suite(name))
     assert len({each.label for each in planned}) == len(planned) > 3
     for each in planned:
-        assert each.config.budget == "paper"
-        assert each.seeds == tuple(registry.pair(each.config.task, each.config.model).seeds)
+        assert each.chosen.config.budget == "paper"
+        assert each.seeds == tuple(registry.pair(each.chosen.config.task, each.chosen.config.model).seeds)
 
 
 def test_table_2_has_every_published_model_under_both_protocols() -> None:
@@ -61,7 +61,7 @@ def test_a_file_names_models_and_settings(tmp_path: Path) -> None:
         Entry(task="gsc", model="mlp", seeds="1"),
     )
     first, _, last = resolve(suite)
-    assert first.config.training.epochs == 3
+    assert first.chosen.config.training.epochs == 3
     assert first.label == "mnist1d gle-15k, epochs=3, clean"
     assert last.words([1]) == [
         *("run", "gsc", "--model", "mlp"),
@@ -125,8 +125,11 @@ def planned(protocol: str = "paper") -> Planned:
 def record(of: Planned, seed: int, **changes: object) -> Record:
     official = bool(changes.pop("official", True))
     used = DataUsed(fingerprint="f" * 64, official=official, digests={})
-    named = {name: getattr(of.config, name) for name in ("task", "model", "rule", "protocol", "budget")}
-    same = {"config": of.config.model_dump(mode="json"), "config_hash": registry.run_hash(of.config, "f" * 64)}
+    named = {name: getattr(of.chosen.config, name) for name in ("task", "model", "rule", "protocol", "budget")}
+    same = {
+        "config": of.chosen.config.model_dump(mode="json"),
+        "config_hash": registry.run_hash(of.chosen.config, "f" * 64),
+    }
     return example(seed, **{**named, **same, "data": used, **changes})
 
 
@@ -155,7 +158,7 @@ def test_records_of_another_meaning_do_not_count() -> None:
 
 def test_a_record_from_before_a_setting_was_there_counts_where_that_has_its_default() -> None:
     of = planned()
-    config = of.config.model_dump(mode="json")
+    config = of.chosen.config.model_dump(mode="json")
     del config["network"]["loss"], config["training"]["weight_decay"], config["training"]["sampling"]
     known = record(of, 1, config=config)
     assert standing(of, [], [known]).states[1] == "published"
@@ -175,7 +178,7 @@ def test_the_time_is_that_of_seeds_that_did_the_same_work() -> None:
 def test_the_time_of_a_full_run_is_told_from_the_rate_of_shorter_ones() -> None:
     of = planned()
     known = record(of, 1, config_hash="0" * 12, budget="short", marks=("budget short",))
-    cost = known.cost.model_copy(update={"wall_s": 60.0, "networks": 1, "steps": 1000})
+    cost = known.cost.model_copy(update={"wall_s": 600.0, "networks": 1, "steps": 10_000})
     found = standing(of, [], [known.model_copy(update={"cost": cost})])
     assert found.estimate(again=False) == pytest.approx(6 * 0.06 * 150 * 40 * 360)  # seeds, s a step, epochs, batches
     (changed,) = resolve(Suite("", "", (Entry(task="mnist1d", model="gle-15k", set=("epochs=3",)),)))
