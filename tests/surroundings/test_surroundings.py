@@ -23,7 +23,7 @@ from PIL import Image
 from shared import ROOT, SUPPORT
 from toy_runs import seed_folder
 
-from gle_bench import words as options
+from gle_bench import cli
 from gle_bench.cli import app
 
 TOY = "run toy-classes --model toy-mlp --budget smoke --seeds 1"
@@ -138,7 +138,7 @@ def test_all_options_that_are_paths_expand_alike() -> None:
     annotated = {name: get_args(hint) for each in hints for name, hint in each.items() if get_origin(hint) is Annotated}
     paths = {name: infos for name, (kind, *infos) in annotated.items() if Path in (kind, *get_args(kind))}
     assert paths.keys() == {"runs", "data", "out"}
-    assert [infos[0].parser for infos in paths.values()] == [options._path] * 3
+    assert [infos[0].parser for infos in paths.values()] == [cli._path] * 3
 
 
 def test_a_home_folder_is_meant_by_its_sign(tmp_path: Path) -> None:
