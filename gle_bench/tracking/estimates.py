@@ -13,7 +13,8 @@ from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Store
 
-LEAST_BATCHES: Final = 5  # that a pace is taken from; in fewer, starting up takes a good part of the time
+LEAST_BATCHES: Final = 5  # that a pace is taken from, where they came after a first round of training
+LEAST_FROM_START: Final = 20  # where they did not: in fewer, starting up takes a good part of the time
 
 
 class Length(NamedTuple):
@@ -85,18 +86,18 @@ def _full_seconds(
 def recorded_pace(record: Record, rows: Sequence[Row], steps_per_batch: int) -> Pace | None:
     """The pace of a run; None of one too short to tell.
 
-    Where the rows of its history are given, it is that after the first round of training, or after the evaluation
-    before it if there is no other: what starting up took does not count.
+    Where the rows of its history are given, and it trained for several rounds, the first one does not count: it has
+    the time that starting up takes.
     """
-    cost, part, spent = record.cost, 1.0, record.cost.wall_s
-    if len(rows) > 1:
-        first, last = rows[min(1, len(rows) - 2)], rows[-1]
-        numbers = [row[name] for name in ("update", "wall_s") for row in (first, last)]
-        if not all(isinstance(number, int | float) for number in numbers) or not numbers[1]:
+    cost, part, spent, least = record.cost, 1.0, record.cost.wall_s, LEAST_FROM_START
+    if len(rows) > 2:
+        (before, since), (updates, until) = ([row["update"], row["wall_s"]] for row in (rows[1], rows[-1]))
+        numbers = (before, since, updates, until)
+        if not all(isinstance(number, int | float) for number in numbers) or not updates:
             return None
-        part, spent = 1 - numbers[0] / numbers[1], numbers[3] - numbers[2]  # type: ignore[operator]
+        part, spent, least = 1 - before / updates, until - since, LEAST_BATCHES  # type: ignore[operator]
     steps = part * cost.steps
-    if steps < LEAST_BATCHES * steps_per_batch or spent <= 0:
+    if steps < least * steps_per_batch or spent <= 0:
         return None
     return Pace(spent / steps * cost.seconds_of_a_seed / cost.wall_s)
 
