@@ -1,4 +1,4 @@
-"""Checkpoints: one file a seed, whole or not there, loadable without running anybody's code."""
+"""Checkpoints: one file a seed, written whole or not at all, and read without running code that they bring."""
 
 import io
 import pickletools
@@ -17,12 +17,13 @@ from gle_bench.data.together import write_together
 from gle_bench.errors import GleBenchError
 
 FORMAT = 1
-MOST: Final = 64 << 30  # bytes; nothing in a checkpoint is compressed, so none takes more than its file has
-NAMES: Final = ("torch ", "torch._utils _rebuild_tensor", "collections OrderedDict")  # that our checkpoints mention
+MOST: Final = 64 << 30  # bytes of a checkpoint; nothing in it is compressed, so reading takes no more than its file has
+# The classes and functions that the pickles of our checkpoints may name.
+NAMES: Final = ("torch ", "torch._utils _rebuild_tensor", "collections OrderedDict")
 
 
 def save(contents: Mapping[Path, dict[str, Any]]) -> None:
-    """Writes tensors, numbers, text, lists and dicts; beside first, then renamed all at once.
+    """Writes checkpoints of tensors, numbers, text, lists and dicts beside their places, and renames all at once.
 
     Raises:
         GleBenchError: if one cannot be written; the checkpoints of all seeds are then of one and the same round.
@@ -31,7 +32,7 @@ def save(contents: Mapping[Path, dict[str, Any]]) -> None:
 
 
 def _write(content: dict[str, Any], file: BinaryIO) -> None:
-    """By way of memory: a full disk makes torch fail with an error of its own, and a file with one that can be told."""
+    """Writes a checkpoint by way of memory: on a full disk torch would raise something else than an OSError."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     file.write(buffer.getbuffer())
@@ -59,7 +60,7 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def _content(file: BinaryIO) -> dict[str, Any]:
-    """What torch reads, once the file is known to claim no more than it has.
+    """The table that torch reads, after a look at whether the file claims more than it has.
 
     Raises:
         OSError, Malformed: it cannot be read, or is no checkpoint.
@@ -79,49 +80,49 @@ def _content(file: BinaryIO) -> dict[str, Any]:
 
 
 def _check_names(pickled: bytes) -> None:
-    """Refuses what torch would let a pickle make of any size: ours name tensors and dictionaries alone."""
+    """Refuses a pickle that names anything but tensors and dictionaries: torch would let others take any memory."""
     for operation, name, _ in pickletools.genops(pickled):
         if operation.name == "GLOBAL" and not str(name).startswith(NAMES):
             raise Malformed(f"it asks for {name}")
 
 
-def unlike(found: Any, like: dict[Any, Any], place: str, free: Mapping[str, int] = MappingProxyType({})) -> str | None:
-    """Where what a checkpoint holds has another form than `like`, in half a sentence; None if nowhere.
+def unlike(saved: Any, like: dict[Any, Any], place: str, free: Mapping[str, int] = MappingProxyType({})) -> str | None:
+    """In what `saved`, from a checkpoint, has another form than `like`, as half a sentence; None if in nothing.
 
-    What is empty in `like` may have grown: a dictionary, a list, the rows of a tensor.
+    A dictionary, a list or the rows of a tensor that is empty in `like` may hold anything in `saved`.
 
     Args:
         free: the dimension in which the tensors below a key of the dictionary may differ.
     """
-    if not isinstance(found, dict):
+    if not isinstance(saved, dict):
         return f"{place} is no table"
-    if like and found.keys() != like.keys():
-        name = min(map(str, found.keys() ^ like.keys()))
+    if like and saved.keys() != like.keys():
+        name = min(map(str, saved.keys() ^ like.keys()))
         return f"{place} {'lacks' if name in map(str, like) else 'has another field,'} '{name}'"
-    complaints = (_unlike_nested(found[name], part, f"{place}.{name}", free.get(name)) for name, part in like.items())
+    complaints = (_unlike_nested(saved[name], part, f"{place}.{name}", free.get(name)) for name, part in like.items())
     return next(filter(None, complaints), None)
 
 
-def _unlike_nested(found: Any, like: Any, place: str, free: int | None) -> str | None:
+def _unlike_nested(saved: Any, like: Any, place: str, free: int | None) -> str | None:
     if isinstance(like, Tensor):
-        return _unlike_tensor(found, like, place, free)
+        return _unlike_tensor(saved, like, place, free)
     if isinstance(like, dict):
-        return unlike(found, like, place)
+        return unlike(saved, like, place)
     if isinstance(like, list | tuple):
-        if not isinstance(found, list | tuple) or (like and len(found) != len(like)):
+        if not isinstance(saved, list | tuple) or (like and len(saved) != len(like)):
             return f"{place} is no list of {len(like)}"
-        pairs = enumerate(zip(found, like, strict=False))
+        pairs = enumerate(zip(saved, like, strict=False))
         return next(filter(None, (_unlike_nested(*pair, f"{place}.{i}", free) for i, pair in pairs)), None)
-    number = isinstance(like, float) and type(found) is int
-    return None if type(found) is type(like) or number else f"{place} is no {type(like).__name__}"
+    number = isinstance(like, float) and type(saved) is int
+    return None if type(saved) is type(like) or number else f"{place} is no {type(like).__name__}"
 
 
-def _unlike_tensor(found: Any, like: Tensor, place: str, free: int | None) -> str | None:
-    if not isinstance(found, Tensor) or found.layout != like.layout or found.dtype != like.dtype:
+def _unlike_tensor(saved: Any, like: Tensor, place: str, free: int | None) -> str | None:
+    if not isinstance(saved, Tensor) or saved.layout != like.layout or saved.dtype != like.dtype:
         return f"{place} is no tensor of {like.dtype}"
-    if found.dim() == like.dim():
+    if saved.dim() == like.dim():
         grown = like.dim() > 0 and like.shape[0] == 0
-        differing = {i for i, (a, b) in enumerate(zip(found.shape, like.shape, strict=True)) if a != b}
+        differing = {i for i, (a, b) in enumerate(zip(saved.shape, like.shape, strict=True)) if a != b}
         if differing <= {free, 0 if grown else free}:
             return None
-    return f"{place} has the shape {tuple(found.shape)}, not {tuple(like.shape)}"
+    return f"{place} has the shape {tuple(saved.shape)}, not {tuple(like.shape)}"

@@ -1,4 +1,4 @@
-"""The Lightning side of data: a round's batches for an ensemble, and the batches of an evaluation."""
+"""Which samples make which batch, which batches make a round, and the loaders that give them to Lightning."""
 
 import hashlib
 from collections import deque
@@ -15,11 +15,11 @@ from gle_bench.contracts import Batch, Data, Split
 from gle_bench.errors import UsageError
 from gle_bench.surroundings.machine import usable_cores
 
-MOST_ROUNDS: Final = 1_000_000  # each is evaluated, and a row of the history
+MOST_ROUNDS: Final = 1_000_000  # of a run: each ends with an evaluation, and adds a row to the history
 
 
 def seed_of(*parts: int | str) -> int:
-    """A 63-bit seed that depends on all parts, so that neighbouring seeds and epochs share nothing."""
+    """A 63-bit seed made of all parts: the generators of neighbouring seeds and epochs share nothing."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
@@ -30,7 +30,7 @@ def order(samples: int, seed: int, epoch: int) -> Tensor:
 
 
 def draws(weights: Tensor, count: int, seed: int, epoch: int) -> Tensor:
-    """An epoch of `count` samples drawn with replacement, by their weights (samples,): (count,)."""
+    """The samples of an epoch, (count,), drawn with replacement by their weights (samples,)."""
     generator = torch.Generator().manual_seed(seed_of("draws", seed, epoch))
     return torch.multinomial(weights, count, replacement=True, generator=generator)
 
@@ -41,12 +41,12 @@ def balancing(classes: Tensor) -> Tensor:
 
 
 def batches_per_epoch(training: TrainingConfig, samples: int) -> int:
-    """The last batch of an epoch may be smaller."""
+    """The number of batches in an epoch, of which the last may be smaller."""
     return -(-samples // training.batch_size)
 
 
 def round_ends(training: TrainingConfig, samples: int) -> list[int]:
-    """Number of batches seen at the end of each round; round 0, before the first, has seen none.
+    """The number of batches learned from by the end of each round, from round 0 on, which comes before the first batch.
 
     Raises:
         UsageError: more rounds than a history can hold.
@@ -63,7 +63,7 @@ def round_ends(training: TrainingConfig, samples: int) -> list[int]:
 
 
 def sampling_weights(training: TrainingConfig, split: Split) -> Tensor | None:
-    """How likely each sample is drawn, (samples,); None where each comes once.
+    """The weights by which samples are drawn, (samples,); None where each sample comes once an epoch.
 
     Raises:
         UsageError: if classes are to be balanced, and the split has none.
@@ -89,18 +89,18 @@ class Pick(NamedTuple):
 def round_batches(
     training: TrainingConfig, samples: int, shuffle: bool, seed: int, number: int, weights: Tensor | None = None
 ) -> list[Pick]:
-    """The batches of round `number` (from 1 on); samples are drawn by `weights` (samples,) where there are any."""
+    """The batches of round `number` (from 1 on); `weights` (samples,) are those of `sampling_weights`."""
     ends = round_ends(training, samples)
     size = batches_per_epoch(training, samples)
     orders: dict[int, Tensor] = {}
-    found = []
+    picks = []
     for batch in range(ends[number - 1], ends[number]):
         epoch, position = divmod(batch, size)
         if epoch not in orders:
             orders[epoch] = _epoch(training, samples, shuffle, seed, epoch, weights)
         start = position * training.batch_size
-        found.append(Pick(epoch, orders[epoch][start : start + training.batch_size], start))
-    return found
+        picks.append(Pick(epoch, orders[epoch][start : start + training.batch_size], start))
+    return picks
 
 
 def _epoch(
@@ -114,12 +114,12 @@ def _epoch(
     return order(samples, seed, epoch) if shuffle else torch.arange(samples)
 
 
-MOST_THREADS: Final = 8
-LEAST_AHEAD: Final = 2  # batches
+MOST_THREADS: Final = 8  # that fetch samples ahead of time
+LEAST_AHEAD: Final = 2  # batches that are fetched ahead of the one that is learned from
 
 
 def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
-    """One ensemble batch out of one batch a seed, in the run's precision."""
+    """The batch of an ensemble, made of one batch of each seed, in the run's precision."""
     joined = [None if parts[0] is None else torch.cat(parts) for parts in zip(*(b[1:] for b in batches), strict=True)]
     inputs, targets, mask = (x.to(dtype) if x is not None and x.is_floating_point() else x for x in joined)
     assert inputs is not None
@@ -130,8 +130,8 @@ def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
 class Loader:
     """Ensemble batches: a split, a seed and a list of picks for each member, or for all members together.
 
-    Splits that are slow to fetch from are asked ahead of time, a batch of a member in a thread. What they give does not
-    depend on the threads: each computes with one, and a batch is a function of its pick.
+    Slow splits fetch ahead of time, each member's batch in a thread. The threads do not change what is fetched: each
+    computes with one core, and a batch is a function of its pick.
     """
 
     def __init__(self, members: Sequence[tuple[Split, int, Sequence[Pick]]], dtype: torch.dtype) -> None:
@@ -159,7 +159,7 @@ class Loader:
                     yield side_by_side([future.result() for future in asked.popleft()], self._dtype)
         finally:
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(count)  # ours never changed, but that of threads yet to come
+            torch.set_num_threads(count)  # the pool's initializer changed the default of threads to come
 
 
 def _fetch(split: Split, seed: int, picks: Sequence[Pick], number: int) -> Batch:
@@ -168,13 +168,13 @@ def _fetch(split: Split, seed: int, picks: Sequence[Pick], number: int) -> Batch
 
 
 def _pool() -> tuple[ThreadPoolExecutor, int]:
-    """Threads that compute with one core each, and how many."""
+    """A pool of threads that compute with one core each, and the number of its threads."""
     workers = min(usable_cores(), MOST_THREADS)
     return ThreadPoolExecutor(workers, "fetch", initializer=torch.set_num_threads, initargs=(1,)), workers
 
 
 class Feed(LightningDataModule):
-    """Data of an ensemble: `data` maps each seed to its own, or None to what all share.
+    """The data module of an ensemble; `data` maps each seed to its own data, or None to those that all seeds share.
 
     Lightning asks for a loader each round (`reload_dataloaders_every_n_epochs=1`); which batches it holds is a pure
     function of the seeds and the round.

@@ -1,4 +1,4 @@
-"""What becomes of a group of runs: their records, and whether each did what was planned, which `done` means."""
+"""How the runs of a group end: their records, and the checks that a run did what was planned, which `done` means."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ class Outcomes:
         self.records: dict[int, Record] = {}
 
     def begin(self, seed: int) -> Record:
-        """Writes that the seed is running."""
+        """Writes the record of a seed that is running."""
         run, experiment = self._runs[seed], self._experiment
         config, chosen = experiment.config, experiment.chosen
         earlier = None if run.member is None else run.folder.read()
@@ -116,7 +116,7 @@ class Outcomes:
         return {name: Measured(value=value, n=size) for name in run.measured if isinstance(value := row[name], float)}
 
     def end_unfinished(self, status: Literal["failed", "interrupted"], error: str | None) -> None:
-        """Ends what is still running. A disk that refuses even that must not hide why the run ended."""
+        """Ends the runs that are still running. An error of the disk is printed, so that it does not hide theirs."""
         for seed, record in self.records.items():
             if record.status == "running":
                 try:
@@ -166,7 +166,7 @@ def _described(data: Data) -> DataUsed:
 
 
 def measured(splits: Splits) -> dict[str, dict[str, Measured]]:
-    """Scores as a record keeps them."""
+    """The metrics of each split, as a record keeps them."""
     return {
         split: {name: Measured(value=value, n=score.samples) for name, value in score.metrics.items()}
         for split, score in splits.items()
@@ -177,7 +177,7 @@ def shortfall(run: SeedRun, ends: Sequence[int], updates_per_batch: int, predict
     """What is missing of a run that came to its end, as a sentence; None if it is whole.
 
     Args:
-        ends: batches seen at the planned end of each round, from round 0 on.
+        ends: batches learned from by the planned end of each round, from round 0 on.
         updates_per_batch: how often the parameters change in a batch.
         predicted: {split: samples} of which predictions must have been written.
     """
@@ -212,7 +212,7 @@ def _evaluated(run: SeedRun, ends: Sequence[int], updates_per_batch: int) -> lis
 
 
 def _written(run: SeedRun, predicted: Mapping[str, int]) -> list[str]:
-    """Looks at the disk: a folder may have been emptied while its run went on."""
+    """What is missing on the disk: a folder may have been emptied while its run went on."""
     for path in (run.folder.checkpoint("last"), run.folder.checkpoint("best")):
         if not path.is_file():
             return [f"{path} is missing, which the run wrote; start it anew."]

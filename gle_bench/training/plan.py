@@ -1,4 +1,4 @@
-"""From what was chosen to what there is to do: the experiment, the folders, and which seeds are done or to run."""
+"""The plan of a run: its experiment, its folders, and which of its seeds are done already."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from gle_bench.words import PluginPart, Rerun, WandbMode
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run, which changes nothing of what is computed but the last bits.
+    """How to run a configuration; of the results, nothing but the last bits depends on it.
 
     Attributes:
         runs, data: the store and the folder of all data.
@@ -36,7 +36,7 @@ class Settings:
         engine, device: 'auto' picks.
         wandb: mode of the mirror.
         rerun: which existing records are made anew: none, those that failed or diverged, or all.
-        report: where one-line news go.
+        report: prints a line for the user.
     """
 
     runs: Path
@@ -120,7 +120,7 @@ def _experiment(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Exp
 
 
 def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[PluginPart, Plugin]) -> None:
-    """A record by other code of the same version is neither the result of this code nor something to go on with.
+    """Refuses a record that other code of the same version made: this code can neither return it nor resume it.
 
     Raises:
         GleBenchError: names the files that changed.
@@ -133,7 +133,7 @@ def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[Plugin
 
 
 def stands(record: Record, rerun: Rerun) -> bool:
-    """Whether a record is the end of its run, and not the trace of one to go on with."""
+    """Whether a record is the end of its run, so that nothing is left to do."""
     return record.status == "done" or (rerun == "missing" and record.status in ("failed", "diverged"))
 
 
@@ -195,7 +195,7 @@ def check_pair(chosen: Chosen) -> None:
 
 
 def missing(task: Task, folder: Path, option: str) -> GleBenchError:
-    """That the task's data are not in its folder, which `option` leaves so, and the ways to get them there."""
+    """The error that the task's data are not in its folder and that `option` forbids to fetch them, with the cures."""
     ways = [f"run 'glebench prepare {task.name}'", f"drop {option}", *filter(None, [task.by_hand(folder)])]
     return GleBenchError(f"The data of {task.name} are not in {folder}; {', or '.join(ways)}.")
 

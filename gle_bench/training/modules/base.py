@@ -1,4 +1,4 @@
-"""What online and offline training have in common under Lightning: evaluation, and an ensemble whose seeds may end."""
+"""What all Lightning modules share: the scores of an evaluation, and an ensemble whose seeds may end one by one."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from gle_bench.training.seed import Position
 
 
 class Score(NamedTuple):
-    """One member on one split."""
+    """The results of one member of an ensemble on one split."""
 
     metrics: dict[str, float]  # 'loss' and the task's own, means over the samples
     samples: int
@@ -24,12 +24,12 @@ class Score(NamedTuple):
     targets: np.ndarray
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
-        """As predictions.npz names them."""
+        """The arrays that predictions.npz keeps, by their names there."""
         return {f"{split}_decisions": self.decisions, f"{split}_targets": self.targets}
 
 
 class Scores:
-    """Collects an evaluation batch by batch."""
+    """The results of an evaluation, collected batch by batch."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -38,14 +38,14 @@ class Scores:
         self._targets: list[Tensor] = []
 
     def add(self, outputs: Tensor, batch: Batch, others: Mapping[str, Tensor] | None = None) -> None:
-        """Outputs (S, B, T, C) of a batch; and those of other ways to evaluate, whose names end their metrics'."""
+        """Adds outputs (S, B, T, C) of a batch; metrics of `others` end in the name of their way: accuracy_by_batch."""
         decisions = self._task.decide(outputs, batch)
-        found = {"loss": self._task.losses(outputs, batch), **self._task.measure(decisions, batch)}
+        values = {"loss": self._task.losses(outputs, batch), **self._task.measure(decisions, batch)}
         for way, output in (others or {}).items():
             measured = self._task.measure(self._task.decide(output, batch), batch)
-            found |= {f"{name}_{way}": values for name, values in measured.items()}
-        for name, values in found.items():
-            self._metrics.setdefault(name, []).append(values.to(torch.float64).cpu())
+            values |= {f"{name}_{way}": value for name, value in measured.items()}
+        for name, value in values.items():
+            self._metrics.setdefault(name, []).append(value.to(torch.float64).cpu())
         self._decisions.append(decisions.cpu())
         self._targets.append(batch.targets.cpu())
 
@@ -90,7 +90,7 @@ class BenchModule(LightningModule):
         """Batches that these seeds have learned from, over all parts of a resumed run; all stand at the same one."""
         return self.positions[self.seeds[0]].batches if self.positions else 0
 
-    # What the two kinds of training fill in ------------------------------------------------------------------------
+    # What each kind of training fills in ---------------------------------------------------------------------------
 
     @property
     def parameter_count(self) -> int:
@@ -107,15 +107,15 @@ class BenchModule(LightningModule):
         raise NotImplementedError
 
     def member(self, seed: int) -> dict[str, Any]:
-        """All that one seed needs to go on, as lists, numbers and tensors."""
+        """What a checkpoint keeps of one seed's network, as lists, numbers and tensors."""
         raise NotImplementedError
 
     def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
-        """Inverse of `member`, for all seeds at once."""
+        """Goes back to what `member` returned, for all seeds at once."""
         raise NotImplementedError
 
     def unlike(self, member: dict[str, Any]) -> str | None:
-        """In what a seed of a checkpoint has another form than this module gives it; None if `restore` can take it."""
+        """In what `member`, from a checkpoint, has another form than what this module saves; None if in nothing."""
         return unlike(member, self.member(self.seeds[0]), "member")
 
     def finite(self) -> list[bool]:
@@ -134,7 +134,7 @@ class BenchModule(LightningModule):
         raise NotImplementedError
 
     def evaluate_otherwise(self, batch: Batch) -> dict[str, Tensor]:
-        """Outputs of other ways to evaluate, whose metrics bear their names: {'by_batch': (S, B, T, C)}."""
+        """Outputs of other ways to evaluate, by their names: {'by_batch': (S, B, T, C)}."""
         return {}
 
     # Lightning's side ----------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ class BenchModule(LightningModule):
     on_test_epoch_end = on_validation_epoch_end
 
     def mark_diverged(self, seed: int, what: str) -> None:
-        """Notes a seed's end; its company goes on."""
+        """Notes that a seed diverged; the other seeds go on."""
         self.diverged.setdefault(seed, what)
 
     def mark_unless_finite(self, losses: Tensor, batch: int) -> None:
@@ -170,12 +170,12 @@ class BenchModule(LightningModule):
                 self.mark_diverged(seed, f"training loss {loss} in batch {batch}")
 
     def note_running(self, **values: Tensor) -> None:
-        """Adds this batch's values, (S,) each, to what the next evaluation's row reports."""
+        """Adds values of this batch, (S,) each, whose means stand in the history's next row."""
         for name, value in values.items():
             self.running.setdefault(name, []).append(value.detach().to(torch.float64).cpu())
 
     def take_running(self) -> dict[int, dict[str, float]]:
-        """Means since the last evaluation, {seed: {name: value}}; starts anew."""
+        """Means over the batches since the last evaluation, {seed: {name: value}}; the next means start anew."""
         means = {name: torch.stack(parts).mean(0) for name, parts in self.running.items()}
         self.running = {}
         return {seed: {name: float(mean[i]) for name, mean in means.items()} for i, seed in enumerate(self.seeds)}

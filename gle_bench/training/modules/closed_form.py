@@ -1,4 +1,4 @@
-"""Readout models under Lightning: batches add to the normal equations, which an evaluation solves first."""
+"""Learning in closed form: batches add to the normal equations of a readout, which are solved before an evaluation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from gle_bench.training.modules.online import EngineOptimizer
 
 
 class ReadoutModule(WholeModule):
-    """One readout model. What it learns is a function of all batches since the very first, in float64."""
+    """The Lightning module of one readout model, which learns a function of all batches since the first, in float64."""
 
     def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
         super().__init__(experiment, seeds)
@@ -48,12 +48,12 @@ class ReadoutModule(WholeModule):
                 self.mark_diverged(self.seeds[0], f"features or targets not finite in batch {self.batches}")
 
     def _rows(self, batch: Batch) -> Tensor:
-        """Features and what is to be read from them, (M, F + C), in float64, at the steps that the mask leaves."""
+        """Features and their targets, (M, F + C), in float64: a row for each step of a sample that the mask leaves."""
         inputs = batch.inputs[0].expand(-1, batch.steps, -1)
         features = self._network.read(inputs)
         targets = self.experiment.task.targets(batch, self.experiment.shape.outputs)[0]
-        wanted = (targets - self._network.base(inputs)).expand(-1, features.shape[1], -1)
-        rows = torch.cat([features, wanted], -1).double()
+        residuals = (targets - self._network.base(inputs)).expand(-1, features.shape[1], -1)
+        rows = torch.cat([features, residuals], -1).double()
         if batch.mask is None or self._network.reads == "mean":
             return rows.flatten(0, 1)
         return rows[batch.mask[0].expand(rows.shape[:2]) > 0]

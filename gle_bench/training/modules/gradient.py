@@ -1,4 +1,4 @@
-"""Offline learning under Lightning: the whole sequence at once, gradients by autograd. One seed at a time."""
+"""Offline learning: a module sees whole samples, and its gradients come from autograd. One seed at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +18,9 @@ from gle_bench.training.modules.base import BenchModule
 
 
 class WholeModule(BenchModule):
-    """One network of a baseline, which sees whole samples, however it learns.
+    """The Lightning module of a network that sees whole samples, however it learns.
 
-    Where a task closes the loop, it is evaluated step by step, by the steps that its module then has.
+    Where a task closes the loop, the network is evaluated step by step; it then has steps (`contracts.Stepwise`).
     """
 
     def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
@@ -44,7 +44,7 @@ class WholeModule(BenchModule):
         return 1
 
     def learn(self, batch: Batch) -> None:
-        """Learns from a batch as a Trainer would have it, but at the first rate."""
+        """Learns from a batch without a Trainer, at the first learning rate; used to measure its time."""
         raise NotImplementedError
 
     def evaluate(self, batch: Batch) -> Tensor:
@@ -59,7 +59,7 @@ class WholeModule(BenchModule):
         return outputs
 
     def evaluate_otherwise(self, batch: Batch) -> dict[str, Tensor]:
-        """Batch norms by each batch's own statistics, instead of by running averages; a single sample has none."""
+        """Outputs with batch norms that take each batch's own statistics, not running averages; one sample has none."""
         norms = [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
         if not norms or self._feedback is not None:
             return {}
@@ -67,7 +67,7 @@ class WholeModule(BenchModule):
             return {"by_batch": self.answers(batch)}
 
     def answers(self, batch: Batch) -> Tensor:
-        """The module's (B, C) or (B, T, C), as (1, B, T|1, C)."""
+        """The outputs of the whole samples: (B, C) or (B, T, C), as (1, B, T|1, C)."""
         outputs: Tensor = self.model(batch.inputs[0].expand(-1, batch.steps, -1))
         return outputs[None, :, None] if outputs.dim() == 2 else outputs[None]
 
@@ -79,7 +79,7 @@ class WholeModule(BenchModule):
 
 
 class OfflineModule(WholeModule):
-    """One network that learns by gradients."""
+    """The Lightning module of a network that learns by gradients."""
 
     def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
         super().__init__(experiment, seeds)
@@ -121,7 +121,7 @@ class OfflineModule(WholeModule):
         return super().unlike(member) or self._unlike_moments(member["optimizer"]["state"])
 
     def _unlike_moments(self, state: dict[Any, Any]) -> str | None:
-        """The same of what the optimizer knows of each parameter, which is nothing before its first step."""
+        """`unlike` of the optimizer's moments; before its first step there are none."""
         parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
         adam = isinstance(self._optimizer, torch.optim.Adam)
         like = {
@@ -139,7 +139,7 @@ class OfflineModule(WholeModule):
 
 @contextmanager
 def _own_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
-    """Lets batch norms take each batch's own mean and variance, and leave their running averages alone."""
+    """Lets batch norms take each batch's own mean and variance, and keeps their running averages as they are."""
     before = [(norm.training, norm.track_running_stats) for norm in norms]
     for norm in norms:
         norm.training, norm.track_running_stats = True, False

@@ -1,4 +1,4 @@
-"""Online learning under Lightning: one `training_step` hands a batch with all its time steps to the engine."""
+"""Online learning: one `training_step` gives a batch with all its time steps to the engine."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,18 +28,18 @@ from gle_bench.training.modules.base import BenchModule
 
 
 class EngineOptimizer(torch.optim.Optimizer):
-    """Carries the engine's work through Lightning, so that it counts steps; the parameters are the engine's own."""
+    """An optimizer without parameters: the engine learns inside its `step`, so that Lightning counts steps."""
 
     def __init__(self) -> None:
         super().__init__([torch.zeros(1)], {})
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Runs the closure, which learns."""
+        """Runs the closure, in which the engine learns."""
         return None if closure is None else closure()
 
 
 class OnlineModule(BenchModule):
-    """An ensemble of networks that learn while their samples stream in."""
+    """The Lightning module of an ensemble of networks that learn while their samples stream in."""
 
     def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
         super().__init__(experiment, seeds)
@@ -103,7 +103,7 @@ class OnlineModule(BenchModule):
         self._note(outputs[0], batch)
 
     def _note(self, outputs: Tensor, batch: Batch) -> None:
-        """Online figures: what the network scored while its weights followed the target, not what it learned."""
+        """Notes what the network scored while its weights followed the target, which is not what it learned."""
         task = self.experiment.task
         losses = task.losses(outputs, batch).mean(1)
         self.mark_unless_finite(losses, self.batches + 1)
@@ -114,7 +114,7 @@ class OnlineModule(BenchModule):
         self.note_running(online_loss=losses, **measured)
 
     def window(self, batch: Batch) -> Window:
-        """A batch as the engine wants it."""
+        """The window of a whole batch, as engines take it."""
         targets = self.experiment.task.targets(batch, self.net.outputs)
         return Window(batch.steps, batch.inputs, targets, batch.mask)
 
