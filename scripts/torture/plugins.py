@@ -133,7 +133,7 @@ def _write(folder: Path, body: str, points: list[str], name: str, place: str, br
 
 
 def _start(trial: Trial, folder: Path, *words: str) -> processes.Finished:
-    path = f"{folder}:{processes.TESTS}"
+    path = f"{folder}:{processes.SUPPORT}"
     return trial.finish(trial.start(words, lambda: _install(folder), variables={"PYTHONPATH": path}))
 
 

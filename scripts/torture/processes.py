@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-TESTS: Final = Path(__file__).parents[2] / "tests"
+SUPPORT: Final = Path(__file__).parents[2] / "tests" / "support"
 SCRIPT: Final = Path(sysconfig.get_path("scripts")) / "glebench"
 BLOCKED_S: Final = 6.0  # asleep for so long without a moment of computing: it hangs
 LONGEST_S: Final = 150.0  # for what takes a second where nothing else runs
@@ -46,7 +46,7 @@ def variables(home: Path, more: Mapping[str, str]) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "TMPDIR": str(home / "tmp"),
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": str(SUPPORT),
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "200",
         "WANDB_MODE": "disabled",
