@@ -139,7 +139,7 @@ def test_a_failure_is_a_record_with_its_error(tmp_path: Path, monkeypatch: pytes
         records = run(config, [1, 2], tmp_path, report=said.append)
     for record in records:
         assert record.status == "failed"
-        assert record.error.startswith("RuntimeError: the disk has melted (test_training.py, line ")
+        assert record.error.startswith("RuntimeError: the disk has melted (test_execute.py, line ")
         assert record.metrics == {}
         assert record.lineage[0].ended is not None
         log = (seed_folder(tmp_path, record.seed).path / "log.txt").read_text()
