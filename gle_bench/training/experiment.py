@@ -96,7 +96,7 @@ class Experiment:
         """What a record counts as steps: time steps of an online rule, updates of any other."""
         return self.shape.steps if self.rule.online else 1
 
-    @property
+    @cached_property
     def under(self) -> dict[str, Any]:
         """What a checkpoint can only be resumed under, if the end is to be bit-identical."""
         engine = choice.make(self.engine.engine)

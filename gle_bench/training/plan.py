@@ -102,7 +102,7 @@ def plan(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Plan:
 def _experiment(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Experiment:
     config = chosen.config
     with guarded(f"Task {config.task}"):
-        chosen.task.shape(config.options)
+        chosen.task.shape(config.options)  # a stranger's, which may fail: here, the task is named
     with guarded(f"Rule {config.rule}"):
         check_pair(chosen)
     refuse_other_arithmetic(os.environ)
