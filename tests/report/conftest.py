@@ -1,0 +1,3 @@
+"""Fixtures that tests of reports share."""
+
+from figure_runs import runs as runs
