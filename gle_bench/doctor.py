@@ -1,4 +1,4 @@
-"""What `glebench doctor` checks: whether this installation can run, and on what. Never asks the network."""
+"""The checks of `glebench doctor`: whether this installation can run, and on which hardware. It uses no network."""
 
 import os
 import platform
@@ -20,14 +20,14 @@ from gle_bench.tracking.environment import environment
 Status = Literal["ok", "warn", "fail"]
 
 GIB: Final = 2**30
-LITTLE: Final = 5 * GIB  # free bytes below which to warn: a data set and its records may not fit
-TOO_LITTLE: Final = GIB // 10
+LITTLE: Final = 5 * GIB  # free bytes below which there is a warning: a data set and its records may not fit
+TOO_LITTLE: Final = GIB // 10  # free bytes below which the check fails
 SYMBOLS: Final = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, how it is, and in a sentence what was found or what to do."""
+    """The result of one check: its name, its status, and a sentence on what was found or what to do."""
 
     name: str
     status: Status
@@ -35,13 +35,13 @@ class Check:
 
 
 def diagnose(runs: Path, data: Path) -> list[Check]:
-    """All checks, of an installation with these two folders. Creates nothing."""
+    """The results of all checks of an installation with these folders of runs and data. Creates no files."""
     checks = [
         _guarded("python", _python),
         _guarded("torch", _torch),
         _guarded("engine graph", _graph),
         _guarded("engine native", _native),
-        _guarded("engine torch", _readable),
+        _guarded("engine torch", _torch_engine),
         _guarded("lightning", lambda: _package("pytorch-lightning")),
         _guarded("sound", _sound),
         _guarded("wandb", _wandb),
@@ -54,21 +54,21 @@ def diagnose(runs: Path, data: Path) -> list[Check]:
 
 
 def as_json(checks: Iterable[Check]) -> list[dict[str, str]]:
-    """Plain data."""
+    """The checks as plain data, for JSON."""
     return [asdict(check) for check in checks]
 
 
 def as_text(checks: Iterable[Check]) -> str:
-    """A line a check."""
+    """The checks as text, one line for each."""
     lines = list(checks)
     width = max((len(check.name) for check in lines), default=0)
     return "\n".join(f"{SYMBOLS[check.status]}  {check.name:<{width}}  {check.text}" for check in lines)
 
 
-def _guarded(name: str, look: Callable[[], tuple[Status, str]]) -> Check:
-    """A check that fails must not hide the others: a broken installation is what we are here for."""
+def _guarded(name: str, check: Callable[[], tuple[Status, str]]) -> Check:
+    """The result of a check; 'fail' if it raises, so that the other checks are still made."""
     try:
-        return Check(name, *look())
+        return Check(name, *check())
     except BaseException as error:  # a plugin may raise anything
         return Check(name, "fail", plugins.failure(error))
 
@@ -94,18 +94,18 @@ def _graph() -> tuple[Status, str]:
 
 
 def _native() -> tuple[Status, str]:
-    """Loads the compiled engine. Without it everything runs, but slower."""
+    """Loads the compiled engine. Without it everything runs, but more slowly."""
     from gle_bench.dynamics.engines.native import library
 
     try:
-        found = library.load()
+        loaded = library.load()
     except GleBenchError as error:
         return "warn", f"not used, and the others are slower on a CPU: {error}"
-    return "ok", f"{found.variant}: {found.path}"
+    return "ok", f"{loaded.variant}: {loaded.path}"
 
 
-def _readable() -> tuple[Status, str]:
-    """Lets the readable engine take a step of the smallest network there is."""
+def _torch_engine() -> tuple[Status, str]:
+    """Computes one step of a single neuron in PyTorch."""
     import torch
 
     from gle_bench.dynamics.neurons import membrane_step
@@ -116,7 +116,7 @@ def _readable() -> tuple[Status, str]:
 
 
 def _sound() -> tuple[Status, str]:
-    """Only Google Speech Commands needs it."""
+    """Imports torchaudio and looks for soundfile, which only Google Speech Commands needs."""
     from gle_bench.data.sound import torchaudio
 
     try:
@@ -158,7 +158,7 @@ def _folder(path: Path) -> tuple[Status, str]:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
+    """The path itself if it exists, else the nearest folder above it that does."""
     path = path.absolute()
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
@@ -179,19 +179,19 @@ def _git() -> tuple[Status, str]:
 
 
 def _plugins() -> list[Check]:
-    """One check an entry point; a stranger's module may fail in any way."""
+    """One check for each entry point of a plugin: whether its module can be imported."""
 
     def load(point: Any) -> tuple[Status, str]:
         registry.load(point.value)
         return "ok", f"{point.value}{f' ({point.dist.name} {point.dist.version})' if point.dist else ''}"
 
     points = [(kind, point) for kind in registry.KINDS for point in plugins.offered(kind)]
-    found = [_guarded(f"plugin {kind} {point.name}", partial(load, point)) for kind, point in points]
-    return found or [Check("plugins", "ok", "none")]
+    checks = [_guarded(f"plugin {kind} {point.name}", partial(load, point)) for kind, point in points]
+    return checks or [Check("plugins", "ok", "none")]
 
 
 def _tasks(data: Path) -> list[Check]:
-    """Which data are there, for every configuration of a task that some model has."""
+    """One check for each task: whether its data are prepared for the configurations of all of its models."""
 
     def prepared(name: str) -> tuple[Status, str]:
         task: Task = registry.task(name)

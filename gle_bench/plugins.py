@@ -1,6 +1,6 @@
-"""What strangers' packages offer through entry points, and how their code is called: it may fail in any way.
+"""Plugins: the entry points of other installed packages, and safe calls of their code, which may fail in any way.
 
-A plugin that misbehaves is named once, on the log `gle_bench.plugins`, and costs its own entries and nothing else.
+A faulty plugin is reported once, on the log `gle_bench.plugins`; its own entries are left out, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ PACKAGE = Path(__file__).parent
 log = logging.getLogger(__name__)
 
 
-@cache  # a look through every installed package takes ten milliseconds, and a table asks for names sixty times
+@cache  # searching all installed packages takes ten milliseconds, and a table needs names sixty times
 def offered(kind: str) -> tuple[EntryPoint, ...]:
-    """The entry points of that kind ('tasks', 'models', 'rules') of all that was installed when first asked."""
+    """The entry points of one kind ('tasks', 'models', 'rules') in all packages, as installed at the first call."""
     group = f"glebench.{kind}"
     try:
         return tuple(entry_points(group=group))
-    except Exception:  # one installed package, of whomever, has entry points that cannot be read
+    except Exception:  # the entry points of some installed package cannot be read
         return tuple(_readable(group))
 
 
 def _readable(group: str) -> Iterator[EntryPoint]:
-    """The entry points of those distributions that have readable ones; of two of one name, the first on the path."""
+    """The entry points of all distributions where they can be read; of two of the same name, the first on the path."""
     names: set[str | None] = set()
     for distribution in distributions():
         try:
             name, points = distribution.name, distribution.entry_points
-        except Exception as error:  # whatever a damaged file makes its reader stumble over
+        except Exception as error:  # a damaged file may raise any error
             place = getattr(distribution, "_path", distribution)
             complain(f"The entry points of {place} cannot be read: {described(error)}; they are left out.")
             continue
@@ -53,38 +53,38 @@ def _readable(group: str) -> Iterator[EntryPoint]:
 
 
 def called(point: EntryPoint) -> str:
-    """How a user recognises a plugin: by its distribution, and what it offers."""
+    """The name of a plugin in messages: its distribution and its entry point."""
     owner = f"Plugin {point.dist.name}" if point.dist else "A plugin"
     return f"{owner} ({point.group}: {point.name} = {point.value})"
 
 
 @cache
 def complain(sentence: str) -> None:
-    """Names what a plugin does wrong, once a process."""
+    """Logs what is wrong with a plugin, once in a process."""
     log.warning("%s", printable(sentence))
 
 
 @contextmanager
 def guarded(what: str) -> Iterator[None]:
-    """Turns whatever goes wrong in a stranger's code, `sys.exit` included, into one sentence with its place.
+    """Turns any error of a plugin's code inside the block, `sys.exit` included, into one sentence with its place.
 
     Raises:
-        GleBenchError: instead of anything else that is raised inside, but for a user's interruption.
+        GleBenchError: instead of any other error, except a user's interruption.
     """
     try:
-        with redirect_stdout(sys.stderr):  # where what it prints cannot spoil what is asked for
+        with redirect_stdout(sys.stderr):  # so that the plugin's prints do not mix with the command's output
             yield
     except GleBenchError:
         raise
-    except BaseException as error:  # strangers' code may raise anything, and must not end the program
+    except BaseException as error:  # a plugin may raise anything, and must not end the program
         raise GleBenchError(f"{what} fails: {failure(error)}.") from error
 
 
 def failure(error: BaseException) -> str:
-    """`described`, of whatever a stranger's code raised.
+    """An error of a plugin's code in half a sentence, by `described`.
 
     Raises:
-        BaseException: the error itself, where it is a user's request to end.
+        BaseException: the error itself, if it is a user's request to end.
     """
     if is_request(error):
         raise error
@@ -92,10 +92,10 @@ def failure(error: BaseException) -> str:
 
 
 def described(error: BaseException) -> str:
-    """An error in half a sentence: its kind, its first line, and the innermost place outside of glebench's own code."""
+    """An error in half a sentence: its type, its first line, and the innermost place outside of glebench's own code."""
     try:
         first = next(iter(str(error).splitlines()), "").rstrip(".")
-    except Exception:  # a stranger's error may have no text, and say so in its own way
+    except Exception:  # `__str__` of a plugin's error may itself fail
         first = ""
     if isinstance(error, GleBenchError):
         return first
@@ -108,17 +108,17 @@ def described(error: BaseException) -> str:
     return f"{': '.join(filter(None, [kind, first]))}{place}"
 
 
-def checked_pairs(found: object, source: str) -> Iterable[Pair]:
-    """The pairs of a plugin's `PAIRS` that can be used; the others are named.
+def checked_pairs(pairs: object, source: str) -> Iterable[Pair]:
+    """The valid pairs of a plugin's `PAIRS`; the others are logged and left out.
 
-    Each is asked for its configurations here, once, so that nothing that it does can surprise a table later.
+    The configurations of each are made here, once, so that later uses of a pair call none of the plugin's code.
     """
     from gle_bench.contracts import Pair
 
-    if not isinstance(found, list | tuple):
-        complain(f"{source}: PAIRS is {type(found).__name__}, not a list of pairs; its models are left out.")
+    if not isinstance(pairs, list | tuple):
+        complain(f"{source}: PAIRS is {type(pairs).__name__}, not a list of pairs; its models are left out.")
         return
-    for pair in found:
+    for pair in pairs:
         if not isinstance(pair, Pair):
             complain(f"{source}: PAIRS holds {type(pair).__name__}, which is no Pair; it is left out.")
             continue
@@ -133,7 +133,7 @@ def checked_pairs(found: object, source: str) -> Iterable[Pair]:
 def _checked_pair(pair: Pair) -> Pair:
     from gle_bench.contracts import Pair
 
-    declared: dict[str, Any] = vars(pair)  # whatever a stranger has put there
+    declared: dict[str, Any] = vars(pair)  # a plugin may have put any value there
     for name in (declared["task"], declared["model"]):
         if not (isinstance(name, str) and NAME.fullmatch(name)):
             raise GleBenchError(f"{name!r} cannot name a task or a model")
@@ -164,18 +164,18 @@ def _configuration(pair: Pair, budget: Budget) -> RunConfig:
 
 
 def checked(make: Callable[[], Any], kind: type, name: str, source: str) -> Any:
-    """An instance of a task's or a rule's class, which must be a `kind` and bear the name by which it is registered.
+    """The task or rule that `make` returns, which must be a `kind` and have the name under which it is registered.
 
     Raises:
-        GleBenchError: it is not, or cannot be made.
+        GleBenchError: it is not, or making it fails.
     """
     with guarded(source):
-        found = make()
-    if not isinstance(found, kind):
+        instance = make()
+    if not isinstance(instance, kind):
         raise GleBenchError(
-            f"{source} is {type(found).__name__}, not a {kind.__name__}; remove the plugin, or mend it."
+            f"{source} is {type(instance).__name__}, not a {kind.__name__}; remove the plugin, or correct it."
         )
-    if getattr(found, "name", None) != name:
-        own = getattr(found, "name", None)
-        raise GleBenchError(f"{source} has the name {own!r}, but is registered as {name!r}; give it one name.")
-    return found
+    if getattr(instance, "name", None) != name:
+        own_name = getattr(instance, "name", None)
+        raise GleBenchError(f"{source} has the name {own_name!r}, but is registered as {name!r}; give it one name.")
+    return instance

@@ -1,1 +1,1 @@
-"""The tasks, one file each: data, protocol, metric, published results. Installed as gle_bench.tasks."""
+"""The tasks, one file or folder each: data, protocol, metric, published results. Installed as gle_bench.tasks."""

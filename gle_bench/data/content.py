@@ -1,4 +1,4 @@
-"""What those files of a folder hold that are read, as one SHA-256, and from which archive they were unpacked."""
+"""The content of a folder: one SHA-256 over the files that are read, and the archive that they were unpacked from."""
 
 import hashlib
 import os
@@ -15,12 +15,12 @@ from gle_bench.errors import GleBenchError
 
 
 class Content(NamedTuple):
-    """The content of a folder, as far as it is read.
+    """The content of a folder, restricted to the files that are read.
 
     Attributes:
-        digest: SHA-256 over the names and the content of the files that are read. Of what was unpacked here, it is that
-            of all the archive's files, whatever has become of those that are not read.
-        source: SHA-256 of the archive that just this content was unpacked from; None: it is not known.
+        digest: SHA-256 over the names and the content of the files that are read. If the folder was unpacked here: over
+            all files of the archive, even if some of those that are not read have changed or gone since.
+        source: SHA-256 of the archive that exactly this content was unpacked from; None: unknown.
     """
 
     digest: str
@@ -28,7 +28,7 @@ class Content(NamedTuple):
 
 
 class _EarlierNote(BaseModel):
-    """What was remembered when all files of a folder counted, also those that are not read."""
+    """A note in an earlier format, whose digest covers all files of the folder, also those that are not read."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,13 +37,13 @@ class _EarlierNote(BaseModel):
 
 
 class _Note(BaseModel):
-    """What is remembered of a folder.
+    """The note on a folder, kept in a file beside it, so that unchanged files need not be hashed again.
 
     Attributes:
-        stamps: SHA-256 over the names and stamps of the files that were read when `read` was computed.
+        stamps: SHA-256 over the names and stamps of the files that are read, as they were when `read` was computed.
         read: SHA-256 over the names and the content of these files.
-        known: by the same SHA-256, all that was ever unpacked here: content that comes back is known again.
-        earlier: what was noted when all files counted, until the folder is found to be as it was then.
+        known: every content that was ever unpacked here, by its `read`, so that restored files are recognised.
+        earlier: a note in the earlier format, kept until all files of the folder are found to match it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,43 +59,43 @@ class _Note(BaseModel):
 
 
 def identify(folder: Path, files: Mapping[str, Stamp], note: Path, source: str | None = None) -> Content:
-    """The content of a folder. `note`, a file elsewhere, spares reading it all next time.
+    """The content of a folder. The file `note` keeps it, so that unchanged files need not be read next time.
 
     Args:
-        files: those that are read, by their paths from the folder. No other file counts.
-        source: given once, when the folder has just been unpacked from the archive of that SHA-256.
+        files: stamps of the files that are read, by path relative to the folder. Other files are ignored.
+        source: SHA-256 of the archive, given once, when the folder has just been unpacked from it.
 
     Raises:
         GleBenchError: if a file cannot be read.
     """
     stamps = sha256(repr(sorted(files.items())).encode("utf-8", "surrogateescape"))
-    noted = _noted(note)
-    if source is None and isinstance(noted, _Note) and noted.stamps == stamps:
-        return noted.content
-    known = dict(noted.known) if isinstance(noted, _Note) else {}
-    earlier = noted.earlier if isinstance(noted, _Note) else noted
+    previous = _noted(note)
+    if source is None and isinstance(previous, _Note) and previous.stamps == stamps:
+        return previous.content
+    contents = dict(previous.known) if isinstance(previous, _Note) else {}
+    earlier = previous.earlier if isinstance(previous, _Note) else previous
     if source is None and earlier is None:
         read = _digest(_hashes(folder, files))
     else:
         hashes = _hashes(folder, {*files, *_all_files(folder)})
         read, whole = _digest({name: hashes[name] for name in files}), _digest(hashes)
         if source is not None:
-            known[read], earlier = Content(whole, source), None
+            contents[read], earlier = Content(whole, source), None
         elif earlier is not None and earlier.digest == whole:
-            known[read], earlier = Content(whole, earlier.source), None
-    now = _noted(note)  # another process may have unpacked the same folder meanwhile
-    known = {**(now.known if isinstance(now, _Note) else {}), **known}
-    made = _Note(stamps=stamps, read=read, known=known, earlier=earlier)
+            contents[read], earlier = Content(whole, earlier.source), None
+    latest = _noted(note)  # another process may have unpacked the same folder meanwhile
+    contents = {**(latest.known if isinstance(latest, _Note) else {}), **contents}
+    updated = _Note(stamps=stamps, read=read, known=contents, earlier=earlier)
     try:
-        write_text(note, made.model_dump_json())
+        write_text(note, updated.model_dump_json())
     except GleBenchError:
         if source is not None:
-            raise  # where the data come from is noted now or never
-    return made.content
+            raise  # the archive is known only now: if the note is not written, its digest is lost
+    return updated.content
 
 
 def _noted(note: Path) -> _Note | _EarlierNote | None:
-    """What was noted; None: nothing, or nothing that could be used."""
+    """The content of a note file; None if there is no such file, or if it cannot be read or parsed."""
     for kind in (_Note, _EarlierNote):
         try:
             return kind.model_validate_json(content(note))
@@ -107,7 +107,7 @@ def _noted(note: Path) -> _Note | _EarlierNote | None:
 
 
 def _all_files(folder: Path) -> set[str]:
-    """Every file below the folder by its path from there; what links lead to is not looked for."""
+    """Relative paths of all files below the folder. Links to folders are not followed."""
     return {
         path.relative_to(folder).as_posix()
         for parent, _, names in os.walk(folder)
@@ -117,7 +117,7 @@ def _all_files(folder: Path) -> set[str]:
 
 
 def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 of every file."""
+    """The SHA-256 of every named file in the folder."""
     hashes = {}
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""Files from the network by pooch: gone on with after a cut, checked, and never taken for what they are not."""
+"""Downloads by pooch: resumed after an interruption, and used only if their SHA-256 is the expected one."""
 
 import errno
 import hashlib
@@ -20,13 +20,13 @@ from gle_bench.data.tree import stamp
 from gle_bench.errors import GleBenchError
 
 CHUNK: Final = 1 << 20  # bytes
-TIMEOUT: Final = 60.0  # seconds without a byte
-LENGTH: Final = re.compile("[0-9]{1,18}")  # of a file, in bytes
-GONE: Final = 416  # what the server calls a range that begins where its file ends
+TIMEOUT: Final = 60.0  # seconds without a byte after which a connection counts as cut
+LENGTH: Final = re.compile("[0-9]{1,18}")  # a Content-Length, in bytes
+GONE: Final = 416  # HTTP status for a range that begins at or after the end of the file
 
 
 class Remote(NamedTuple):
-    """A file on the network, by its checksum; `size` in bytes is what it is expected to take."""
+    """A file on the network, its SHA-256, and the free disk space that it needs, `size`, in bytes."""
 
     url: str
     sha256: str
@@ -38,13 +38,15 @@ class Remote(NamedTuple):
 
 
 def fetch(remote: Remote, path: Path, report: Callable[[str], None], *, attempts: int = 5, pause: float = 1.0) -> None:
-    """Brings the file to `path`, unless it is there: what has arrived is kept in `path`.part, and gone on with.
+    """Downloads the file to `path`, unless it is already there. A partial download is kept in `path`.part and resumed.
 
     Args:
-        attempts: so many in a row may bring nothing; the pause between them, in seconds, doubles.
+        attempts: number of consecutive attempts without a new byte after which the download fails.
+        pause: seconds before the next attempt; doubled after each.
 
     Raises:
-        GleBenchError: it cannot be had, has another checksum (it is then kept aside), or does not fit on the disk.
+        GleBenchError: the file cannot be downloaded, has another SHA-256 (it is then kept under another name), or does
+            not fit on the disk.
     """
     import logging
 
@@ -63,34 +65,34 @@ def fetch(remote: Remote, path: Path, report: Callable[[str], None], *, attempts
         check(part, remote)
         part.replace(output)
 
-    pooch.get_logger().setLevel(logging.ERROR)  # it has our own news to tell
+    pooch.get_logger().setLevel(logging.ERROR)  # `report` says what is downloaded
     with _disk(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         pooch.retrieve(remote.url, f"sha256:{remote.sha256}", path.name, path.parent, downloader=download)
 
 
 def check(path: Path, remote: Remote) -> None:
-    """Refuses a file of another checksum, and moves it out of the way.
+    """Compares the file's SHA-256 with the expected one, and moves a file with another one out of the way.
 
     Raises:
-        GleBenchError: with the place where it is kept; or it is no file that could be read.
+        GleBenchError: the SHA-256 differs (the message says where the file is kept), or the file cannot be read.
     """
     with sentence_if_unreadable(path, "move it away"), opened(path) as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != remote.sha256:
-        aside = path.with_name(f"{remote.name}.wrong-{found[:8]}")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != remote.sha256:
+        aside = path.with_name(f"{remote.name}.wrong-{digest[:8]}")
         path.replace(aside)
         raise GleBenchError(
-            f"{remote.name} has the SHA-256 {found}, not {remote.sha256}: it is kept as {aside}. "
+            f"{remote.name} has the SHA-256 {digest}, not {remote.sha256}: it is kept as {aside}. "
             f"Try again, or get the file from {remote.url} by another way and put it into {path.parent}."
         )
 
 
 def _resume(remote: Remote, part: Path, report: Callable[[str], None], attempts: int, pause: float) -> None:
-    """Fills `part` up to its end, attempt by attempt."""
-    _room(part.parent, remote.size - _size(part))
+    """Downloads the bytes that are missing in `part`, in several attempts if need be."""
+    _check_free_space(part.parent, remote.size - _size(part))
     report(f"Downloading {remote.url} to {part.parent}")
-    left = attempts
+    attempts_left = attempts
     while True:
         before, reason = _size(part), ""
         try:
@@ -100,21 +102,21 @@ def _resume(remote: Remote, part: Path, report: Callable[[str], None], attempts:
         except urllib.error.HTTPError as error:
             error.close()
             reason = f"the server says {error.code} {error.reason}"
-            left = left if error.code >= 500 else 0  # what is not there will not come
+            attempts_left = attempts_left if error.code >= 500 else 0  # below 500, trying again does not help
         except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
-        left = attempts if _size(part) > before else left - 1
-        if left <= 0:
+        attempts_left = attempts if _size(part) > before else attempts_left - 1
+        if attempts_left <= 0:
             raise GleBenchError(
-                f"Cannot download {remote.url}: {reason}. {_size(part):,} bytes are kept in {part}, and the same "
-                f"command goes on from there; or put the file into {part.parent} by hand."
+                f"Cannot download {remote.url}: {reason}. {_size(part):,} bytes are kept in {part}: run the same "
+                f"command again to go on from there, or put the file into {part.parent} by hand."
             )
-        report(f"  {reason} at {_size(part):,} bytes: once more")
-        time.sleep(pause * 2 ** (attempts - left))
+        report(f"  {reason} at {_size(part):,} bytes: trying again")
+        time.sleep(pause * 2 ** (attempts - attempts_left))
 
 
 def _stream(url: str, part: Path, report: Callable[[str], None]) -> bool:
-    """Appends what the server has beyond `part`; says whether that was all."""
+    """Appends the missing bytes from the server to `part`; returns whether the file is now complete."""
     have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -125,7 +127,7 @@ def _stream(url: str, part: Path, report: Callable[[str], None]) -> bool:
         with error:
             whole = error.headers.get("Content-Range", "").rpartition("/")[2]
         if whole != str(have):
-            part.unlink()  # more than there is: of another file
+            part.unlink()  # longer than the server's file, so it belongs to another one
         return whole == str(have)
     with response, append(part) as file:
         if response.status != 206:
@@ -141,7 +143,7 @@ def _stream(url: str, part: Path, report: Callable[[str], None]) -> bool:
 
 
 def _copy(response: Any, file: BinaryIO, done: int) -> Iterator[int]:
-    """Yields how much is there after each chunk. What has arrived is on the disk before a cut is noticed."""
+    """Writes the response to the file; yields the file's size in bytes after each chunk, which is flushed by then."""
     while chunk := response.read1(CHUNK):
         file.write(chunk)
         file.flush()
@@ -153,14 +155,14 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _room(folder: Path, needed: int) -> None:
+def _check_free_space(folder: Path, needed: int) -> None:
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager
 def _disk(folder: Path) -> Iterator[None]:
-    """Turns what the disk refuses into a sentence."""
+    """Turns an OSError of the disk into a GleBenchError that names the folder and the cure."""
     try:
         yield
     except OSError as error:
@@ -168,5 +170,5 @@ def _disk(folder: Path) -> Iterator[None]:
             raise
         raise GleBenchError(
             f"Cannot write to {folder}: {error.strerror}. Free some space or choose another folder with --data; "
-            "what has arrived is kept, and gone on with."
+            "the part that was downloaded is kept, and the next attempt goes on from it."
         ) from error

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, synced, then renamed. And where data lie."""
+"""Atomic writing: a file is written under a temporary name, synced, then renamed. Also the data folder."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from gle_bench.surroundings.home import cache_folder, expanded
 
 
 def data_folder(chosen: Path | None) -> Path:
-    """The folder of all data: the one chosen, else $GLEBENCH_DATA, else the platform's cache."""
+    """The folder of all data sets: `chosen`, else $GLEBENCH_DATA, else the platform's cache folder."""
     from_environment = os.environ.get("GLEBENCH_DATA")
     if chosen is not None:
         return chosen
@@ -21,25 +21,25 @@ def data_folder(chosen: Path | None) -> Path:
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, syncs it and renames it: `path` is never half-written.
+    """Writes a file so that `path` is never half-written: `write` fills a temporary file, which is synced and renamed.
 
     Raises:
-        GleBenchError: if the folder cannot be made or written to, or is full; `path` is then as it was.
+        GleBenchError: the folder cannot be made or written to, or the disk is full; `path` is then unchanged.
     """
     with discarding(temporary := written(path, write)):
         rename(temporary, path)
 
 
 def written(path: Path, write: Callable[[BinaryIO], object]) -> Path:
-    """A complete, synced, temporary file beside `path`, for the caller to rename or to discard.
+    """A complete, synced temporary file in the folder of `path`, which the caller renames or deletes.
 
     Raises:
-        GleBenchError: the folder cannot be made or written to, or is full; nothing is then left.
+        GleBenchError: the folder cannot be made or written to, or the disk is full; no file is then left.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not tempfile's, which is for its owner alone: the umask decides who may read what is left.
+        # tempfile's files can be read by their owner alone; for these the umask decides.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise GleBenchError(
@@ -59,21 +59,21 @@ def written(path: Path, write: Callable[[BinaryIO], object]) -> Path:
 
 @contextmanager
 def discarding(*temporaries: Path) -> Iterator[None]:
-    """Removes temporary files if anything goes wrong inside."""
+    """Deletes the temporary files if the block raises."""
     try:
         yield
     except BaseException:
         for temporary in temporaries:
-            with suppress(OSError):  # a disk that has become read-only: whoever takes the folder up next removes it
+            with suppress(OSError):  # the disk has become read-only: the next process in this folder deletes them
                 temporary.unlink(missing_ok=True)
         raise
 
 
 def rename(temporary: Path, path: Path) -> None:
-    """Puts a temporary file into its place.
+    """Renames a temporary file to `path`, in the place of an earlier file.
 
     Raises:
-        GleBenchError: the disk does not let it.
+        GleBenchError: it cannot be renamed.
     """
     try:
         temporary.replace(path)
@@ -82,7 +82,7 @@ def rename(temporary: Path, path: Path) -> None:
 
 
 def append(path: Path) -> BinaryIO:
-    """A file to add bytes to, unbuffered; a pipe in its place is not waited for.
+    """A file opened for appending, unbuffered. Never blocks, even if `path` is a pipe.
 
     Raises:
         OSError: it cannot be opened.
@@ -91,7 +91,7 @@ def append(path: Path) -> BinaryIO:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_atomically` for text, in UTF-8."""
+    """Writes text in UTF-8, by `write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 

@@ -1,7 +1,7 @@
-"""Files and texts that others wrote, or that were damaged since: read within bounds, and refused in one sentence.
+"""Readers for files that may be damaged or hostile: sizes are bounded, and every failure is one sentence.
 
-Opening and reading raise OSError, also for what is no regular file and for what is too large. Parsing raises Malformed.
-`sentence_if_unreadable` turns both into the sentence that a user reads.
+Opening and reading raise OSError, also if the path is no regular file or the file is too large. Parsing raises
+Malformed. `sentence_if_unreadable` turns both into the sentence that a user reads.
 """
 
 import csv
@@ -18,30 +18,30 @@ from typing import Any, BinaryIO, Final
 
 from gle_bench.errors import GleBenchError, clipped
 
-MOST_TEXT: Final = 64 << 20  # bytes of a text: of a history, by far the longest
-MOST_DIGITS: Final = 300  # of a whole number: every one of these is a float, too
+MOST_TEXT: Final = 64 << 20  # largest size of a text file in bytes; histories are by far the longest
+MOST_DIGITS: Final = 300  # most digits of a whole number, so that every one fits a float
 MOST_BITS: Final = (10**MOST_DIGITS).bit_length()
-DEEPEST: Final = 50  # lists and tables inside each other
-CHUNK: Final = 1 << 20  # bytes
+DEEPEST: Final = 50  # most levels of lists and tables inside each other
+CHUNK: Final = 1 << 20  # bytes that are read at a time
 
 KINDS: Final = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 
 
 class Malformed(ValueError):
-    """Content that is not what it should be. Its text says why, in half a sentence without the file's name."""
+    """A file's content cannot be parsed. The message is half a sentence that does not name the file."""
 
 
 class OutOfBounds(Malformed):
-    """Content that is well spelled, but nested more deeply or of larger numbers than anything that is meant."""
+    """A file's content is valid, but nested too deeply or with numbers too large to be processed."""
 
 
 @contextmanager
 def sentence_if_unreadable(path: Path, cure: str) -> Iterator[None]:
-    """Turns whatever keeps a file from being read into a sentence that names the file, the reason and the cure.
+    """Turns OSError and Malformed into a GleBenchError that names the file, the reason and the cure.
 
     Raises:
-        GleBenchError: in the place of OSError and Malformed.
+        GleBenchError: instead of OSError and Malformed.
     """
     try:
         yield
@@ -50,25 +50,26 @@ def sentence_if_unreadable(path: Path, cure: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Why something cannot be read, in half a sentence without the file's name."""
+    """The reason of an error, as half a sentence that does not name the file."""
     full = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
     return clipped(next(iter(full.splitlines()), "").rstrip(".: "))
 
 
 @contextmanager
 def parsing() -> Iterator[None]:
-    """The boundary to parsers that are not ours.
+    """Turns every error that a third-party parser raises on damaged content into Malformed.
 
     Raises:
-        Malformed: in the place of whatever error damaged content makes a parser stumble over.
+        Malformed: instead of the parser's own error.
+        OSError: the file cannot be read.
     """
     try:
         yield
     except Malformed:
         raise
     except OSError as error:
-        if error.errno == errno.EINVAL:  # as of a place before the beginning of the file
-            raise Malformed("it points to what is not in it") from error
+        if error.errno == errno.EINVAL:  # a seek to before the beginning of the file
+            raise Malformed("it refers to a position outside of the file") from error
         raise
     except RecursionError as error:
         raise OutOfBounds("it is nested too deeply") from error
@@ -80,10 +81,10 @@ def parsing() -> Iterator[None]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[io.BufferedReader]:
-    """A regular file, open for reading. A pipe in its place is not waited for.
+    """A regular file, opened for reading. Never blocks, even if `path` is a pipe.
 
     Raises:
-        OSError: it cannot be opened; IsADirectoryError, FileNotFoundError as of `open`.
+        OSError: it is no regular file, or cannot be opened; IsADirectoryError and FileNotFoundError as by `open`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
@@ -102,14 +103,14 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
 
 
 def size(file: BinaryIO) -> int:
-    """Bytes of an open file, or of one in memory."""
-    here, end = file.tell(), file.seek(0, os.SEEK_END)
-    file.seek(here)
+    """The size of an open file in bytes; its position is kept."""
+    position, end = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(position)
     return end
 
 
 def content(path: Path, most: int = MOST_TEXT) -> bytes:
-    """The bytes of a regular file.
+    """The content of a regular file.
 
     Raises:
         OSError: it cannot be read, or has more than `most` bytes.
@@ -119,7 +120,7 @@ def content(path: Path, most: int = MOST_TEXT) -> bytes:
         if expected > most:
             raise OSError(errno.EFBIG, f"it has {expected:,} bytes, more than the {most:,} that are read", str(path))
         pieces, left = [], most + 1
-        while left and (piece := file.read(min(left, max(expected + 1, CHUNK)))):  # one that grows is read on
+        while left and (piece := file.read(min(left, max(expected + 1, CHUNK)))):  # goes on if the file grows meanwhile
             pieces.append(piece)
             left -= len(piece)
     if not left:
@@ -128,20 +129,20 @@ def content(path: Path, most: int = MOST_TEXT) -> bytes:
 
 
 def text(source: bytes) -> str:
-    """What UTF-8 spells, without a byte order mark.
+    """The text that `source` encodes in UTF-8, without a byte order mark.
 
     Raises:
-        Malformed: it is no UTF-8.
+        Malformed: `source` is not UTF-8.
     """
     with parsing():
         return source.decode("utf-8-sig")
 
 
 def whole_number(spelled: str) -> int:
-    """An integer in decimal digits.
+    """The integer that a text of decimal digits spells.
 
     Raises:
-        Malformed: it is none, or has more digits than any number that is meant.
+        Malformed: the text is no whole number. OutOfBounds: it has more than `MOST_DIGITS` digits.
     """
     if WHOLE.fullmatch(spelled) is None:
         raise Malformed(f"'{clipped(spelled)}' is no whole number")
@@ -152,10 +153,10 @@ def whole_number(spelled: str) -> int:
 
 
 def json_value(source: str | bytes) -> Any:
-    """What a JSON text holds: numbers that floats can hold, and texts that UTF-8 can.
+    """The value of a JSON text, whose numbers all fit a float and whose strings can all be encoded in UTF-8.
 
     Raises:
-        Malformed: it is no JSON. OutOfBounds: nested too deeply, or with a number of too many digits.
+        Malformed: it is no JSON. OutOfBounds: it is nested too deeply, or a number has too many digits.
     """
     with parsing():
         spelled = text(source) if isinstance(source, bytes) else source
@@ -169,10 +170,10 @@ def _no_json(constant: str) -> None:
 
 
 def toml_table(source: bytes) -> dict[str, Any]:
-    """What a TOML text holds.
+    """The table of a TOML text.
 
     Raises:
-        Malformed: it is no TOML. OutOfBounds: nested too deeply, or with a number of too many digits.
+        Malformed: it is no TOML. OutOfBounds: it is nested too deeply, or a number has too many digits.
     """
     import tomllib
 
@@ -183,10 +184,10 @@ def toml_table(source: bytes) -> dict[str, Any]:
 
 
 def csv_rows(source: str) -> list[list[str]]:
-    """The rows of a CSV text, the header among them: at least one, all of one length.
+    """The rows of a CSV text, its header first: at least one row, all of the same length.
 
     Raises:
-        Malformed: it is no table.
+        Malformed: the text is empty, or its rows differ in length.
     """
     with parsing():
         rows = list(csv.reader(io.StringIO(source, newline=""), strict=True))
@@ -199,26 +200,27 @@ def csv_rows(source: str) -> list[list[str]]:
 
 
 def check_bounds(value: Any) -> None:
-    """Refuses what parsers take and those who read on stumble over.
+    """Refuses parsed values that would make later code fail.
 
     Raises:
-        OutOfBounds: what is nested too deeply, numbers that no float holds. UnicodeEncodeError: half a character.
+        OutOfBounds: the value is nested too deeply, or holds a number too large for a float.
+        UnicodeEncodeError: a string holds a lone surrogate, which UTF-8 cannot encode.
     """
-    level = [value]
+    items = [value]
     for _ in range(DEEPEST):
         inner: list[Any] = []
-        for each in level:
-            kind = type(each)
+        for item in items:
+            kind = type(item)
             if kind is dict:
-                inner += each
-                inner += each.values()
+                inner += item
+                inner += item.values()
             elif kind is list:
-                inner += each
+                inner += item
             elif kind is str:
-                each.isascii() or each.encode()
-            elif kind is int and each.bit_length() > MOST_BITS:
+                item.isascii() or item.encode()
+            elif kind is int and item.bit_length() > MOST_BITS:
                 raise OutOfBounds(f"a number has more than {MOST_DIGITS} digits")
         if not inner:
             return
-        level = inner
+        items = inner
     raise OutOfBounds(f"it is nested more than {DEEPEST} levels deep")

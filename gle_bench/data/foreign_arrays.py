@@ -1,7 +1,7 @@
-"""Arrays in files that others wrote, or that were damaged since: headers first, bounds next, then the numbers.
+"""Readers for .npy and .npz files that may be damaged or hostile: headers and sizes are checked before any number.
 
-Like `gle_bench.data.foreign`: reading raises OSError, parsing Malformed, and `sentence_if_unreadable` turns both into
-a sentence.
+As in `gle_bench.data.foreign`, reading raises OSError and parsing Malformed; `sentence_if_unreadable` turns both into
+the sentence that a user reads.
 """
 
 import math
@@ -17,14 +17,14 @@ from gle_bench.data.foreign import CHUNK, Malformed, parsing, size
 if TYPE_CHECKING:  # numpy costs a tenth of a second, and what lists runs needs none of it
     import numpy as np
 
-MOST_ARRAYS: Final = 1 << 30  # bytes of all arrays of a file together
-MOST_DIRECTORY: Final = 4 << 20  # bytes of an archive's table of contents: tens of thousands of members
-LONGEST_HEADER: Final = 10_000  # bytes, as of numpy
-MOST_DIMENSIONS: Final = 32
-DEFLATE_RATIO: Final = 1032  # which zlib cannot exceed
-FLAGS: Final = 0x080E  # how hard it was compressed, sizes that follow the data, names in UTF-8; above all no encryption
+MOST_ARRAYS: Final = 1 << 30  # most bytes that all arrays of a file may take together
+MOST_DIRECTORY: Final = 4 << 20  # most bytes of an archive's table of contents: tens of thousands of members
+LONGEST_HEADER: Final = 10_000  # most bytes of an array's header; numpy's own limit
+MOST_DIMENSIONS: Final = 32  # most dimensions of an array; numpy's own limit
+DEFLATE_RATIO: Final = 1032  # largest ratio of uncompressed to compressed bytes that zlib reaches
+FLAGS: Final = 0x080E  # allowed ZIP flags: compression level, sizes after the data, UTF-8 names; not: encryption
 MAGIC: Final = b"\x93NUMPY"
-# What numpy writes of plain numbers and truth values. It is matched, never evaluated.
+# The header that numpy writes for an array of numbers or truth values. It is matched, never evaluated.
 HEADER: Final = re.compile(
     rb"\{'descr': '([<>|=]?[biufc][0-9]{1,2})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:[0-9]{1,18}, ?)*[0-9]{0,18}),?\),? ?\} *\n?"
@@ -32,24 +32,24 @@ HEADER: Final = re.compile(
 
 
 class ArrayForm(NamedTuple):
-    """What an array must be: one of numpy's `kinds` ('f', 'iu') and of a `shape`, in which None is any length."""
+    """The form that an array must have: one of numpy's `kinds` ('f', 'iu') and a `shape`, where None is any length."""
 
     kinds: str
     shape: tuple[int | None, ...]
 
     def takes(self, dtype: "np.dtype", shape: tuple[int, ...]) -> bool:
-        """Whether an array is so."""
-        lengths = len(shape) == len(self.shape) and all(
-            there in (here, None) for here, there in zip(shape, self.shape, strict=True)
+        """Whether an array of this dtype and shape has the form."""
+        same_shape = len(shape) == len(self.shape) and all(
+            required in (length, None) for length, required in zip(shape, self.shape, strict=True)
         )
-        return lengths and dtype.kind in self.kinds
+        return same_shape and dtype.kind in self.kinds
 
     def __str__(self) -> str:
         return f"{'x'.join('any' if length is None else str(length) for length in self.shape)} of kind {self.kinds}"
 
 
 class Header(NamedTuple):
-    """What an array's header says of it."""
+    """The header of an array in a file: dtype, shape and memory order."""
 
     dtype: "np.dtype"
     shape: tuple[int, ...]
@@ -57,18 +57,18 @@ class Header(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Bytes."""
+        """The array's size in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def arrays(
     file: BinaryIO, expected: Mapping[str, ArrayForm] | None = None, most: int = MOST_ARRAYS
 ) -> "dict[str, np.ndarray]":
-    """The arrays of an .npz by their names: those that are `expected`, which must be there, or all of them.
+    """The arrays of an .npz file by name: those in `expected`, all of which must be there, or else all.
 
     Raises:
-        OSError: it cannot be read. Malformed: it is damaged, holds anything but plain arrays, would take more than
-            `most` bytes, or is not what is expected.
+        OSError: the file cannot be read. Malformed: it is damaged, holds anything but plain arrays, would take more
+            than `most` bytes, or an expected array is missing or has another form.
     """
     with archive(file, most) as opened, parsing():
         members = {_name(info): info for info in opened.infolist()}
@@ -80,7 +80,7 @@ def arrays(
 
 
 def array(file: BinaryIO, expected: ArrayForm | None = None, most: int = MOST_ARRAYS) -> "np.ndarray":
-    """The array of an .npy.
+    """The array of an .npy file.
 
     Raises:
         OSError, Malformed: like `arrays`.
@@ -93,23 +93,23 @@ def array(file: BinaryIO, expected: ArrayForm | None = None, most: int = MOST_AR
 
 @contextmanager
 def archive(file: BinaryIO, most: int, stored: bool = False) -> Iterator[zipfile.ZipFile]:
-    """A zip archive whose members, all together, take no more than `most` bytes; if `stored`, uncompressed ones.
+    """A ZIP archive, opened, whose members together take at most `most` bytes; if `stored`, none is compressed.
 
     Raises:
-        OSError: it cannot be read. Malformed: it is no such archive, or a trap.
+        OSError: it cannot be read. Malformed: it is no such archive, is damaged, or claims more bytes than it has.
     """
-    whole = size(file)
+    file_size = size(file)
     with parsing():
-        _check_directory(file, whole)
+        _check_directory(file, file_size)
         opened = zipfile.ZipFile(file)
     with opened:
-        _check_members(opened.infolist(), whole, most, stored)
+        _check_members(opened.infolist(), file_size, most, stored)
         yield opened
 
 
-def _check_directory(file: BinaryIO, whole: int) -> None:
-    """Bounds the table of contents, which zipfile reads as a whole; it ends where the file does."""
-    file.seek(max(0, whole - 98))
+def _check_directory(file: BinaryIO, file_size: int) -> None:
+    """Refuses a table of contents that is too large, because zipfile reads all of it. It lies at the file's end."""
+    file.seek(max(0, file_size - 98))
     tail = file.read(98).rjust(98, b"\0")
     entry_64, locator, end = tail[:56], tail[56:76], tail[76:]
     if end[:4] != b"PK\5\6" or end[20:] != b"\0\0":
@@ -119,22 +119,22 @@ def _check_directory(file: BinaryIO, whole: int) -> None:
         if entry_64[:4] != b"PK\6\6":
             raise Malformed("its table of contents is damaged")
         (length,) = struct.unpack("<Q", entry_64[40:48])
-    if length > min(whole, MOST_DIRECTORY):
-        raise Malformed(f"its table of contents has {length:,} bytes, more than {min(whole, MOST_DIRECTORY):,}")
+    if length > min(file_size, MOST_DIRECTORY):
+        raise Malformed(f"its table of contents has {length:,} bytes, more than {min(file_size, MOST_DIRECTORY):,}")
 
 
-def _check_members(members: list[zipfile.ZipInfo], whole: int, most: int, stored: bool) -> None:
+def _check_members(members: list[zipfile.ZipInfo], file_size: int, most: int, stored: bool) -> None:
     names = [info.filename for info in members]
     if len(set(names)) < len(names):
         raise Malformed("it holds a name twice")
     methods = (zipfile.ZIP_STORED,) if stored else (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     for info in members:
         if info.flag_bits & ~FLAGS or info.compress_type not in methods:
-            raise Malformed("it is encrypted, or compressed in a way that is not ours")
+            raise Malformed("it is encrypted, or compressed by a method that is not supported")
         ratio = 1 if info.compress_type == zipfile.ZIP_STORED else DEFLATE_RATIO
         if info.file_size > ratio * info.compress_size:
             raise Malformed("it claims more bytes than it can hold")
-    if sum(info.compress_size for info in members) > whole:
+    if sum(info.compress_size for info in members) > file_size:
         raise Malformed("it claims more bytes than it has")
     total = sum(info.file_size for info in members)
     if total > most:
@@ -150,15 +150,15 @@ def _name(info: zipfile.ZipInfo) -> str:
 def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, expected: ArrayForm | None) -> "np.ndarray":
     with opened.open(info) as file:
         try:
-            found = _array(file, info.file_size, expected)
+            member = _array(file, info.file_size, expected)
         except Malformed as error:
             raise Malformed(f"array '{_name(info)}': {error}") from error
-        file.read(1)  # at its end zipfile compares the checksum
-        return found
+        file.read(1)  # at the end of the member zipfile compares the checksum
+        return member
 
 
 def _array(file: IO[bytes], length: int, expected: ArrayForm | None) -> "np.ndarray":
-    """The array in a stream of `length` bytes."""
+    """The array in a stream of `length` bytes, header included."""
     import numpy as np
 
     header, start = _header(file)
@@ -166,7 +166,7 @@ def _array(file: IO[bytes], length: int, expected: ArrayForm | None) -> "np.ndar
         shape = "x".join(map(str, header.shape))
         raise Malformed(f"it is {shape or 'a number'} of kind {header.dtype.kind}, not {expected}")
     if header.length != length - start:
-        raise Malformed(f"its header is of {header.length:,} bytes, and there are {length - start:,}")
+        raise Malformed(f"its header says {header.length:,} bytes, but {length - start:,} follow")
     buffer = bytearray(header.length)
     view, filled = memoryview(buffer), 0
     while filled < len(buffer):
@@ -179,18 +179,18 @@ def _array(file: IO[bytes], length: int, expected: ArrayForm | None) -> "np.ndar
 
 
 def _header(file: IO[bytes]) -> tuple[Header, int]:
-    """The header, and where it ends."""
+    """The array's header, and the position in bytes at which it ends."""
     import numpy as np
 
     preamble = file.read(8)
     width = {b"\1\0": 2, b"\2\0": 4, b"\3\0": 4}.get(preamble[6:])
     if preamble[:6] != MAGIC or width is None:
-        raise Malformed("it is no array of numpy's")
+        raise Malformed("it is not an array in numpy's format")
     length = int.from_bytes(file.read(width), "little")
-    found = HEADER.fullmatch(file.read(min(length, LONGEST_HEADER)))
-    if found is None or length > LONGEST_HEADER:
+    match = HEADER.fullmatch(file.read(min(length, LONGEST_HEADER)))
+    if match is None or length > LONGEST_HEADER:
         raise Malformed("its header is not that of a plain array of numbers")
-    described, fortran, lengths = (part.decode() for part in found.groups())
+    described, fortran, lengths = (part.decode() for part in match.groups())
     shape = tuple(int(each) for each in lengths.replace(" ", "").split(",") if each)
     dtype = np.dtype(described)
     largest = math.prod(each for each in shape if each) * dtype.itemsize

@@ -1,4 +1,4 @@
-"""A data set from its archive: downloaded or found, checked, unpacked beside its note, by one process at a time."""
+"""The installation of a data set from its archive: download, check, unpack and note, by one process at a time."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from gle_bench.errors import GleBenchError
 
 
 def note_of(target: Path) -> Path:
-    """Where it is noted what the folder `target` holds, and which archive it came from."""
+    """The path of the note on the folder `target`: its content, and the archive that it was unpacked from."""
     return target.with_name(f"{target.name}.json")
 
 
@@ -27,16 +27,18 @@ def install(
     report: Callable[[str], None],
     top: str = "",
 ) -> None:
-    """Makes the folder `target` of an archive, which is downloaded unless it lies beside, and notes where it came from.
+    """Unpacks an archive to the folder `target`, and writes a note on its content.
+
+    The archive is downloaded, unless it lies beside `target` already.
 
     Args:
-        there: whether nothing is left to do; asked once no other process is at it.
-        complaint: looks at the unpacked folder, and says what is wrong with it, or None.
-        files: those of the unpacked folder that are read, by their paths from there.
-        top: the folder inside the archive that is to become `target`; empty: all of the archive.
+        there: returns whether the data are already installed; called when no other process installs them.
+        complaint: returns what is wrong with the unpacked folder, or None.
+        files: returns the stamps of those files in the unpacked folder that are read, by relative path.
+        top: the folder inside the archive that is to become `target`; empty: the whole archive.
 
     Raises:
-        GleBenchError: it cannot be had, is not what it should be, or does not fit on the disk.
+        GleBenchError: the archive cannot be downloaded, is not the expected one, or does not fit on the disk.
     """
     folder = target.parent
     with _alone(folder, target.name):
@@ -55,7 +57,7 @@ def install(
 
 @contextmanager
 def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Makes the folder, and keeps other processes from making `name` in it."""
+    """Makes the folder, and locks out other processes that would install `name` in it."""
     lock = FileLock(folder / f".{name}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)

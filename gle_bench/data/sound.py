@@ -1,4 +1,4 @@
-"""Sound: torchaudio's transforms beside any build of PyTorch, and WAV files as waveforms of one rate."""
+"""Sound: the import of torchaudio beside any build of PyTorch, and the reading of WAV files at one sampling rate."""
 
 import importlib
 import sys
@@ -14,28 +14,28 @@ from numpy.typing import NDArray
 from gle_bench.data.foreign import opened, size
 from gle_bench.errors import GleBenchError
 
-MOST_SOUND: Final = 256 << 20  # bytes of a file
-FULL_SCALE: Final = 32768  # of 16 bits
+MOST_SOUND: Final = 256 << 20  # largest size of a sound file in bytes
+FULL_SCALE: Final = 32768  # full scale of 16-bit samples
 
 
 _importing = Lock()
 
 
 def torchaudio() -> Any:
-    """torchaudio, imported once, whichever thread asks first."""
+    """The module torchaudio, imported once, also if several threads ask for it."""
     with _importing:
         return _imported()
 
 
 @cache
 def _imported() -> Any:
-    """torchaudio, whose transforms are plain PyTorch.
+    """The module torchaudio, also beside a PyTorch for CPUs only.
 
-    Its Linux wheels link CUDA, so that beside a CPU-only PyTorch the import fails over an extension which no transform
-    needs; a stub then stands in for it.
+    Its Linux wheels link CUDA, so that beside such a PyTorch the import fails in a compiled extension. No transform
+    needs that extension, so a stub replaces it.
 
     Raises:
-        GleBenchError: if it cannot be imported even so.
+        GleBenchError: torchaudio is missing, or cannot be imported even with the stub.
     """
     import torch
 
@@ -57,10 +57,10 @@ def _imported() -> Any:
 
 
 def read_wav(path: Path, rate: int) -> NDArray[np.int16]:
-    """A file's samples (N,), in 16 bits at `rate` Hz: channels are averaged, another rate is resampled.
+    """The samples (N,) of a sound file, in 16 bits at `rate` Hz. Channels are averaged; other rates are resampled.
 
     Raises:
-        GleBenchError: missing, no WAV, cut off, empty, or with values that are not finite; names the file.
+        GleBenchError: the file is missing, no WAV, cut off or empty, or has values that are not finite.
     """
     import soundfile
 
@@ -87,7 +87,7 @@ def read_wav(path: Path, rate: int) -> NDArray[np.int16]:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """Why, in a few words and without the path, which soundfile would repeat."""
+    """The reason of soundfile's error in a few words, without the path."""
     if not path.is_file():
         return "there is no such file"
     return str(error).rpartition(": ")[2].strip(" .") or type(error).__name__

@@ -1,7 +1,7 @@
-"""Several files in the folders of several runs, which change as one, wherever the process is killed.
+"""Several files, in the folders of several runs, that change together even if the process is killed meanwhile.
 
-All are written beside their places first. Then a journal in one of the folders lists the renames that are to come; from
-there on they will happen, if need be when the runs are taken up again.
+All are first written under temporary names. Then a journal in one of the folders lists the renames that remain: if the
+process is killed after that, the renames are completed when the runs are resumed.
 """
 
 import json
@@ -18,49 +18,52 @@ JOURNAL: Final = "renames.json"
 
 
 def write_together(files: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
-    """Lets each function fill a temporary file, and renames them all to their paths, in folders beside each other.
+    """Writes several files, in folders with the same parent, so that either all of them change or none.
+
+    Args:
+        files: for every path the function that fills the file.
 
     Raises:
-        GleBenchError: one of them cannot be written: all are as they were. Or one cannot be renamed: `finish_renames`,
-            called for each of the folders, does it later.
+        GleBenchError: a file cannot be written: all are then unchanged. Or one cannot be renamed: `finish_renames`,
+            called for each of the folders, completes it later.
     """
-    ready: dict[Path, Path] = {}
+    temporaries: dict[Path, Path] = {}
     several = len({path.parent for path in files}) > 1
     with ExitStack() as unfinished:
         for path, write in files.items():
-            ready[path] = written(path, write)
-            unfinished.enter_context(discarding(ready[path]))
+            temporaries[path] = written(path, write)
+            unfinished.enter_context(discarding(temporaries[path]))
         if several:
-            journal = next(iter(ready)).parent / JOURNAL
-            renames = [[path.parent.name, temporary.name, path.name] for path, temporary in ready.items()]
+            journal = next(iter(temporaries)).parent / JOURNAL
+            renames = [[path.parent.name, temporary.name, path.name] for path, temporary in temporaries.items()]
             write_text(journal, json.dumps(renames))
         else:
-            for path, temporary in ready.items():
+            for path, temporary in temporaries.items():
                 rename(temporary, path)
             return
-    for path, temporary in ready.items():  # announced: what is not renamed now will be
+    for path, temporary in temporaries.items():  # listed in the journal: an interruption no longer loses them
         rename(temporary, path)
     _remove(journal)
 
 
 def finish_renames(folder: Path) -> None:
-    """Does what is left of the renames that a journal in this folder lists; nothing where there is none.
+    """Completes the renames that a journal in this folder lists, if there is a journal.
 
     Raises:
-        GleBenchError: one cannot be done.
+        GleBenchError: a file cannot be renamed.
     """
     journal = folder / JOURNAL
     try:
         renames = json_value(content(journal))
     except FileNotFoundError:
         return
-    except (OSError, Malformed):  # not ours: a journal is whole or not there
+    except (OSError, Malformed):  # not written by `write_together`, whose journals are complete or absent
         return
     for entry in renames if isinstance(renames, list) else ():
         if isinstance(entry, list) and len(entry) == 3 and all(map(_is_name, entry)):
             place, temporary, name = entry
             path = folder.parent / place / temporary
-            if path.is_file() and not path.is_symlink():  # not there: done, or swept away by whoever had that run since
+            if path.is_file() and not path.is_symlink():  # absent: renamed before, or deleted by a later holder
                 rename(path, path.with_name(name))
     _remove(journal)
 

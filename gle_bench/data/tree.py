@@ -1,4 +1,4 @@
-"""Folders that others have laid out: looked at without trust in links, rights or kinds of files."""
+"""Folders from elsewhere, inspected safely: links may be broken, permissions missing, and files pipes or devices."""
 
 import errno
 import os
@@ -9,39 +9,39 @@ from typing import NamedTuple
 
 from gle_bench.errors import GleBenchError
 
-CURE = "Mend that, or choose another --data."
+CURE = "Repair that, or choose another --data."
 
 
 class Stamp(NamedTuple):
-    """What tells that a file has changed without reading it: its size in bytes, and two times in nanoseconds."""
+    """The stamp of a file, which shows a change without reading it: size in bytes, and two times in nanoseconds."""
 
     size: int
-    written: int
-    changed: int  # which nobody can set back
+    written: int  # time of the last change of content
+    changed: int  # time of the last change of content or attributes, which programs cannot set
 
 
 def find_folder(places: Iterable[Path]) -> Path | None:
-    """The first of the places where a folder lies; None: nothing lies at any of them.
+    """The first of the places that is a folder; None if none of them exists.
 
     Raises:
-        GleBenchError: what lies there is no folder, or cannot be looked at.
+        GleBenchError: none is a folder, and one exists but is something else, or cannot be inspected.
     """
-    trouble: GleBenchError | None = None
+    first_error: GleBenchError | None = None
     for place in places:
         try:
             if stat.S_ISDIR(place.stat().st_mode):
                 return place
-            trouble = trouble or GleBenchError(f"{place} is not a folder. {CURE}")
+            first_error = first_error or GleBenchError(f"{place} is not a folder. {CURE}")
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR) or place.is_symlink():
-                trouble = trouble or unreadable(place, error)
-    if trouble is not None:
-        raise trouble
+                first_error = first_error or unreadable(place, error)
+    if first_error is not None:
+        raise first_error
     return None
 
 
 def entries(folder: Path) -> list["os.DirEntry[str]"]:
-    """What lies in a folder, by name.
+    """The entries of a folder, sorted by name.
 
     Raises:
         GleBenchError: it cannot be read.
@@ -57,7 +57,7 @@ def is_folder(entry: "os.DirEntry[str]") -> bool:
     """Whether an entry is a folder, or a link to one.
 
     Raises:
-        GleBenchError: it is a link that leads nowhere, or in a circle.
+        GleBenchError: it is a link to nothing, or to itself.
     """
     try:
         if entry.is_symlink():
@@ -71,21 +71,21 @@ def stamp(file: "os.DirEntry[str] | Path") -> Stamp:
     """The stamp of a regular file, or of a link to one.
 
     Raises:
-        GleBenchError: it is anything else, or cannot be looked at.
+        GleBenchError: it is anything else, or cannot be inspected.
     """
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError as error:
         raise unreadable(file, error) from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
         raise GleBenchError(f"{os.fspath(file)} is {kind}, and should be a file. {CURE}")
-    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def unreadable(path: "os.PathLike[str]", error: OSError) -> GleBenchError:
-    """That something cannot be read, and why."""
-    own = Path(path)
-    broken = error.errno in (errno.ENOENT, errno.ELOOP) and own.is_symlink()
-    link = f", where a link leads to {own.readlink()}" if broken else ""
-    return GleBenchError(f"Cannot read {own}: {error.strerror}{link}. {CURE}")
+    """The error that a path cannot be read, with the reason and the cure."""
+    file = Path(path)
+    broken = error.errno in (errno.ENOENT, errno.ELOOP) and file.is_symlink()
+    link = f", where a link leads to {file.readlink()}" if broken else ""
+    return GleBenchError(f"Cannot read {file}: {error.strerror}{link}. {CURE}")

@@ -1,4 +1,5 @@
-"""What a user's ordinary surroundings may be: a current folder with modules in it, closed streams, no home, and so on.
+"""The surroundings of a process: current folder, home folder, standard streams, signals, configuration of matplotlib.
 
-`settle.settled` makes them harmless once, before a command does anything. A module a part of them.
+Any of them may be unusual, such as closed streams or a missing home folder. `settle.settled` handles that once, before
+a command does anything. Each module is about one part of the surroundings.
 """

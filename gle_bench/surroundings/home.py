@@ -1,22 +1,22 @@
-"""The user's home folder and name, which a container may not have, and paths that are written with `~`."""
+"""The user's home folder and name, which may be missing in a container, and paths that begin with `~`."""
 
 import os
 from pathlib import Path
 
 from gle_bench.errors import UsageError, clipped
 
-DEEPEST = 200  # folders inside each other, in a path
+DEEPEST = 200  # most folders inside each other in a path
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where Python's getpass looks for the user's name
 
 
 def provide() -> None:
-    """Gives libraries that ask for a home and a user's name something to find, where there is none.
+    """Sets HOME and LOGNAME for libraries that need them, if the user has no home folder or no name.
 
     Raises:
-        UsageError: there is no home, and nowhere to put another.
+        UsageError: there is no home folder, and no substitute can be made.
     """
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's raises)
-    # os.path says no where a folder may not be entered, and pathlib raises.
+    # For a folder that may not be entered, os.path returns False, while pathlib raises.
     if not (home.is_absolute() and os.path.isdir(home) and os.access(home, os.X_OK)):  # noqa: PTH112
         os.environ["HOME"] = str(_substitute())
     if not any(os.environ.get(name) for name in NAMES) and not _is_listed():
@@ -24,10 +24,10 @@ def provide() -> None:
 
 
 def expanded(text: str) -> Path:
-    """The path that a user wrote, with `~` and `~user` as a shell would have them.
+    """The path that a user wrote, with `~` and `~user` expanded as by a shell.
 
     Raises:
-        UsageError: there is no such user, or no home.
+        UsageError: there is no such user or home folder, or the path has too many parts.
     """
     path = Path(text)
     if len(path.parts) > DEEPEST:
@@ -47,7 +47,7 @@ def expanded(text: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where glebench keeps what can be made again: the platform's cache, else a temporary folder of the user's."""
+    """The folder for data that can be made again: the platform's cache folder, else a temporary folder of this user."""
     from platformdirs import user_cache_path
 
     chosen = user_cache_path("glebench")
@@ -58,7 +58,11 @@ def cache_folder() -> Path:
 
 
 def _substitute() -> Path:
-    """A folder of this user alone."""
+    """The substitute for a home folder, created if need be: a temporary folder that only this user can read.
+
+    Raises:
+        UsageError: it cannot be made, or belongs to another user.
+    """
     path = _substitute_path()
     try:
         path.mkdir(mode=0o700, exist_ok=True)
@@ -76,7 +80,7 @@ def _substitute_path() -> Path:
 
 
 def _is_listed() -> bool:
-    """Whether the system knows this user."""
+    """Whether this user is in the system's user database."""
     import pwd
 
     try:

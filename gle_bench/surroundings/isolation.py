@@ -1,23 +1,23 @@
-"""The current folder is kept away from Python: what lies there by chance is never imported or started.
+"""The removal of the current folder from the search paths, so that nothing in it is imported or started by chance.
 
-A `typer.py` or a `statistics.py` of the user's own would otherwise run in the place of the module that is meant. This
-module is imported before all others, so it uses only what Python has loaded when it starts.
+A user's own `typer.py` or `statistics.py` there would otherwise replace the module of that name. This module is
+imported before all others, so it uses only modules that Python has loaded at its start.
 """
 
 import os
 import site
 import sys
 
-SEARCHED = ("PATH", "PYTHONPATH")  # variables that list folders; an empty entry there means the current one
+SEARCHED = ("PATH", "PYTHONPATH")  # variables that list folders; an empty entry means the current folder
 
 
 def leave_current_folder(started_there: bool) -> None:
-    """Takes the current folder off the path of imports, here and in all processes that this one starts.
+    """Removes the current folder from the import path of this process and of all that it starts.
 
-    A folder that PYTHONPATH names in full stays, even if it is the current one.
+    An absolute path in PYTHONPATH stays, even if it is the current folder.
 
     Args:
-        started_there: whether the first entry of the path may come from `python -m` or `python -c`.
+        started_there: whether the first entry of `sys.path` may come from `python -m` or `python -c`.
     """
     current = _current_folder()
     if started_there and sys.path[:1] in ([""], [current]):
@@ -29,13 +29,13 @@ def leave_current_folder(started_there: bool) -> None:
 
 
 def safe(environment: dict[str, str]) -> dict[str, str]:
-    """The environment for another process, in which no module and no program comes from the current folder."""
+    """The environment for a child process that imports and starts nothing from the current folder."""
     lists = {name: _without_current_folder(environment[name]) for name in SEARCHED if name in environment}
     return {**environment, **lists, "PYTHONSAFEPATH": "1"}
 
 
 def _drop(current: str | None, keep: list[str]) -> None:
-    """Takes the current folder off, which Python has written out in full where PYTHONPATH says '' or '.'."""
+    """Removes the current folder from `sys.path`, where Python writes '' and '.' of PYTHONPATH as absolute paths."""
     if current not in (os.path.dirname(os.__file__), *site.getsitepackages(), *keep):
         sys.path[:] = [entry for entry in sys.path if entry not in ("", current)]
 

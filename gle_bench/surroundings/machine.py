@@ -1,8 +1,8 @@
-"""What this process may use of the machine."""
+"""The resources of the machine that this process may use."""
 
 import os
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on, which may be fewer than the machine has."""
+    """The number of cores that this process may run on; it can be lower than that of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,8 +1,8 @@
-"""matplotlib as it is without anybody's configuration, by whomever it is imported.
+"""matplotlib with its default configuration, whoever imports it.
 
-While it is imported it reads MPLBACKEND, MATPLOTLIBRC, files of the user's and, before all others, a `matplotlibrc` in
-the current folder, and fails where one of them is broken. Lightning imports it (by way of torchmetrics), so a run would
-fail as well as a figure.
+During its import it reads MPLBACKEND, MATPLOTLIBRC, the user's files and, before all others, a `matplotlibrc` in the
+current folder, and fails if one of them is broken. Lightning imports it (through torchmetrics), so that runs would fail
+as well as figures.
 """
 
 import os
@@ -17,12 +17,12 @@ NAME = "matplotlib"
 
 
 def leave_unconfigured() -> None:
-    """From now on, matplotlib is imported as if nobody had configured it."""
+    """Makes later imports of matplotlib ignore the user's configuration."""
     sys.meta_path.insert(0, _Finder())
 
 
 class _Finder:
-    """Finds matplotlib, and nothing else."""
+    """An import finder for matplotlib alone, which gives it `_Loader`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -34,25 +34,25 @@ class _Finder:
 
 
 class _Loader(SourceFileLoader):
-    """Loads matplotlib."""
+    """The loader of matplotlib, which sets its environment variables and its current folder first."""
 
     def exec_module(self, module: ModuleType) -> None:
         import logging
 
         from gle_bench.surroundings.home import cache_folder
 
-        logging.getLogger(NAME).setLevel(logging.ERROR)  # it says where it keeps its list of fonts
+        logging.getLogger(NAME).setLevel(logging.ERROR)  # it would print where it keeps its list of fonts
         os.environ.pop("MATPLOTLIBRC", None)
-        os.environ["MPLBACKEND"] = "agg"  # which draws into files, without a window
-        os.environ["MPLCONFIGDIR"] = str(cache_folder() / NAME)  # its list of fonts, and no settings
-        with _standing_in(Path(self.path).parent):
+        os.environ["MPLBACKEND"] = "agg"  # draws into files, without a window
+        os.environ["MPLCONFIGDIR"] = str(cache_folder() / NAME)  # a folder with its list of fonts, and no settings
+        with _current_folder(Path(self.path).parent):
             super().exec_module(module)
 
 
 @contextmanager
-def _standing_in(folder: Path) -> Iterator[None]:
-    """Makes a folder the current one, and comes back."""
-    before = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))  # which needs no permission to list it
+def _current_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder the current one inside the block."""
+    before = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))  # O_PATH needs no permission to list the folder
     try:
         os.chdir(folder)
         yield

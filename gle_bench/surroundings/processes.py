@@ -1,4 +1,4 @@
-"""This process among others: how it is asked to end, and that it is of no rank in anybody's cluster."""
+"""Requests to end this process (Ctrl-C, SIGTERM), and the removal of the rank that a cluster gave it."""
 
 import os
 import signal
@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Lightning takes its rank from the first of these while it is imported, and fails where that is no number.
+# Variables with the rank of a process. Lightning reads the first one during its import, and fails if it is no number.
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 
 
 def leave_clusters() -> None:
-    """Takes the ranks that SLURM, TorchElastic or LSF gave this process out of its environment."""
+    """Removes the ranks that SLURM, TorchElastic or LSF gave this process from its environment."""
     for name in RANKS:
         os.environ.pop(name, None)
 
@@ -21,20 +21,20 @@ Hook = Callable[["sys.UnraisableHookArgs"], object]
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody asked this process to end: the records say so, and the same command goes on from the last checkpoint."""
+    """This process was asked to end. Records get the status 'interrupted'; the same command resumes their runs."""
 
 
 def is_request(error: BaseException) -> bool:
-    """Whether an error is a user's request to end, and not something that a stranger's code raised by itself."""
+    """Whether an error is a user's request to end, and not a KeyboardInterrupt that a plugin raised by itself."""
     own_handler = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     return isinstance(error, Interrupted) or (isinstance(error, KeyboardInterrupt) and not own_handler)
 
 
 class Requests:
-    """Requests to end, by Ctrl-C (SIGINT) or SIGTERM: the first is answered at once, and remembered until it is.
+    """Requests to end this process, by Ctrl-C (SIGINT) or SIGTERM. The handler raises Interrupted and remembers it.
 
-    An exception that is raised while the interpreter runs a destructor, or a library's own handler, may be lost on its
-    way; `check`, called between any two batches, raises it again.
+    An exception that is raised inside a destructor or a library's handler may be lost; `check`, which is called between
+    any two batches, raises it again.
     """
 
     def __init__(self) -> None:
@@ -42,29 +42,29 @@ class Requests:
 
     @classmethod
     def present(cls) -> "Requests":
-        """Those that this process listens to already, or new ones."""
+        """The object whose handler this process has installed, or else a new one."""
         owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         return owner if isinstance(owner, cls) else cls()
 
     def ask(self, *_: object) -> None:
-        """The handler of both signals."""
+        """The handler of both signals: remembers the request and raises Interrupted."""
         self._asked = True
         raise Interrupted
 
     def check(self) -> None:
-        """Ends the run if it was asked to end.
+        """Raises Interrupted again if this process was asked to end.
 
         Raises:
-            Interrupted: it was.
+            Interrupted: it was asked to end.
         """
         if self._asked:
             raise Interrupted
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Answers both signals inside; a signal that is ignored, as in a shell's background jobs, stays ignored.
+        """Handles both signals inside the block. Ignored signals, as in a shell's background jobs, stay ignored.
 
-        Python lets only the main thread do this; in another, requests end at its owner.
+        Only the main thread can install handlers; in any other thread this does nothing.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -81,15 +81,15 @@ class Requests:
         finally:
             sys.unraisablehook = report
             for number, handler in before.items():
-                if handler is not None:  # None: set by something else than Python
+                if handler is not None:  # None: it was not installed by Python
                     signal.signal(number, handler)
 
 
 def _without_requests(report: "Hook") -> "Hook":
-    """Says nothing of requests where Python cannot raise them, because they are remembered; `report` has all else."""
+    """A hook for exceptions that Python cannot raise: skips Interrupted, which is remembered; reports all others."""
 
-    def hook(lost: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(lost.exc_value, Interrupted):
-            report(lost)
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            report(unraisable)
 
     return hook

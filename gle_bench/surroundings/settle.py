@@ -1,4 +1,4 @@
-"""Surroundings in which commands work, whatever they were."""
+"""The preparation of the process's surroundings before a command, whatever they were."""
 
 import sys
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from gle_bench.surroundings import home, isolation, plotting, processes, streams
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """Surroundings for one command, until all that it printed is written.
+    """Prepares the surroundings for the command inside the block, and flushes standard output after it.
 
     Raises:
-        GleBenchError: the current folder does not exist; standard output cannot be written to.
+        GleBenchError: the current folder does not exist, or standard output cannot be written to.
     """
     processes.leave_clusters()
     streams.make_robust()
@@ -30,7 +30,7 @@ def settled() -> Iterator[None]:
 
 
 def _require_current_folder() -> None:
-    """Nearly all libraries ask for it, some while they are imported."""
+    """Checks that the current folder exists: nearly all libraries ask for it, some during their import."""
     try:
         Path.cwd()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, full, broken, or in an encoding without the letters that are printed."""
+"""Standard streams, which may be closed, full or broken, or whose encoding may lack the characters that are printed."""
 
 import io
 import logging
@@ -19,27 +19,27 @@ class OutputLost(GleBenchError):
 
 
 class ReaderGone(OutputLost):
-    """Whoever read standard output has ended, as `head` does: nothing is wrong, and nobody wants the rest."""
+    """The reader of standard output has ended, as `head` does. This is no failure; the rest is not needed."""
 
 
 def make_robust() -> None:
-    """Replaces both output streams: characters that they cannot encode are escaped, as Python does in errors.
+    """Replaces both output streams, so that characters that they cannot encode are escaped.
 
-    What standard error does not take is lost, because no run may fail for want of a place to complain. What standard
-    output does not take raises `OutputLost`, at the latest when it is flushed.
+    If standard error cannot be written to, its text is lost, because no run may fail for that reason. If standard
+    output cannot be written to, `OutputLost` is raised, at the latest when it is flushed.
     """
-    for descriptor in range(3):  # a closed one would be given to the next file that is opened
+    for descriptor in range(3):  # the number of a closed one would be given to the next file that is opened
         try:
             os.fstat(descriptor)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    sys.stdout = _stream(sys.stdout, _Output)
-    sys.stderr = _stream(sys.stderr, _Complaints)
-    logging.raiseExceptions = False  # a library's line that its log cannot hold is no reason for a traceback
+    sys.stdout = _stream(sys.stdout, _StandardOutput)
+    sys.stderr = _stream(sys.stderr, _StandardError)
+    logging.raiseExceptions = False  # no traceback if a line of a log cannot be written
 
 
 def console() -> "Console":
-    """Standard error for live displays: plain lines unless it is a terminal, whatever FORCE_COLOR and its like say."""
+    """rich's console on standard error, for live displays. Plain lines except in a terminal, even with FORCE_COLOR."""
     from rich.console import Console
 
     capable = sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
@@ -47,14 +47,14 @@ def console() -> "Console":
 
 
 class _Descriptor(io.FileIO):
-    """A stream's file descriptor, which a parent process may have left without blocking."""
+    """A stream's file descriptor, which a parent process may have set to non-blocking."""
 
     def write(self, content: Any, /) -> int:
         try:
             while (written := super().write(content)) is None:
                 select.select([], [self], [])
         except OSError as error:
-            with Path(os.devnull).open("wb") as nowhere:  # where the rest goes, also when the interpreter ends
+            with Path(os.devnull).open("wb") as nowhere:  # takes the rest, also what the interpreter flushes at its end
                 os.dup2(nowhere.fileno(), self.fileno())
             self._lost(error)
             return len(content)
@@ -64,24 +64,24 @@ class _Descriptor(io.FileIO):
         raise NotImplementedError
 
 
-class _Complaints(_Descriptor):
-    """Standard error."""
+class _StandardError(_Descriptor):
+    """Standard error, whose text is lost if it cannot be written."""
 
     def _lost(self, error: OSError) -> None:
-        """The rest is lost."""
+        """Ignores the error."""
 
 
-class _Output(_Descriptor):
-    """Standard output."""
+class _StandardOutput(_Descriptor):
+    """Standard output, which raises OutputLost if it cannot be written to."""
 
     def _lost(self, error: OSError) -> None:
         if isinstance(error, BrokenPipeError):
-            raise ReaderGone("Whoever read the output has ended.") from error
+            raise ReaderGone("The reader of the output has ended.") from error
         raise OutputLost(f"Cannot write to standard output: {error.strerror}.") from error
 
 
 def _stream(before: "TextIO | None", kind: type[_Descriptor]) -> TextIO:
-    """A text stream to where the one before it went; to nowhere if there was none."""
+    """A text stream with the same target as the stream `before`; without target if there was none."""
     if before is None:
         return Path(os.devnull).open("w", encoding="utf-8")
     before.flush()
@@ -90,5 +90,5 @@ def _stream(before: "TextIO | None", kind: type[_Descriptor]) -> TextIO:
         io.BufferedWriter(raw),
         before.encoding,
         "backslashreplace",
-        line_buffering=before.isatty() or kind is _Complaints,
+        line_buffering=before.isatty() or kind is _StandardError,
     )

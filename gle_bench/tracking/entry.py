@@ -1,10 +1,10 @@
-"""What all parts of a record have in common."""
+"""The base class of all parts of a record."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Entry(BaseModel):
-    """A part of a record: immutable; fields that a newer glebench added are passed over when read.
+    """A part of a record. It is immutable, and reading it ignores fields that a newer glebench added.
 
     Non-finite numbers are written as the texts "NaN", "Infinity" and "-Infinity": JSON has no numbers for them.
     """

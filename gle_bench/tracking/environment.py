@@ -1,4 +1,4 @@
-"""On what a run ran: enough to explain a difference between two machines."""
+"""The machine and the software of a run, in enough detail to explain a difference between two machines."""
 
 import importlib.metadata
 import os
@@ -15,10 +15,10 @@ from gle_bench.tracking.provenance import Git, own_git
 
 
 class Environment(Entry):
-    """Machine and software of a run. None, or an empty part: not known, or not there.
+    """The machine and the software of a run. None or an empty part means unknown or absent.
 
     Attributes:
-        packages: versions of glebench, of what it requires and of its plugins.
+        packages: versions of glebench, of its requirements and of its plugins, by name.
         engine_reason: why this engine ran and not a faster one.
         threads: CPU threads that the engine may use.
         determinism: settings that decide whether a repetition is bit-identical.
@@ -39,7 +39,13 @@ class Environment(Entry):
 
 
 def environment(engine: str, reason: str, device: str, threads: int) -> Environment:
-    """Describes this process. `device` as torch names it: 'cpu', 'cuda', 'cuda:1'; `threads` of the engine."""
+    """The environment of this process.
+
+    Args:
+        engine, reason: the engine that runs, and why this one.
+        device: as torch names it: 'cpu', 'cuda', 'cuda:1'.
+        threads: CPU threads that the engine may use.
+    """
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -58,13 +64,13 @@ def environment(engine: str, reason: str, device: str, threads: int) -> Environm
 
 @cache
 def _packages() -> dict[str, str]:
-    """Versions of what is installed of glebench, its requirements and its plugins' distributions."""
+    """Versions of the installed packages among glebench, its requirements and the distributions of its plugins."""
     try:
         requirements = importlib.metadata.requires("glebench") or []
     except importlib.metadata.PackageNotFoundError:  # run from a folder that was never installed
         requirements = []
     names = {"glebench"} | {
-        found[0] for line in requirements if "extra ==" not in line and (found := re.match(r"[\w.-]+", line))
+        match[0] for line in requirements if "extra ==" not in line and (match := re.match(r"[\w.-]+", line))
     }
     for kind in registry.KINDS:
         names |= {point.dist.name for point in plugins.offered(kind) if point.dist and point.dist.name}
@@ -81,10 +87,10 @@ def _packages() -> dict[str, str]:
 def _cpu() -> str:
     """The processor's model name."""
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(errors="replace"), re.MULTILINE)
+        model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(errors="replace"), re.MULTILINE)
     except OSError:  # not Linux
-        found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
+        model = None
+    return model[1].strip() if model else platform.processor() or platform.machine()
 
 
 def _gpu(device: str) -> str | None:
@@ -97,7 +103,7 @@ def _gpu(device: str) -> str | None:
 
 
 def _determinism() -> dict[str, bool | str | None]:
-    """Settings of Python, cuBLAS and, where torch is loaded, of torch."""
+    """The settings of Python, cuBLAS and, if it is loaded, torch that decide about bit-identical repetition."""
     settings: dict[str, bool | str | None] = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED")}
     settings |= {"CUBLAS_WORKSPACE_CONFIG": os.environ.get("CUBLAS_WORKSPACE_CONFIG"), **recorded(os.environ)}
     if "torch" in sys.modules:

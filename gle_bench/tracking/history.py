@@ -1,4 +1,4 @@
-"""history.csv: one row an evaluation, numbers in full precision, read by pandas as it is."""
+"""The history of a run, history.csv: one row per evaluation, numbers in full precision, readable by pandas."""
 
 import csv
 import io
@@ -17,13 +17,13 @@ FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|[+-]?
 
 
 def columns(rows: Iterable[Row]) -> list[str]:
-    """Every column of any row: update, epoch, split, then the others as they first appear."""
-    seen = dict.fromkeys(name for row in rows for name in row)
-    return [*LEADING, *(name for name in seen if name not in LEADING)]
+    """The columns of all rows: update, epoch, split, then the others in order of first appearance."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [*LEADING, *(name for name in names if name not in LEADING)]
 
 
 def to_csv(rows: list[Row]) -> str:
-    """The rows as text; an empty field where a row has no such column, or None."""
+    """The rows as CSV text. A field is empty if its row lacks the column or holds None."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     header = columns(rows)
@@ -33,24 +33,24 @@ def to_csv(rows: list[Row]) -> str:
 
 
 def from_csv(text: str) -> list[Row]:
-    """What `to_csv` spelled, each row with every column. A text that looks like a number comes back as one.
+    """The rows of a CSV text that `to_csv` wrote, each with every column. Text that looks like a number becomes one.
 
     Raises:
-        Malformed: if it is no table.
+        Malformed: the text is no table.
     """
     header, *rows = csv_rows(text)
     return [{name: _parse(field) for name, field in zip(header, row, strict=True)} for row in rows]
 
 
 def _spell(value: Cell) -> str:
-    """A field: floats by `repr`, which gives the same bits back."""
+    """A value as text. Floats are written by `repr`, so that reading gives the same bits."""
     if value is None or isinstance(value, str):
-        return (value or "").replace("\r", "\n")  # which Python's csv leaves unquoted, and then takes for a row's end
+        return (value or "").replace("\r", "\n")  # Python's csv writes \r unquoted, and reads it as the end of a row
     return str(int(value)) if isinstance(value, SupportsIndex) else repr(float(value))
 
 
 def _parse(field: str) -> Cell:
-    """A number if it is spelled like one; None if it is empty."""
+    """The value of a field: a number if it is spelled like one, None if it is empty, else its text."""
     if INTEGER.fullmatch(field):
         return whole_number(field)
     return float(field) if FLOAT.fullmatch(field) else field or None

@@ -1,8 +1,8 @@
-"""Who runs what: an exclusive lock of run folders that tells a live run from a killed one.
+"""The exclusive lock of run folders, which also tells whether a run is alive or was killed.
 
-The kernel's lock on `.lock` ends with its process, however that ends. Beside it `heartbeat.json` says who holds the
-lock, and its age (modification time) speaks for the holder where the kernel's lock does not reach: on another host, or
-on a file system without locks.
+The kernel releases its lock on `.lock` when the process ends, however that happens. `heartbeat.json` beside it names
+the holder. Its age (modification time) shows whether the holder is alive where the kernel's lock does not: on another
+host, or on a file system without locks.
 """
 
 import errno
@@ -23,23 +23,23 @@ from gle_bench.errors import GleBenchError
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.record import Count, Moment
 
-BEAT_S = 10.0
-STALE_S = 60.0  # several beats: a busy disk may delay one
-RETRY_S = 1.0  # for a disk, or a process without free file descriptors
-PATIENCE_S = 0.5  # longer than `is_live` holds a lock that it tries
-NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+BEAT_S = 10.0  # seconds between two heartbeats
+STALE_S = 60.0  # age in seconds of a heartbeat whose holder counts as dead: several beats, as a busy disk may delay one
+RETRY_S = 1.0  # seconds for which a failing disk, or a lack of free file descriptors, is tried again
+PATIENCE_S = 0.5  # seconds to wait for a lock: longer than `is_live` holds the one that it tries
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # errors of a file system without locks
 
 
 class RunLocked(GleBenchError):
-    """Another process, or another thread of this one, is at work on the run."""
+    """A run folder is locked by another process, or by another thread of this one."""
 
 
 class RunLost(GleBenchError):
-    """A run's folder was deleted, or taken over by another process, while this one was at work on it."""
+    """A run folder was deleted, or taken over by another process, while this process held it."""
 
 
 class Heartbeat(Entry):
-    """Who holds a run, since when; `token` is the holder's own, whatever host and pid say."""
+    """The holder of a run folder, and since when. `token` identifies it, even if host and pid are the same."""
 
     host: str
     pid: Count
@@ -48,17 +48,17 @@ class Heartbeat(Entry):
 
 
 class Hold:
-    """Run folders that this process has locked. Made by `hold`, and handed to whoever writes into them."""
+    """The run folders that this process has locked. Made by `hold`; whoever writes into the folders is given it."""
 
     def __init__(self, own: Heartbeat) -> None:
         self._own = own
         self._locks: dict[Path, ExitStack] = {}
 
     def take(self, folder: Path) -> None:
-        """Locks one more folder, which is made if need be.
+        """Locks one more folder, which is created if need be.
 
         Raises:
-            RunLocked: it is held. GleBenchError: it cannot be written to.
+            RunLocked: another holds it. GleBenchError: it cannot be written to.
         """
         with ExitStack() as locked:
             locked.enter_context(_hold_one(folder, self._own))
@@ -69,26 +69,26 @@ class Hold:
         self._locks.pop(folder).close()
 
     def release_all(self) -> None:
-        """Unlocks what is left."""
+        """Unlocks all folders that are still locked."""
         for folder in list(self._locks):
             self.release(folder)
 
     def check(self, folder: Path) -> None:
-        """Makes sure that a folder is still ours; called before anything is written there.
+        """Checks that this process still holds a folder. Called before anything is written there.
 
         Raises:
-            RunLost: its heartbeat is gone, or another's.
+            RunLost: the folder's heartbeat is gone, or that of another holder.
         """
         if not self.is_ours(folder):
-            now = heartbeat(folder)
-            what = "was deleted" if now is None else f"was taken over by process {now.pid} on {now.host}"
-            raise RunLost(f"The run folder {folder} {what} while its run went on; start the run again.")
+            holder = heartbeat(folder)
+            event = "was deleted" if holder is None else f"was taken over by process {holder.pid} on {holder.host}"
+            raise RunLost(f"The run folder {folder} {event} while its run went on; start the run again.")
 
     def is_ours(self, folder: Path) -> bool:
-        """Whether the folder still has our heartbeat. A disk that fails for a moment has not lost it.
+        """Whether the folder's heartbeat is that of this process. A failing disk is tried again for `RETRY_S`.
 
         Raises:
-            GleBenchError: the heartbeat is there, and cannot be read.
+            GleBenchError: the heartbeat exists, but cannot be read.
         """
         deadline = time.monotonic() + RETRY_S
         while True:
@@ -102,7 +102,7 @@ class Hold:
                 time.sleep(RETRY_S / 10)
 
     def beat(self) -> None:
-        """Touches the heartbeats. A full or absent disk must not end a run: the next beat may succeed."""
+        """Renews the heartbeats. Errors of the disk are ignored, because the next beat may succeed."""
         for folder in list(self._locks):
             with suppress(OSError):
                 os.utime(_beat_file(folder))
@@ -110,20 +110,20 @@ class Hold:
 
 @contextmanager
 def hold(folders: Iterable[Path]) -> Iterator[Hold]:
-    """Locks all the run folders, which are made if need be, or none of them.
+    """Locks all the run folders, or none of them. Folders are created if need be.
 
     Raises:
-        RunLocked: if one of them is held.
-        GleBenchError: if one of them cannot be written to.
+        RunLocked: another holds one of them.
+        GleBenchError: one of them cannot be written to.
     """
     own = Heartbeat(host=socket.gethostname(), pid=os.getpid(), since=datetime.now(UTC), token=uuid.uuid4().hex)
     held = Hold(own)
     with ExitStack() as ending:
         ending.callback(held.release_all)
-        ordered = sorted(set(folders))  # so that of two ensembles that overlap one gets all of its seeds
+        ordered = sorted(set(folders))  # in one order, so that of two overlapping ensembles one gets all of its seeds
         for folder in ordered:
             held.take(folder)
-        for folder in ordered:  # before any of them is swept: seeds that were saved as one go on as one
+        for folder in ordered:  # before any is swept, so that seeds saved together are resumed together
             finish_renames(folder)
         for folder in ordered:
             _sweep(folder)
@@ -138,11 +138,11 @@ def hold(folders: Iterable[Path]) -> Iterator[Hold]:
 
 
 def clear_remains(folder: Path) -> None:
-    """Removes what a killed process left beside a record that was finished: its heartbeat and half-written files."""
+    """Removes the heartbeat and half-written files that a killed process left beside a finished record."""
     with ExitStack() as tried:
         try:
             free = _try_lock(folder, tried, patience=0.0)
-        except OSError:  # no locks here: a heartbeat that is young may be somebody's
+        except OSError:  # no locks here: a young heartbeat may belong to a live process
             free = not _is_young(folder)
         if free and not _is_elsewhere(folder, heartbeat(folder)):
             with suppress(OSError):
@@ -151,19 +151,19 @@ def clear_remains(folder: Path) -> None:
 
 
 def is_live(folder: Path) -> bool:
-    """Whether a process is at work on the run. If its record says 'running' and this False, the run was killed."""
+    """Whether a process holds the run. If not, and its record says 'running', the run was killed."""
     if not (folder / ".lock").exists():
         return False
     with ExitStack() as tried:
         try:
             free = _try_lock(folder, tried, patience=0.0)
-        except OSError:  # no locks here, or not ours to try: only the heartbeat can tell
+        except OSError:  # no locks here, or no permission: only the heartbeat can tell
             return _is_young(folder)
         return not free or _is_elsewhere(folder, heartbeat(folder))
 
 
 def heartbeat(folder: Path) -> Heartbeat | None:
-    """Who holds the run, or held it when it was killed; None if nobody did."""
+    """The heartbeat of the run's holder, or of one that was killed; None if there is none that can be read."""
     try:
         return Heartbeat.model_validate_json(content(_beat_file(folder)))
     except (OSError, ValueError):
@@ -172,7 +172,7 @@ def heartbeat(folder: Path) -> Heartbeat | None:
 
 @contextmanager
 def _hold_one(folder: Path, own: Heartbeat) -> Iterator[None]:
-    """Locks one folder, whose heartbeat the caller must keep young."""
+    """Locks one folder; the caller must renew its heartbeat."""
     with ExitStack() as held:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -194,14 +194,14 @@ def _hold_one(folder: Path, own: Heartbeat) -> Iterator[None]:
 
 
 def _try_lock(folder: Path, held: ExitStack, patience: float) -> bool:
-    """Tries the kernel's lock for `patience` seconds; `held` releases it.
+    """Tries to acquire the kernel's lock for `patience` seconds; returns whether it did. `held` releases the lock.
 
     Raises:
-        OSError: if the file system has none (`NO_LOCKS`), or the folder cannot be written to.
+        OSError: the file system has no locks (`NO_LOCKS`), or the folder cannot be written to.
     """
     from filelock import FileLock, Timeout
 
-    # Not thread-local, so that any thread may release it; no soft lock, which outlives its process.
+    # Not thread-local, so that any thread may release it; not soft, because a soft lock outlives its process.
     lock = FileLock(folder / ".lock", thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire(timeout=patience)
@@ -214,11 +214,11 @@ def _try_lock(folder: Path, held: ExitStack, patience: float) -> bool:
 
 
 def _confirm(folder: Path, own: Heartbeat) -> None:
-    """Without the kernel's help: of two that wrote at once the later one wins, which both see after a moment."""
+    """Confirms a lock without the kernel: of two heartbeats written at once the later stays, and both see it."""
     time.sleep(PATIENCE_S)
-    now = heartbeat(folder)
-    if now is None or now.token != own.token:
-        raise _refusal(folder, now, certain=True)
+    current = heartbeat(folder)
+    if current is None or current.token != own.token:
+        raise _refusal(folder, current, certain=True)
 
 
 def _refusal(folder: Path, holder: Heartbeat | None, certain: bool) -> RunLocked:
@@ -230,13 +230,13 @@ def _refusal(folder: Path, holder: Heartbeat | None, certain: bool) -> RunLocked
 
 
 def _beat(held: Hold, stop: threading.Event) -> None:
-    """Keeps the heartbeats young until told to stop."""
+    """Renews the heartbeats until `stop` is set."""
     while not stop.wait(BEAT_S):
         held.beat()
 
 
 def _is_young(folder: Path) -> bool:
-    """Whether the heartbeat was touched lately, by clocks that differ less than that."""
+    """Whether the heartbeat was renewed within `STALE_S`; clocks of different hosts must agree to that."""
     try:
         return abs(time.time() - _beat_file(folder).stat().st_mtime) < STALE_S
     except OSError:
@@ -244,20 +244,20 @@ def _is_young(folder: Path) -> bool:
 
 
 def _is_elsewhere(folder: Path, beat: Heartbeat | None) -> bool:
-    """Whether another host keeps the heartbeat young: some network disks lock for one host alone."""
+    """Whether another host renews the heartbeat: on some network disks locks hold for one host alone."""
     return beat is not None and beat.host != socket.gethostname() and _is_young(folder)
 
 
 def _forget(folder: Path, own: Heartbeat) -> None:
-    """Removes our heartbeat, and no one else's."""
-    now = heartbeat(folder)
-    if now is not None and now.token == own.token:
+    """Removes this process's heartbeat; leaves that of another holder."""
+    current = heartbeat(folder)
+    if current is not None and current.token == own.token:
         with suppress(OSError):
             _beat_file(folder).unlink()
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what a killed holder was in the middle of writing."""
+    """Removes half-written files that a killed holder left."""
     for part in folder.glob(".*.part"):
         with suppress(OSError):
             part.unlink()

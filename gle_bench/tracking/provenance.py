@@ -1,7 +1,7 @@
-"""Whose code computed a run: the commit of this checkout, and of every plugin the files and where they come from.
+"""The code that computed a run: the commit of this checkout, and the source files and origin of every plugin.
 
-A task's, model's or rule's `version` says what it computes; a stranger who changes one line may forget to raise it. So
-a record keeps the digests of the plugin's own source files, and a later command compares them with what is there.
+The `version` of a task, model or rule must be raised when what it computes changes, which a plugin's author may forget.
+So a record keeps the digests of the plugin's source files, and later commands compare them with the installed ones.
 """
 
 import ast
@@ -22,23 +22,23 @@ from gle_bench.tracking.entry import Entry
 from gle_bench.words import PluginPart
 
 PACKAGE = Path(__file__).parents[1]
-OURS = ("gle_bench", "tasks", "baselines", "pyproject.toml", "setup.py")  # of a checkout, what can change a result
+OURS = ("gle_bench", "tasks", "baselines", "pyproject.toml", "setup.py")  # paths that can change a result
 
 
 class Git(Entry):
-    """A checkout: its commit, and whether the code in it differed from it. None: no checkout, or nothing committed."""
+    """The commit of a checkout, and whether its code had uncommitted changes. None: no checkout, or no commit."""
 
     commit: str | None = None
     dirty: bool | None = None
 
 
 class Plugin(Entry):
-    """The code of a stranger's task, model or rule.
+    """The code of a plugin's task, model or rule.
 
     Attributes:
-        place: module and class, as its entry point names them.
-        distribution, version: the installed package that brought it.
-        files: SHA-256 of the module's source and of all that it imports of its own package, by their names.
+        place: module and class, as the entry point names them.
+        distribution, version: the installed package that contains the code.
+        files: SHA-256 of the source of the module and of all plugin modules that it imports, by module name.
         git: the checkout that the files lie in.
     """
 
@@ -49,17 +49,17 @@ class Plugin(Entry):
     git: Git
 
 
-@cache  # what was loaded at the start is what runs, whatever is committed meanwhile
+@cache  # the code that was loaded at the start keeps running, whatever is committed meanwhile
 def own_git() -> Git:
-    """Commit and cleanness of the checkout that this package is imported from."""
+    """The state of the checkout that this package is imported from."""
     top = _ask_git(PACKAGE, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() / PACKAGE.name != PACKAGE.resolve():
-        return Git()  # installed somewhere, perhaps inside a stranger's checkout
+        return Git()  # installed in some folder, perhaps inside the checkout of another project
     return git_of(Path(top), [Path(top, name) for name in OURS])
 
 
 def git_of(folder: Path, paths: Iterable[Path]) -> Git:
-    """The commit of the checkout that a folder lies in, and whether one of these paths in it was changed."""
+    """The commit of the checkout that a folder lies in, and whether any of the paths has uncommitted changes."""
     top, commit = (_ask_git(folder, "rev-parse", what) for what in ("--show-toplevel", "HEAD"))
     if top is None or commit is None:
         return Git()
@@ -69,15 +69,15 @@ def git_of(folder: Path, paths: Iterable[Path]) -> Git:
 
 
 def _ask_git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None if it is not there, finds no checkout or no commit, or does not answer."""
+    """The output of a git command; None if git is missing, fails (no checkout, no commit) or does not answer."""
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
-        # Not by GIT_DIR and its like, which name another checkout inside of git's own hooks.
-        own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=own)
+        # Without GIT_DIR and the like: inside git's hooks they name another checkout.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=environment)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def plugins_of(sources: Mapping[PluginPart, EntryPoint]) -> dict[PluginPart, Plugin]:
@@ -86,23 +86,23 @@ def plugins_of(sources: Mapping[PluginPart, EntryPoint]) -> dict[PluginPart, Plu
 
 
 def changed_files(before: Mapping[PluginPart, Plugin], now: Mapping[PluginPart, Plugin]) -> list[str]:
-    """The modules whose source is not what it was; empty where nothing is known of one of the two.
+    """Names of the modules whose source differs between `before` and `now`, for the parts that both have.
 
-    Both are of one configuration hash, and so of the same versions.
+    Both belong to one configuration hash, and so to the same versions.
     """
-    both = [(before[part].files, now[part].files) for part in before.keys() & now.keys()]
-    return sorted({name for old, new in both for name in old.keys() | new.keys() if old.get(name) != new.get(name)})
+    pairs = [(before[part].files, now[part].files) for part in before.keys() & now.keys()]
+    return sorted({name for old, new in pairs for name in old.keys() | new.keys() if old.get(name) != new.get(name)})
 
 
 def changed_since(before: Mapping[PluginPart, Plugin], task: str, model: str, rule: str) -> list[str]:
-    """`changed_files` between a record's code and what is installed now; nothing where that is not installed."""
+    """Modules whose source differs between a record and the installed plugins; empty if those are not installed."""
     try:
         return changed_files(before, plugins_of(registry.sources(task, model, rule))) if before else []
     except UsageError:  # there is no such model any more
         return []
 
 
-@cache  # a table asks for every record
+@cache  # a table needs it once for every record
 def _described(point: EntryPoint) -> Plugin:
     sources = _sources(point.module)
     first = next(iter(sources.values()), None)
@@ -123,27 +123,27 @@ def _digest(path: Path) -> str:
 
 
 def _sources(module: str) -> dict[str, Path]:
-    """Source files of a plugin's module, and of what it imports, directly or not, of plugins' own packages."""
+    """The source files of a plugin's module and of all plugin modules that it imports, directly or not, by name."""
     roots = _roots() | {module.partition(".")[0]}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         parts = name.split(".")
-        if name in found or parts[0] not in roots:
+        if name in files or parts[0] not in roots:
             continue
         path = _file(name)
         if path is None:  # an attribute, not a module
             continue
-        found[name] = path
+        files[name] = path
         waiting += [".".join(parts[:depth]) for depth in range(1, len(parts))]
         waiting += _imports(name, path)
-    return dict(sorted(found.items()))
+    return dict(sorted(files.items()))
 
 
 @cache
 def _roots() -> frozenset[str]:
-    """Top-level names that the distributions of plugins bring: one plugin may build on another's code."""
+    """The top-level module names of all plugins' distributions; one plugin may import another's code."""
     names: set[str] = set()
     for kind in registry.KINDS:
         for point in registry.points(kind).values():
@@ -156,13 +156,13 @@ def _roots() -> frozenset[str]:
 
 
 def _file(module: str) -> Path | None:
-    """The file that a module is loaded from; nothing is imported to find it."""
+    """The file that a module is loaded from, found without importing anything; None for an attribute."""
     above, _, name = module.rpartition(".")
     if not above:
         loaded = sys.modules.get(module)
         try:
             origin = getattr(loaded, "__file__", None) if loaded else getattr(find_spec(module), "origin", None)
-        except ValueError:  # half imported
+        except ValueError:  # the module is being imported just now
             return None
         return Path(origin) if origin else None
     suffixes = [*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES]
@@ -172,7 +172,7 @@ def _file(module: str) -> Path | None:
 
 
 def _folders(package: str) -> list[Path]:
-    """Where the modules of a package lie: beside its __init__, or, of one without, wherever the path says."""
+    """The folders with the modules of a package: that of its __init__, or those of a namespace package."""
     file = _file(package)
     if file is not None:
         return [file.parent] if file.stem == "__init__" else []
@@ -183,7 +183,7 @@ def _folders(package: str) -> list[Path]:
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:
-    """Names of modules that a source file may import, and of their attributes, which may be modules too."""
+    """Names of the modules that a source file imports, and of what it imports from them, which may be modules too."""
     if path.suffix != ".py":
         return
     try:

@@ -1,9 +1,9 @@
-"""The store: plain files, one folder a run.
+"""The store of runs: plain files, one folder for each run.
 
     RUNS/<task>/<model>[+<rule>]/<config hash>/seed-<n>/
         record.json  history.csv  predictions.npz  traces.npz  last.ckpt  best.ckpt  log.txt
 
-Files are whole or not there, so that readers need no lock; who writes holds `gle_bench.tracking.lock`.
+Files are complete or absent, so that readers need no lock; writers hold `gle_bench.tracking.lock`.
 """
 
 import os
@@ -27,12 +27,12 @@ if TYPE_CHECKING:  # numpy costs a tenth of a second, and listing runs needs non
     from numpy.typing import ArrayLike
 
 RECORD = "record.json"
-WANDB = "wandb"  # W&B's own folder inside RUNS: never looked into
+WANDB = "wandb"  # W&B's own folder inside RUNS, which is never searched for records
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run. Every method raises GleBenchError, one sentence, where the disk does not let it."""
+    """The files of one run. Every method raises GleBenchError if a file cannot be read or written."""
 
     path: Path
 
@@ -40,32 +40,32 @@ class RunFolder:
         """The record; None if there is none.
 
         Raises:
-            GleBenchError: if it cannot be read: truncated, foreign, of another version, or closed to us.
+            GleBenchError: it cannot be read: truncated, no record, of another version, or without permission.
         """
-        with self._told(RECORD):
+        with self._one_sentence(RECORD):
             try:
                 return parse(foreign.content(self.path / RECORD))
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def write(self, record: Record) -> None:
-        """Puts the record in the place of an earlier one, whole."""
+        """Writes the record, atomically, in the place of an earlier one."""
         write_text(self.path / RECORD, record.model_dump_json(indent=2) + "\n")
 
     def write_history(self, rows: list[Row]) -> None:
-        """Puts history.csv, one row an evaluation, in the place of an earlier one; see `gle_bench.tracking.history`."""
+        """Writes history.csv, one row per evaluation, in the place of an earlier one."""
         write_text(self.path / "history.csv", to_csv(rows))
 
     def read_history(self) -> list[Row]:
         """The rows of history.csv; none if there is no such file."""
-        with self._told("history.csv"):
+        with self._one_sentence("history.csv"):
             try:
                 return from_csv(foreign.text(foreign.content(self.path / "history.csv")))
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
     def write_predictions(self, **arrays: "ArrayLike") -> None:
-        """Final outputs, as predictions.npz."""
+        """Writes the final outputs to predictions.npz."""
         self._write_arrays("predictions.npz", arrays)
 
     def read_predictions(self) -> dict[str, "np.ndarray"]:
@@ -73,11 +73,11 @@ class RunFolder:
         return self._read_arrays("predictions.npz")
 
     def write_traces(self, **arrays: "ArrayLike") -> None:
-        """Named time series, as traces.npz."""
+        """Writes named time series to traces.npz, in the place of earlier ones."""
         self._write_arrays("traces.npz", arrays)
 
     def add_traces(self, **arrays: "ArrayLike") -> None:
-        """Adds named time series to those of traces.npz, in the place of any of the same names."""
+        """Adds named time series to those of traces.npz; those of the same names are replaced."""
         self.write_traces(**{**self.read_traces(), **arrays})
 
     def read_traces(self) -> dict[str, "np.ndarray"]:
@@ -85,11 +85,11 @@ class RunFolder:
         return self._read_arrays("traces.npz")
 
     def checkpoint(self, name: Selection) -> Path:
-        """Where that checkpoint lies, or would."""
+        """The path of a checkpoint, which need not exist."""
         return self.path / f"{name}.ckpt"
 
     def clear(self) -> None:
-        """Removes what an earlier run left besides its record and its log, for a run that starts anew."""
+        """Removes all files of an earlier run but its record and its log, before the run starts anew."""
         for name in ("last.ckpt", "best.ckpt", "history.csv", "predictions.npz", "traces.npz"):
             try:
                 (self.path / name).unlink(missing_ok=True)
@@ -99,7 +99,7 @@ class RunFolder:
                 ) from error
 
     def log(self, line: str) -> None:
-        """Appends to log.txt, with the time (UTC)."""
+        """Appends a line to log.txt, with the time (UTC)."""
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         path = self.path / "log.txt"
         try:
@@ -109,7 +109,7 @@ class RunFolder:
         except OSError as error:
             raise GleBenchError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from error
 
-    def _told(self, name: str) -> AbstractContextManager[None]:
+    def _one_sentence(self, name: str) -> AbstractContextManager[None]:
         return sentence_if_unreadable(self.path / name, "move it away to run this seed anew")
 
     def _write_arrays(self, name: str, arrays: "Mapping[str, ArrayLike]") -> None:
@@ -120,7 +120,7 @@ class RunFolder:
     def _read_arrays(self, name: str) -> "dict[str, np.ndarray]":
         from gle_bench.data.foreign_arrays import arrays
 
-        with self._told(name):
+        with self._one_sentence(name):
             try:
                 with foreign.opened(self.path / name) as file:
                     return arrays(file)
@@ -129,7 +129,7 @@ class RunFolder:
 
 
 class Skipped(NamedTuple):
-    """A record that was passed over, and why."""
+    """A record that was skipped, and why."""
 
     path: Path
     reason: str
@@ -137,15 +137,15 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True)
 class Store:
-    """All runs under one folder, which need not exist yet."""
+    """All runs under one folder, which need not exist."""
 
     root: Path
 
     def folder(self, task: str, model: str, rule: str | None, config_hash: str, seed: int) -> RunFolder:
-        """The folder of one run. `rule` is None where the model learns by its own.
+        """The folder of one run. `rule` is None if the model learns by its default rule.
 
         Raises:
-            UsageError: if a name would leave its place in the layout.
+            UsageError: a name is not valid as the name of a folder.
         """
         for name in (task, model, *([] if rule is None else [rule]), config_hash):
             if not NAME.fullmatch(name):
@@ -154,11 +154,11 @@ class Store:
         return RunFolder(self.root / task / method / config_hash / f"seed-{seed}")
 
     def records(self) -> tuple[list[tuple[RunFolder, Record]], list[Skipped]]:
-        """Every readable record under the root, sorted by path, and those that were passed over.
+        """All readable records under the root, sorted by path, and those that were skipped.
 
-        Of two records of the same run (a folder that was copied) the second is passed over: it would count twice.
+        Of two records of the same run (in a copied folder) the second is skipped, because the run would count twice.
         """
-        found: list[tuple[RunFolder, Record]] = []
+        records: list[tuple[RunFolder, Record]] = []
         skipped: list[Skipped] = []
         places: dict[str, Path] = {}
         for path, content in _record_files(self.root, {WANDB}):
@@ -171,8 +171,8 @@ class Store:
                 skipped.append(Skipped(path, f"a copy of {places[record.run_id]}"))
                 continue
             places[record.run_id] = path
-            found.append((RunFolder(path.parent), record))
-        return found, skipped
+            records.append((RunFolder(path.parent), record))
+        return records, skipped
 
 
 def _parsed(content: bytes | OSError) -> Record:
@@ -182,12 +182,11 @@ def _parsed(content: bytes | OSError) -> Record:
 
 
 def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[Path, bytes | OSError]]:
-    """Every record.json in a folder or below it, in order, or why it cannot be read; none below another's folder.
+    """The content of every record.json in a folder or below it, in order, or the error on reading it.
 
-    Nothing is looked for in the folders `closed`, right below. A folder that vanishes, or does not list what it has, is
-    as good as empty. Folders with a record, which are most, are not listed: that would take longer than reading it.
-    Links to folders are followed, as those do who write through them; each folder is visited once, so that links
-    may lead in circles.
+    Subfolders named in `closed`, directly below, are not searched. Folders that vanish or cannot be listed count as
+    empty. Folders with a record are not searched further: most have one, and listing them takes longer than reading it.
+    Links to folders are followed; each folder is visited once, so that links may lead in circles.
     """
     waiting, visited = [folder], set()
     while waiting:
@@ -202,7 +201,7 @@ def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[
         except (FileNotFoundError, IsADirectoryError):
             inside = [name for name in _folders(current) if current != folder or name not in closed]
             waiting += [current / name for name in reversed(inside)]
-        except NotADirectoryError:  # the root itself, at best
+        except NotADirectoryError:  # only the root can be a file
             continue
         except OSError as error:
             yield path, error
@@ -211,7 +210,7 @@ def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[
 
 
 def _folders(folder: Path) -> list[str]:
-    """The names of folders, and of links to folders, in a folder."""
+    """The names of all subfolders, and of links to folders, in a folder."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if _is_folder(entry))

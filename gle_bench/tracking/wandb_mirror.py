@@ -1,7 +1,7 @@
-"""The store's mirror in Weights & Biases: one W&B run a record, several alive in one process.
+"""The mirror of the store in Weights & Biases: one W&B run for each record, several at once in one process.
 
-It never asks, never fails a run and is never the only copy: where W&B is out of reach it writes beside the store, for
-`wandb sync`; where that fails too it says so once and falls silent.
+It never asks the user anything, never fails a run and is never the only copy. If W&B cannot be reached, it writes files
+beside the store, which `wandb sync` uploads; if that fails too, it says so once and stops.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ if TYPE_CHECKING:  # importing W&B takes a second
 
 Report = Callable[[str], None]
 
-REACH_S = 5.0  # seconds for a first answer from the server
-INIT_S = 15.0
-FINISH_S = 20.0  # for the rest of an upload; what is left then waits on the disk
+REACH_S = 5.0  # seconds to wait for the first answer of the server
+INIT_S = 15.0  # seconds to wait for the start of a W&B run
+FINISH_S = 20.0  # seconds to wait for the rest of an upload; what is not uploaded then stays on the disk
 
-# The user's account and server, how the server is reached, and what W&B says of itself. All other variables of W&B are
-# kept from it: they may name the run, say in a sweep, where each of our records is a run of its own.
+# W&B's variables that it may see: the user's account and server, how the server is reached, and its logging. All others
+# are hidden from it, because they may name the run, as in a sweep, while each of our records is a run of its own.
 CHOICES = frozenset(
     f"WANDB_{name}"
     for name in (
@@ -41,12 +41,12 @@ CHOICES = frozenset(
     )
 )
 
-# Servers that failed this process, and how: the other seeds of an ensemble must not wait for them again.
+# Servers that failed in this process, and why: the other seeds of an ensemble must not wait for them again.
 _failed: dict[str, str] = {}
 
 
 class Mirror:
-    """One record's W&B run, or nothing at all. Made by `open`."""
+    """The W&B run of one record, or a mirror that does nothing. Made by `open`."""
 
     def __init__(self, run: "wandb.Run | None", report: Report) -> None:
         self._run = run
@@ -54,10 +54,11 @@ class Mirror:
 
     @classmethod
     def open(cls, record: Record, mode: WandbMode, folder: Path, report: Report) -> "Mirror":
-        """Starts, or continues, the record's W&B run; its own files go to `folder`/wandb.
+        """Starts or continues the record's W&B run, whose files go to `folder`/wandb.
 
-        `mode` 'auto' is online when logged in, else offline, unless $WANDB_MODE decides. `report` is given one line
-        where less is mirrored than asked for.
+        Args:
+            mode: 'auto' is online if the user is logged in, else offline, unless $WANDB_MODE decides.
+            report: is given one line if less is mirrored than asked for.
         """
         if mode == "off" or (mode == "auto" and os.environ.get("WANDB_MODE") == "disabled"):
             return cls(None, report)
@@ -69,7 +70,7 @@ class Mirror:
             return cls(None, report)
 
     def log(self, row: Mapping[str, object], step: int) -> None:
-        """Mirrors a row of the history: its numbers as `<split>/<metric>`, over `update` and `epoch`."""
+        """Logs a row of the history: its numbers as `<split>/<metric>`, over `update` and `epoch`."""
         if self._run is None:
             return
         prefix = f"{row['split']}/" if row.get("split") else ""
@@ -81,9 +82,10 @@ class Mirror:
             self._give_up(error)
 
     def finish(self, record: Record) -> None:
-        """Puts the final metrics, cost and status into the run's summary, and closes it.
+        """Writes the final metrics, cost and status into the W&B run's summary, and closes it.
 
-        Waits for the upload `FINISH_S` seconds, or one where the server failed before; it may end in the background.
+        Waits `FINISH_S` seconds for the upload, or one second if the server failed before; it may go on in the
+        background.
         """
         run, self._run = self._run, None
         if run is None:
@@ -106,10 +108,10 @@ class Mirror:
             reason = failures[0] if failures else f"no end after {FINISH_S:.0f} s"
             if not run.offline:
                 reason = _failed.setdefault(server, reason)
-            self._report(f"W&B has not all of {record.run_id}, `wandb sync` uploads the rest: {reason}")
+            self._report(f"W&B does not have all of {record.run_id} ({reason}); `wandb sync` uploads the rest.")
 
     def _give_up(self, error: Exception) -> None:
-        """Falls silent: the store has everything."""
+        """Reports the error and stops mirroring; the store has everything."""
         run, self._run = self._run, None
         self._report(f"W&B stopped mirroring: {_one_line(error)}")
         with suppress(Exception):
@@ -118,13 +120,13 @@ class Mirror:
 
 
 def wandb_id(record: Record) -> str:
-    """The W&B run's id: the same when a run is resumed, another one when it is run anew, or by someone else."""
+    """The id of the record's W&B run: kept when the run is resumed, another when it is started anew."""
     first = record.lineage[0].started.isoformat() if record.lineage else ""
     return hashlib.sha256(f"{record.run_id} {first}".encode()).hexdigest()[:16]
 
 
 def summary(record: Record) -> dict[str, float | int | str | None]:
-    """What W&B shows of a finished run: status, costs, and metrics as `<selection>/<split>/<metric>`."""
+    """The summary of a finished run in W&B: status, costs, and metrics as `<selection>/<split>/<metric>`."""
     values: dict[str, float | int | str | None] = {"status": record.status, "error": record.error}
     values |= {f"cost/{name}": value for name, value in record.cost.model_dump().items()}
     for selection, splits in record.metrics.items():
@@ -135,7 +137,7 @@ def summary(record: Record) -> dict[str, float | int | str | None]:
 
 @contextmanager
 def _choices_alone(folder: Path) -> Iterator[None]:
-    """An environment with the user's choices alone for W&B, whose own files go to `folder`/wandb unless chosen."""
+    """Hides all of W&B's variables but `CHOICES` from W&B; its cache goes to `folder`/wandb unless the user set one."""
     others = {name for name in os.environ if name.startswith("WANDB_")} - CHOICES
     hidden = {name: os.environ.pop(name) for name in others}
     chosen = os.environ.get("WANDB_CACHE_DIR")
@@ -149,15 +151,15 @@ def _choices_alone(folder: Path) -> Iterator[None]:
 
 
 def _start(record: Record, mode: WandbMode, folder: Path, report: Report) -> "wandb.Run":
-    """A live W&B run, online if asked for and possible."""
-    if any("\ud800" <= letter <= "\udfff" for letter in str(folder.absolute())):  # as Python reads what is no UTF-8
-        raise ValueError("it takes no folder whose name is no UTF-8")
+    """A started W&B run: online if the mode asks for it and the server answers, else offline."""
+    if any("\ud800" <= letter <= "\udfff" for letter in str(folder.absolute())):  # Python's form of bytes not in UTF-8
+        raise ValueError("it accepts only folders whose names are valid UTF-8")
     import wandb
 
     (folder / "wandb").mkdir(parents=True, exist_ok=True)
-    if not os.access(folder / "wandb", os.W_OK):  # W&B would take the machine's temporary folder, and say nothing
+    if not os.access(folder / "wandb", os.W_OK):  # W&B would use the machine's temporary folder without saying so
         raise PermissionError(f"{folder / 'wandb'} cannot be written to")
-    # Before anything else, for the lines that W&B prints outside of runs.
+    # First, so that W&B's own messages outside of runs are silenced too.
     server = str(wandb.setup(wandb.Settings(silent=True, sagemaker_disable=True)).settings.base_url)
     if mode == "auto":
         chosen = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in(server) else "offline")
@@ -171,7 +173,7 @@ def _start(record: Record, mode: WandbMode, folder: Path, report: Report) -> "wa
             return _init(record, folder, "online", identity)
         except Exception as error:
             obstacle = _one_line(error)
-            identity += "-offline"  # W&B's service does not let go of the id of a run that it could not start
+            identity += "-offline"  # W&B's service keeps the id of a run that it could not start
     _failed[server] = obstacle
     report(f"W&B is offline for {record.run_id}: {obstacle}")
     return _init(record, folder, "offline", identity)
@@ -189,7 +191,7 @@ def _init(record: Record, folder: Path, mode: Literal["online", "offline"], iden
         finish_timeout_raises=True,
         disable_git=True,
         disable_job_creation=True,
-        x_disable_meta=True,  # the record says on what it ran
+        x_disable_meta=True,  # the record has the environment
         x_save_requirements=False,
     )
     described = ("run_id", "task", "model", "rule", "protocol", "budget", "seed", "config_hash", "data", "footing")
@@ -198,7 +200,7 @@ def _init(record: Record, folder: Path, mode: Literal["online", "offline"], iden
         id=identity,
         name=record.run_id,
         group=f"{record.task}-{record.model}-{record.rule}-{record.config_hash}",
-        tags=[tag[:64] for tag in (record.protocol, record.budget, *record.marks)],  # W&B refuses longer ones
+        tags=[tag[:64] for tag in (record.protocol, record.budget, *record.marks)],  # W&B refuses longer tags
         config=record.model_dump(mode="json", include={*described, "parameters", "environment", "config"}),
         dir=folder,
         mode=mode,
@@ -209,35 +211,35 @@ def _init(record: Record, folder: Path, mode: Literal["online", "offline"], iden
 
 
 def _is_logged_in(server: str) -> bool:
-    """Whether W&B would find credentials for the server, without asking anyone."""
+    """Whether there are credentials for the server, so that W&B would not ask for them."""
     import wandb
 
     hosts = {urlsplit(server).netloc}
     if server == wandb.Settings.model_fields["base_url"].default:
-        hosts.add("api.wandb.ai")  # the same service, by the name that `wandb login` used to write
+        hosts.add("api.wandb.ai")  # the same service under the name that older versions of `wandb login` wrote
     return has_credentials(hosts)
 
 
 def has_credentials(hosts: Iterable[str]) -> bool:
-    """Whether the environment, or netrc for one of the hosts, has credentials; imports no wandb."""
+    """Whether the environment, or netrc for one of the hosts, has credentials. Does not import wandb."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     try:
         path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
-        content(path)  # a regular file, and no endless one
-        known = netrc.netrc(path)
-    except (OSError, ValueError, RuntimeError, netrc.NetrcParseError):  # RuntimeError: no home is known
+        content(path)  # refuses pipes, devices and endless files
+        credentials = netrc.netrc(path)
+    except (OSError, ValueError, RuntimeError, netrc.NetrcParseError):  # RuntimeError: there is no home folder
         return False
-    return any(entry is not None and entry[2] for entry in map(known.authenticators, hosts))
+    return any(entry is not None and entry[2] for entry in map(credentials.authenticators, hosts))
 
 
 def _obstacle(server: str) -> str | None:
-    """Why online is out of the question; None if the server answers at all.
+    """Why a W&B run cannot be online; None if the server answers.
 
-    Asked before W&B is, which retries in silence until its time is up, and then keeps the run's id for itself.
+    Checked before W&B starts, which would retry silently until its timeout, and then keep the run's id.
     """
     if not _is_logged_in(server):
-        return "not logged in (`wandb login` does)"
+        return "not logged in; run `wandb login`"
     try:
         urllib.request.urlopen(server, timeout=REACH_S).close()
     except urllib.error.HTTPError as answer:
@@ -249,5 +251,5 @@ def _obstacle(server: str) -> str | None:
 
 
 def _one_line(error: Exception) -> str:
-    """The first line of an error, or its name if it says nothing."""
+    """The first line of an error's message, or the name of its class if there is none."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

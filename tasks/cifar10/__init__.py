@@ -1,4 +1,4 @@
-"""CIFAR-10: ten classes of small photographs, each shown as a constant input for a while."""
+"""The task CIFAR-10: small photographs of ten classes, each shown as a constant input for some time steps."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from .published import PUBLISHED
 if TYPE_CHECKING:
     from torch import Tensor
 
-SPLIT_SEED = 7  # whatever the run's seed: the splits are one and the same for all runs
-HELD_OUT = 5  # one image in so many of those to learn from is for validation
-BRIGHTEST = 255
-# The content of the copy in JPEG from which this project's own runs had to be made, decoded.
+SPLIT_SEED = 7  # seed of the random split, the same for all runs
+HELD_OUT = 5  # one training image in so many is held out for validation
+BRIGHTEST = 255  # largest value of a pixel
+# Digest of the decoded images of the JPEG copy that this project's own runs had to use.
 JPEG_COPY = "b205f659d24dc008ebe0ac0c05d6eed268f8451e86823ae3bd68f6c61ae512aa"
 
 
 @dataclass(frozen=True)
 class ImageSplit:
-    """Images that lie in memory as whole numbers, pixels (M, 3072), and become 0 to 1 when they are fetched.
+    """A split of images, kept in memory as pixels (M, 3072) from 0 to 255; a fetched batch has values from 0 to 1.
 
-    Pixels go row by row, each of them red, green, blue: as convolutions of the dynamics lay their neurons.
+    Pixels are ordered row by row, each as red, green, blue: the order of the neurons in the convolutions of `dynamics`.
     """
 
     pixels: NDArray[np.uint8]
@@ -45,7 +45,7 @@ class ImageSplit:
         return len(self.targets)
 
     def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
-        """Images as a batch, inputs (1, B, 1, 3072)."""
+        """The images at these indices as a batch, inputs (1, B, 1, 3072)."""
         import torch
 
         inputs = torch.from_numpy(self.pixels[indices.numpy()]).float() / BRIGHTEST
@@ -53,10 +53,10 @@ class ImageSplit:
 
 
 class CIFAR10(Task[CIFAR10Options]):
-    """50,000 images to learn from, a fifth of them held out for validation, and 10,000 to test with.
+    """CIFAR-10: 50,000 images to learn from, a fifth of them held out for validation, and 10,000 test images.
 
-    The fingerprint is that of the pixels and labels, whatever files they came in. They are official if they are what
-    the official archive was unpacked to, here, after its checksum had been compared.
+    The fingerprint is a digest of the pixels and labels, whatever the format of their files. The data are official if
+    they were unpacked here from the official archive, whose checksum had been compared.
     """
 
     name: ClassVar[str] = "cifar10"
@@ -103,7 +103,7 @@ class CIFAR10(Task[CIFAR10Options]):
     def load(self, folder: Path, options: CIFAR10Options, protocol: Protocol, seed: int | None) -> Data:
         archived = archive.read(folder)
         train, test, content = archived.images
-        order = np.random.RandomState(SPLIT_SEED).permutation(len(train.labels))  # NumPy keeps its numbers for ever
+        order = np.random.RandomState(SPLIT_SEED).permutation(len(train.labels))  # NumPy guarantees its numbers
         held_out = len(order) // HELD_OUT
         parts = {
             "train": (train, order[held_out:]),
@@ -118,11 +118,11 @@ class CIFAR10(Task[CIFAR10Options]):
         return Data(splits, content, archived.official, digests, _differences(archived))
 
     def decide(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The output of the last step, (S, B, C): what the network says once the image has come through."""
+        """The output of the last step, (S, B, C), when the image has passed through all layers."""
         return outputs[:, :, -1]
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Loss of what is decided, (S, B)."""
+        """The loss of the last step's output, (S, B)."""
         return super().losses(outputs[:, :, -1:], batch)
 
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -138,7 +138,7 @@ def _split(images: Images, rows: NDArray[np.int64], steps: int) -> ImageSplit:
 
 
 def _differences(archived: archive.Archive) -> tuple[str, ...]:
-    """How these images differ from the official ones."""
+    """Notes for the records on how these images differ from the official ones; none for the official ones."""
     if archived.official:
         return ()
     notes = [

@@ -1,4 +1,4 @@
-"""The official python archive of CIFAR-10, or a folder laid out like what is in it."""
+"""The official python archive of CIFAR-10, or a folder with the same files: its place, download and content."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,32 +16,32 @@ TREE = "cifar-10-batches-py"
 ARCHIVE = Remote(  # of MD5 c58f30108f718f92721af3b95e74349a
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-    400_000_000,  # the archive has 170 MB, and what is unpacked 180
+    400_000_000,  # the archive has 170 MB, its unpacked files 180 MB
 )
-SIZES = (50_000, 10_000)  # images to learn from and to test with
+SIZES = (50_000, 10_000)  # number of images to learn from and to test with
 
 
 class Archive(NamedTuple):
-    """What an unpacked archive holds, and whether it is the official one."""
+    """The images of an unpacked archive, and whether it is the official one."""
 
     images: Collection
     official: bool
 
 
 def place(folder: Path) -> Path | None:
-    """Where the batches lie: in the task's folder, or in the folder of all data.
+    """The folder of the batches, in the task's folder or in the folder of all data; None if there is none.
 
     Raises:
-        GleBenchError: something else lies there.
+        GleBenchError: something with that name is no folder.
     """
     return find_folder(layout / TREE for layout in (folder, folder.parent))
 
 
 def files(root: Path) -> Mapping[str, Stamp]:
-    """The files that are read; no other counts.
+    """The stamps of the files that are read, by name. Other files are ignored.
 
     Raises:
-        GleBenchError: one is missing, or no file.
+        GleBenchError: a file is missing, or is no regular file.
     """
     return {name: stamp(root / name) for name in (META, *TRAIN, TEST)}
 
@@ -54,25 +54,25 @@ def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, s
     """Downloads the archive, unless it lies in `folder`, checks and unpacks it.
 
     Raises:
-        GleBenchError: it cannot be had, is not what it should be, or does not fit on the disk.
+        GleBenchError: it cannot be downloaded, is not the expected one, or does not fit on the disk.
     """
 
     def complaint(root: Path) -> str | None:
         try:
             files(root)
-            found = read_images(root).sizes
+            actual = read_images(root).sizes
         except GleBenchError as error:
             return str(error).partition(". ")[0]
-        return None if found == sizes else f"it holds {counted(found)}, not {counted(sizes)}"
+        return None if actual == sizes else f"it holds {counted(actual)}, not {counted(sizes)}"
 
     install(remote, folder / TREE, lambda: place(folder) is not None, complaint, files, report, TREE)
 
 
 def read(folder: Path) -> Archive:
-    """What lies there.
+    """The unpacked archive in the task's folder or in the folder of all data.
 
     Raises:
-        GleBenchError: no batches, or one that is damaged.
+        GleBenchError: there is none, or a file in it is damaged.
     """
     root = place(folder)
     if root is None:
@@ -83,5 +83,5 @@ def read(folder: Path) -> Archive:
 
 
 def counted(sizes: tuple[int, int]) -> str:
-    """Numbers of images in words."""
+    """The numbers of images as text."""
     return f"{sizes[0]:,} images to learn from and {sizes[1]:,} to test with"

@@ -1,4 +1,4 @@
-"""The files of the python archive: checked, and read without unpickling anything but lists, text and bytes."""
+"""The files of CIFAR-10's python archive: checked, and read by an unpickler that makes only lists, text and bytes."""
 
 import io
 import pickle
@@ -16,12 +16,12 @@ from gle_bench.errors import GleBenchError
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SHAPE: Final = (3, 32, 32)  # red, green and blue, each row by row
-MOST: Final = 1 << 30  # bytes of a file; those of the archive have 31 MB
+MOST: Final = 1 << 30  # largest size of a file in bytes; those of the archive have 31 MB
 PIXELS: Final = 3 * 32 * 32
 TRAIN: Final = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST: Final = "test_batch"
 META: Final = "batches.meta"
-# What a batch may call itself: as the archive has it, or by its file's name.
+# The titles that a batch may have: the name of its file, or the title in the official archive.
 TITLES: Final[Mapping[str, tuple[bytes, bytes]]] = {
     **{name: (name.encode(), f"training batch {number} of 5".encode()) for number, name in enumerate(TRAIN, 1)},
     TEST: (TEST.encode(), b"testing batch 1 of 1"),
@@ -40,7 +40,7 @@ class Images(NamedTuple):
 
 
 class Collection(NamedTuple):
-    """The images to learn from, batch after batch, those to test with, and a SHA-256 over the pixels and labels."""
+    """All images: those to learn from, batch by batch, those to test with, and a SHA-256 over pixels and labels."""
 
     train: Images
     test: Images
@@ -52,28 +52,28 @@ class Collection(NamedTuple):
 
 
 def read_images(root: Path) -> Collection:
-    """What the files hold, in whatever way they were pickled.
+    """All images of the batch files, in whatever way they were pickled.
 
     Raises:
-        GleBenchError: a file is missing, cannot be read, or is not what its name says; names it.
+        GleBenchError: a file is missing, cannot be read, or is not the batch that its name says.
     """
     _check_meta(root / META)
     batches = {name: read_batch(root / name) for name in (*TRAIN, TEST)}
-    seen: dict[str, str] = {}
+    names_by_digest: dict[str, str] = {}
     for name, batch in batches.items():
-        first = seen.setdefault(batch.digest, name)
+        first = names_by_digest.setdefault(batch.digest, name)
         if first != name:
             raise _refused(root / name, f"it holds the images of {first}")
-    learned = [batches[name] for name in TRAIN]
-    together = Images(np.concatenate([b.pixels for b in learned]), np.concatenate([b.labels for b in learned]))
-    return Collection(together, batches[TEST], sha256(" ".join(seen).encode()))
+    parts = [batches[name] for name in TRAIN]
+    train = Images(np.concatenate([b.pixels for b in parts]), np.concatenate([b.labels for b in parts]))
+    return Collection(train, batches[TEST], sha256(" ".join(names_by_digest).encode()))
 
 
 def read_batch(path: Path) -> Images:
-    """One file's images.
+    """The images of one batch file.
 
     Raises:
-        GleBenchError: see `read_images`.
+        GleBenchError: it is missing, cannot be read, or is not the batch that its name says.
     """
     content = _unpickled(path)
     title, data, labels = (content.get(key) for key in (b"batch_label", b"data", b"labels"))
@@ -93,7 +93,7 @@ def read_batch(path: Path) -> Images:
 
 
 def _check_meta(path: Path) -> None:
-    """Refuses classes that are called otherwise, or in another order."""
+    """Refuses class names other than CIFAR-10's, or in another order."""
     names = _unpickled(path).get(b"label_names")
     if names != [name.encode() for name in CLASSES]:
         raise _refused(path, f"its classes are not {', '.join(CLASSES)}")
@@ -115,7 +115,7 @@ def _unpickled(path: Path) -> dict[Any, Any]:
 
 
 def _check_lengths(raw: bytes) -> None:
-    """Refuses a pickle that claims longer texts, or more places, than it has bytes: pickle would make room for them."""
+    """Refuses a pickle that claims longer texts or more memo entries than it has bytes; pickle would allocate them."""
     for operation, argument, _ in pickletools.genops(raw):
         if "PUT" in operation.name and argument is not None and int(argument) > len(raw):
             raise pickle.UnpicklingError(f"it claims {argument:,} places")
@@ -125,21 +125,21 @@ _CURE: Final = "Delete its folder and run 'glebench prepare cifar10', or choose 
 
 
 def _refused(path: Path, why: str) -> GleBenchError:
-    return GleBenchError(f"{path} is not a sound part of CIFAR-10: {why}. {_CURE}")
+    return GleBenchError(f"{path} is not a valid part of CIFAR-10: {why}. {_CURE}")
 
 
 class _Kind:
-    """Stands for numpy's dtype: the code that it was made of."""
+    """A stand-in for numpy's dtype, which keeps the code that it was made from."""
 
     def __init__(self, *described: Any) -> None:
         self.code = described[0] if described else None
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and such, which bytes have none of."""
+        """Ignores byte order and the like, which do not matter for single bytes."""
 
 
 class _Array:
-    """Stands for numpy's array: what it was pickled as."""
+    """A stand-in for numpy's array, which keeps its pickled state."""
 
     state: Any = None
 
@@ -147,7 +147,7 @@ class _Array:
         self.state = state
 
     def pixels(self) -> NDArray[np.uint8] | None:
-        """(M, 3072); None if that is not what it is."""
+        """The array as pixels (M, 3072) in uint8; None if it has another shape or type."""
         match self.state:
             case (_, (int(count), width), _Kind(code=b"u1" | "u1"), False | 0, bytes(raw)):
                 if width == PIXELS and 0 < count * PIXELS == len(raw):
@@ -160,16 +160,16 @@ def _array(*_: Any) -> _Array:
 
 
 def _latin(text: str, encoding: str = "latin1") -> bytes:
-    """Python 3 pickles bytes as text for the readers of Python 2."""
+    """A stand-in for `_codecs.encode`: Python 3 pickles bytes as text, so that Python 2 can read them."""
     if encoding not in ("latin1", b"latin1"):
         raise pickle.UnpicklingError(f"it asks for the encoding {encoding!r}")
     return text.encode("latin1")
 
 
 class _Unpickler(pickle.Unpickler):
-    """Nothing that a pickle names is ever imported or called: these stand for all that a batch needs."""
+    """An unpickler that imports and calls nothing that a pickle names; stand-ins replace all that a batch needs."""
 
-    KNOWN: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
+    STAND_INS: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
         ("numpy.core.multiarray", "_reconstruct"): _array,
         ("numpy._core.multiarray", "_reconstruct"): _array,
         ("numpy", "ndarray"): _Array,
@@ -178,11 +178,11 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for the name.
+        """The stand-in for a name.
 
         Raises:
-            UnpicklingError: nothing does.
+            UnpicklingError: the name has none.
         """
-        if (module, name) not in self.KNOWN:
+        if (module, name) not in self.STAND_INS:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image needs")
-        return self.KNOWN[module, name]
+        return self.STAND_INS[module, name]

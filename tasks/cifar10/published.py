@@ -1,4 +1,4 @@
-"""What was published on CIFAR-10: the test errors of Fig. 8g."""
+"""The published results on CIFAR-10: the test errors of Fig. 8g."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Google Speech Commands: ten keywords, unknown words and silence, in clips of a second (v0.02)."""
+"""The task Google Speech Commands (v0.02): ten keywords, unknown words and silence, in clips of one second."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ from .published import PUBLISHED, SETUP, described
 
 
 class GSC(Task[GSCOptions]):
-    """Twelve classes of speech. The paper holds validation speakers out, so both protocols have the same splits.
+    """Google Speech Commands: twelve classes. The paper holds out validation speakers; so both protocols split alike.
 
-    The fingerprint is that of the clips, the noise and the lists. They are official if they are what the official
-    archive was unpacked to, here, after its checksum had been compared.
+    The fingerprint is a digest of the clips, the noise and the lists. The data are official if they were unpacked here
+    from the official archive, whose checksum had been compared.
     """
 
     name: ClassVar[str] = "gsc"
@@ -49,8 +49,8 @@ class GSC(Task[GSCOptions]):
     )
 
     def shape(self, options: GSCOptions) -> Shape:
-        heard = FRONT_ENDS[options.front_end]
-        return Shape(heard.steps, heard.channels, len(CLASSES))
+        front_end = FRONT_ENDS[options.front_end]
+        return Shape(front_end.steps, front_end.channels, len(CLASSES))
 
     def describe(self, config: RunConfig) -> Mapping[str, str]:
         return described(config)
@@ -73,22 +73,22 @@ class GSC(Task[GSCOptions]):
         from .clips import ClipSplit, Hearing, read_noises
 
         archived = archive.read(folder)
-        torchaudio()  # if it cannot be had, that is said now, and not by a thread in the midst of training
-        made = partition(archived.names, archived.lists, options.splits, options.clips)
-        for part, clips in made.parts.items():
+        torchaudio()  # if the import fails, it does so now and not in a thread during training
+        division = partition(archived.names, archived.lists, options.splits, options.clips)
+        for part, clips in division.parts.items():
             if not clips:
                 raise GleBenchError(
                     f"{archived.root} has no clips of {', '.join(KEYWORDS)} for {part}, by {archived.rule}. {CURE}"
                 )
         noises = [] if options.augmentation == "none" else read_noises(archived.root, archived.noises)
-        learned = Hearing(options.front_end, options.augmentation, noises)
+        train = Hearing(options.front_end, options.augmentation, noises)
         held_out = Hearing(options.front_end, "none", ())
         splits: dict[str, Split] = {
-            part: ClipSplit(archived.root, clips, learned if part == "train" else held_out)
-            for part, clips in made.parts.items()
+            part: ClipSplit(archived.root, clips, train if part == "train" else held_out)
+            for part, clips in division.parts.items()
         }
-        digests: dict[str, str] = {part: _digest(archived.fingerprint, clips) for part, clips in made.parts.items()}
-        return Data(splits, archived.fingerprint, archived.official, digests, (*archived.notes, *made.notes))
+        digests: dict[str, str] = {part: _digest(archived.fingerprint, clips) for part, clips in division.parts.items()}
+        return Data(splits, archived.fingerprint, archived.official, digests, (*archived.notes, *division.notes))
 
 
 def _digest(content: str, clips: Sequence[Clip]) -> str:

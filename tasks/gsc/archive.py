@@ -1,4 +1,4 @@
-"""The official archive of Speech Commands v0.02, or a smaller tree laid out alike: where it lies and what is in it."""
+"""The official archive of Speech Commands v0.02, or a smaller tree of the same layout: its place and its content."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,9 +20,9 @@ ARCHIVE = Remote(
     "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
     2_430_000_000,
 )
-CLIPS = 105_829  # in the folders of words
-# The 4,482 clips from which this project's own runs had to be made: the digest of what is read of them, and their
-# fingerprint in the records of those runs, in which a document counted that comes with the clips.
+CLIPS = 105_829  # number of clips in the folders of words
+# The 4,482 clips that this project's own runs had to use: the digest of the files that are read, and the fingerprint in
+# the records of those runs, which also covered a document that comes with the clips.
 TEST_CLIPS = "aaf9aa1d77313ad3794d5990692eaa54da46bb4d4760d1795b77e97b57526c2a"
 FINGERPRINTS: Final[Mapping[str, str]] = {
     TEST_CLIPS: "50d97ccd48793ae9917abd6717a50058030c6c91236f4af6bdbb7ca7c19fb99b",
@@ -30,9 +30,13 @@ FINGERPRINTS: Final[Mapping[str, str]] = {
 
 
 class Archive(NamedTuple):
-    """An unpacked tree: its clips and its noise by their paths from `root`, and the lists that it brings, or None.
+    """An unpacked tree of clips.
 
-    `notes` say what its files lack.
+    Attributes:
+        names, noises: relative paths of its clips, and of its recordings of noise.
+        lists: the clips that its lists hold out for validation and test; None: it has no lists.
+        content: the digest of its files, and the archive that they were unpacked from.
+        notes: for the records: what its files lack.
     """
 
     root: Path
@@ -48,7 +52,7 @@ class Archive(NamedTuple):
 
     @property
     def rule(self) -> str:
-        """What splits the clips, in words."""
+        """The rule that splits the clips, in words."""
         return "the hash of their speakers" if self.lists is None else f"{' and '.join(LISTS.values())}"
 
     @property
@@ -57,10 +61,10 @@ class Archive(NamedTuple):
 
 
 def place(folder: Path) -> Path | None:
-    """Where the tree lies: in the task's folder, or as torchaudio lays it out there or in the folder of all data.
+    """The root of the tree: in the task's folder, or where torchaudio puts it; None if there is none.
 
     Raises:
-        GleBenchError: something else lies there.
+        GleBenchError: something with that name is no folder.
     """
     layouts = (folder, folder / "SpeechCommands", folder.parent / "SpeechCommands")
     return find_folder(layout / TREE for layout in layouts)
@@ -74,15 +78,15 @@ def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, c
     """Downloads the archive, unless it lies in `folder`, checks and unpacks it.
 
     Raises:
-        GleBenchError: it cannot be had, is not what it should be, or does not fit on the disk.
+        GleBenchError: it cannot be downloaded, is not the expected one, or does not fit on the disk.
     """
 
     def complaint(root: Path) -> str | None:
         try:
-            found = len(look_through(root).clips)
+            count = len(look_through(root).clips)
         except GleBenchError as error:
             return str(error).partition(". ")[0]
-        return None if found == clips else f"it holds {found:,} clips, not {clips:,}"
+        return None if count == clips else f"it holds {count:,} clips, not {clips:,}"
 
     def files(root: Path) -> Mapping[str, Stamp]:
         return look_through(root).files
@@ -91,10 +95,11 @@ def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, c
 
 
 def read(folder: Path) -> Archive:
-    """What lies there.
+    """The unpacked tree in one of the places that `place` looks in.
 
     Raises:
-        GleBenchError: no tree, no clips of keywords, a file that is not what it should be, or lists that contradict.
+        GleBenchError: there is no tree, it has no clips of keywords, a file in it is of the wrong kind or cannot be
+            read, or its lists contradict each other.
     """
     root = place(folder)
     if root is None:
@@ -116,7 +121,7 @@ def read(folder: Path) -> Archive:
 
 
 def _notes(missing: Sequence[str], tree: Tree, lists: Lists | None) -> tuple[str, ...]:
-    """What the user should know of the files."""
+    """Notes for the records on what the files lack."""
     notes = [f"there is no clip of {', '.join(missing)}"] if missing else []
     if tree.alone is not None:
         notes.append(

@@ -1,4 +1,4 @@
-"""A split of clips: read as they are needed, shifted and mixed with noise anew each time, heard through a front end."""
+"""A split of clips: read when needed, augmented anew each time, and turned into features by a front end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from .front_ends import FRONT_ENDS, RATE
 from .partition import Clip
 from .tree import NOISE
 
-FAINT = np.float32(1e-9)  # of which the GLE code's silence is made; Hello Edge's is made of zeros
+FAINT = np.float32(1e-9)  # value of all samples of silence in the GLE code; in Hello Edge they are zero
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """How a split's clips are heard; `noises` are what `augmentation` mixes in."""
+    """How a split's clips become features: front end, augmentation, and the noises that the augmentation mixes in."""
 
     front_end: FrontEnd
     augmentation: Augmentation
@@ -34,9 +34,9 @@ class Hearing:
 
 
 class ClipSplit:
-    """Clips under `root`. What never changes is kept: features without augmentation, else waves, in 16 bits.
+    """A split of the clips under `root`. Features are kept in memory; with augmentation, waves in 16 bits instead.
 
-    Threads may fetch at once: whatever two of them compute is the same.
+    Several threads may fetch at once: what two of them compute for one clip is the same.
     """
 
     slow: ClassVar[bool] = True
@@ -55,29 +55,29 @@ class ClipSplit:
         return len(self._names)
 
     def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
-        """Samples as a batch, inputs (1, B, steps, channels).
+        """The clips at these indices as a batch, inputs (1, B, steps, channels).
 
         Raises:
-            GleBenchError: a file that cannot be read; names it.
+            GleBenchError: a file cannot be read.
         """
         chosen, front_end = indices.numpy(), self._hearing.front_end
-        heard = self._known(chosen) if self._augment is None else self._augmented(chosen, (seed, epoch, place))
-        return Batch(FRONT_ENDS[front_end].steps, stretched(heard, front_end)[None], self.targets[indices][None])
+        frames = self._constant(chosen) if self._augment is None else self._augmented(chosen, (seed, epoch, place))
+        return Batch(FRONT_ENDS[front_end].steps, stretched(frames, front_end)[None], self.targets[indices][None])
 
-    def _known(self, chosen: NDArray[np.int64]) -> Tensor:
-        """Features (B, frames, channels) that are computed once."""
+    def _constant(self, chosen: NDArray[np.int64]) -> Tensor:
+        """Features (B, frames, channels) of clips without augmentation, each computed once."""
         new = np.unique(chosen[~self._kept[chosen]])
         if len(new):
             waves, lengths = np.zeros((len(new), RATE), np.float32), np.zeros(len(new), np.int64)
             for row, index in enumerate(new):
                 wave = self._read(index)
                 waves[row, : len(wave)], lengths[row] = FAINT if self._silence(index) else _floats(wave), len(wave)
-            self._features[torch.from_numpy(new)] = self._heard(waves, lengths)
+            self._features[torch.from_numpy(new)] = self._features_of(waves, lengths)
             self._kept[new] = True
         return self._features[torch.from_numpy(chosen)]
 
     def _augmented(self, chosen: NDArray[np.int64], draw: tuple[int, int, int]) -> Tensor:
-        """Features (B, frames, channels) of clips that are changed by random numbers of (seed, epoch, place)."""
+        """Features (B, frames, channels) of clips that are augmented by random numbers from (seed, epoch, place)."""
         assert self._augment is not None
         seed, epoch, place = draw
         for index in np.unique(chosen[~self._kept[chosen]]):
@@ -87,16 +87,16 @@ class ClipSplit:
         waves, lengths = _floats(self._waves[chosen]), self._lengths[chosen]
         waves[[self._silence(index) for index in chosen]] = FAINT
         randoms = [np.random.default_rng((seed, epoch, place + row)) for row in range(len(chosen))]
-        return self._heard(self._augment(waves, lengths, self._hearing.noises, randoms), lengths)
+        return self._features_of(self._augment(waves, lengths, self._hearing.noises, randoms), lengths)
 
-    def _heard(self, waves: Wave, lengths: NDArray[np.int64]) -> Tensor:
+    def _features_of(self, waves: Wave, lengths: NDArray[np.int64]) -> Tensor:
         return features(self._hearing.front_end, torch.from_numpy(waves), torch.from_numpy(lengths))
 
     def _silence(self, index: int) -> bool:
         return self._names[index] is None and FRONT_ENDS[self._hearing.front_end].kind == "MFS"
 
     def _read(self, index: int) -> NDArray[np.int16]:
-        """A clip of a second at most; TensorFlow, unlike the GLE code, fills a shorter one up at once."""
+        """The samples of a clip, at most one second; for MFCC filled up with zeros to a second, as in TensorFlow."""
         name = self._names[index]
         wave = np.zeros(RATE, np.int16) if name is None else read_wav(self._root / name, RATE)[:RATE]
         if FRONT_ENDS[self._hearing.front_end].kind == "MFCC":
@@ -109,7 +109,7 @@ def _floats(waves: NDArray[np.int16]) -> Wave:
 
 
 def read_noises(root: Path, names: Sequence[str]) -> list[Wave]:
-    """The recordings of background noise, in the order of their names.
+    """The recordings of background noise, sorted by name.
 
     Raises:
         GleBenchError: there is none, or one is shorter than a clip.
@@ -120,7 +120,5 @@ def read_noises(root: Path, names: Sequence[str]) -> list[Wave]:
     for name in sorted(names):
         noises.append(_floats(read_wav(root / name, RATE)))
         if len(noises[-1]) < RATE:
-            raise GleBenchError(
-                f"{root / name} is shorter than a second; put a longer recording there, or take it out."
-            )
+            raise GleBenchError(f"{root / name} is shorter than a second; put a longer recording there, or remove it.")
     return noises

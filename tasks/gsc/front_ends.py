@@ -1,15 +1,15 @@
-"""The front ends that there are: windows, strides and bands, and what a clip becomes (computed in `features`)."""
+"""The front ends as data: windows, strides, bands, and the numbers of frames and steps (computed in `features`)."""
 
 from typing import Literal, NamedTuple
 
 from gle_bench.recipes.gsc import FrontEnd
 
-RATE = 16_000  # samples a second, and in a clip
-STRETCH = 20  # steps a frame of GLE's
+RATE = 16_000  # samples per second, and samples of a clip
+STRETCH = 20  # time steps for each frame of GLE's front end
 
 
 class FrontEndSpec(NamedTuple):
-    """One front end. `coefficients` are None where the bands themselves are the features."""
+    """The parameters of one front end. `coefficients` is None if the bands themselves are the features."""
 
     kind: Literal["MFS", "MFCC"]
     bands: int

@@ -1,4 +1,4 @@
-"""The lists of held-out clips that a tree brings: read however they were written, and checked against its clips."""
+"""The lists of held-out clips in a tree: read in any common text format, and checked against the tree's clips."""
 
 import codecs
 import posixpath
@@ -16,9 +16,9 @@ from gle_bench.errors import GleBenchError
 from .partition import Part, part_of, speaker_of
 from .tree import LISTS
 
-EDGES: Final = f"{string.whitespace}\0\xa0\ufeff"  # of an entry: no part of it
-LONGEST: Final = 100  # characters that a message quotes
-# The longest first: the mark of UTF-32 begins like that of UTF-16.
+EDGES: Final = f"{string.whitespace}\0\xa0\ufeff"  # characters that are stripped from both ends of an entry
+LONGEST: Final = 100  # most characters of an entry that a message quotes
+# Byte order marks, the longest first, because that of UTF-32 begins like that of UTF-16.
 MARKS: Final[Mapping[bytes, str]] = {
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -29,14 +29,14 @@ MARKS: Final[Mapping[bytes, str]] = {
 
 
 class Entries(NamedTuple):
-    """A list: the clips that it names, and those of its entries that name no clip, in their order."""
+    """The entries of one list: the clips that it names, and the entries that name no clip, in their order."""
 
     clips: frozenset[str]
     unmatched: tuple[str, ...]
 
 
 class Lists(NamedTuple):
-    """The clips that each list holds out, and what its other entries are."""
+    """The clips that each list holds out, and notes for the records on entries that name no clip."""
 
     clips: Mapping[Part, frozenset[str]]
     notes: tuple[str, ...]
@@ -46,26 +46,26 @@ def read_lists(root: Path, parts: Iterable[Part], clips: Collection[str]) -> Lis
     """The lists of a tree with these clips.
 
     Raises:
-        GleBenchError: a list that cannot be read, that names no clip of the tree, or that tears a speaker apart.
+        GleBenchError: a list cannot be read, names no clip of the tree, or puts clips of one speaker into two splits.
     """
     lists = {part: parsed(_text(root / LISTS[part]), clips) for part in parts}
-    for part, found in lists.items():
-        if not found.clips:
-            first = f"; its first entry is {_quoted(found.unmatched[0])}" if found.unmatched else ""
+    for part, entries in lists.items():
+        if not entries.clips:
+            first = f"; its first entry is {_quoted(entries.unmatched[0])}" if entries.unmatched else ""
             raise GleBenchError(f"{root / LISTS[part]} names none of the clips beside it{first}. {CURE}")
     complaint = torn(clips, lists)
     if complaint is not None:
         raise GleBenchError(f"The lists in {root} do not split its clips by speakers: {complaint}. {CURE}")
     notes = [
-        f"entries of {LISTS[part]} that name no clip: {len(found.unmatched):,}, first {_quoted(found.unmatched[0])}"
-        for part, found in lists.items()
-        if found.unmatched
+        f"entries of {LISTS[part]} that name no clip: {len(entries.unmatched):,}, first {_quoted(entries.unmatched[0])}"
+        for part, entries in lists.items()
+        if entries.unmatched
     ]
-    return Lists({part: found.clips for part, found in lists.items()}, tuple(notes))
+    return Lists({part: entries.clips for part, entries in lists.items()}, tuple(notes))
 
 
 def _quoted(entry: str) -> str:
-    """An entry in a message: in one line, and no longer than a name is."""
+    """An entry as quoted in a message: on one line, and at most `LONGEST` characters."""
     return repr(entry if len(entry) <= LONGEST else f"{entry[:LONGEST]}...")
 
 
@@ -77,7 +77,7 @@ def _text(path: Path) -> str:
 
 
 def decoded(raw: bytes) -> str:
-    """The text of a file that may be in any UTF, with a mark or without, or in Latin-1."""
+    """The text of a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark, or in Latin-1."""
     for mark, encoding in MARKS.items():
         if raw.startswith(mark):
             return raw[len(mark) :].decode(encoding, "replace")
@@ -90,11 +90,11 @@ def decoded(raw: bytes) -> str:
 
 
 def parsed(text: str, clips: Collection[str]) -> Entries:
-    """The entries of a list: one a line, or several files with blanks between them."""
+    """The entries of a list: one on a line, or several files on a line, separated by blanks."""
     matched: set[str] = set()
     unmatched: dict[str, None] = {}
     for line in text.splitlines():
-        several = line.count(".wav") > 1  # a name may have blanks
+        several = line.count(".wav") > 1  # else blanks belong to the name
         for entry in filter(None, (piece.strip(EDGES) for piece in (line.split() if several else [line]))):
             if normal(entry) in clips:
                 matched.add(normal(entry))
@@ -104,44 +104,44 @@ def parsed(text: str, clips: Collection[str]) -> Entries:
 
 
 def normal(entry: str) -> str:
-    """An entry as 'word/file.wav', whatever path leads there and whichever way its slashes lean."""
+    """An entry as 'word/file.wav', without the path before it and with backslashes replaced."""
     return "/".join(posixpath.normpath(entry.replace("\\", "/")).split("/")[-2:])
 
 
 def torn(clips: Iterable[str], lists: Mapping[Part, Entries]) -> str | None:
-    """The first clip that shares its speaker with another split, in words; None: there is none.
+    """The first clip whose speaker is also in another split, in words; None if there is none.
 
-    The speakers are those of all entries, also of the ones that name no clip. Where most entries of each list are where
-    the hash of their speaker puts them, the hash also says which clips the lists should have named.
+    Speakers are taken from all entries, also from those that name no clip. If most entries of each list agree with the
+    hash of their speaker, clips that the hash assigns to a list, but no list names, count too.
     """
-    twice = sorted(frozenset.intersection(*(found.clips for found in lists.values())))
+    twice = sorted(frozenset.intersection(*(entries.clips for entries in lists.values())))
     if twice:
         return f"{' and '.join(LISTS[part] for part in lists)} both name {twice[0]}"
-    held_out = {part: _speakers(chain(found.clips, found.unmatched)) for part, found in lists.items()}
-    hashed = all(_most_follow_the_hash(part, found) for part, found in lists.items())
+    held_out = {part: _speakers(chain(entries.clips, entries.unmatched)) for part, entries in lists.items()}
+    hashed = all(_most_follow_the_hash(part, entries) for part, entries in lists.items())
     by_hash: dict[str, Part] = {}
-    trouble: dict[str, str] = {}
+    complaints: dict[str, str] = {}
     for clip in sorted(clips):
-        own: Part = next((part for part, found in lists.items() if clip in found.clips), "train")
+        own: Part = next((part for part, entries in lists.items() if clip in entries.clips), "train")
         speaker = speaker_of(clip)
         for part, speakers in held_out.items():
             if part != own and speaker in speakers:
-                trouble[clip] = f"{clip} is in {own}, and its speaker {speaker} in {LISTS[part]}"
+                complaints[clip] = f"{clip} is in {own}, and its speaker {speaker} in {LISTS[part]}"
         if hashed and own == "train":
             rule = by_hash.setdefault(speaker, part_of(clip))
             if rule != "train":
-                trouble.setdefault(clip, f"{clip} is in train, and the hash of its speaker puts it into {rule}")
-    if not trouble:
+                complaints.setdefault(clip, f"{clip} is in train, and the hash of its speaker puts it into {rule}")
+    if not complaints:
         return None
-    others = f" (and {len(trouble) - 1:,} more clips alike)" if len(trouble) > 1 else ""
-    return f"{next(iter(trouble.values()))}{others}"
+    others = f" (and {len(complaints) - 1:,} more such clips)" if len(complaints) > 1 else ""
+    return f"{next(iter(complaints.values()))}{others}"
 
 
 def _speakers(entries: Iterable[str]) -> frozenset[str]:
-    """The speakers of all entries whose names tell them."""
+    """The speakers of all entries whose names contain the speaker."""
     return frozenset(speaker_of(normal(entry)) for entry in entries if "_nohash_" in entry)
 
 
-def _most_follow_the_hash(part: Part, found: Entries) -> bool:
-    where = Counter(part_of(normal(entry)) for entry in chain(found.clips, found.unmatched))
-    return where[part] > where.total() / 2
+def _most_follow_the_hash(part: Part, entries: Entries) -> bool:
+    parts = Counter(part_of(normal(entry)) for entry in chain(entries.clips, entries.unmatched))
+    return parts[part] > parts.total() / 2

@@ -1,4 +1,4 @@
-"""What was published on Google Speech Commands: accuracies, and how the networks were trained (the paper's Table 3)."""
+"""The published results on Google Speech Commands, and the settings of the networks (the paper's Table 3)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -86,16 +86,16 @@ SETUP: Final = (
 
 
 def described(config: RunConfig) -> dict[str, str]:
-    """Our side of `SETUP`: what a configuration has, by the names of the settings."""
+    """The settings of `SETUP` as our configuration has them, by name."""
     options, training = config.options, config.training
     assert isinstance(options, GSCOptions)
-    heard, sizes = FRONT_ENDS[options.front_end], SIZES[options.splits]
-    drawn = (training.batches or 0) * training.batch_size
+    front_end, sizes = FRONT_ENDS[options.front_end], SIZES[options.splits]
+    samples = (training.batches or 0) * training.batch_size
     return {
         "samples": "/".join(f"{sizes[split]:,}" for split in ("train", "validation", "test")),
-        "features": f"{heard.coefficients or heard.bands} {heard.kind}",
-        "window": f"{heard.window_ms} ms",
-        "stride": f"{heard.stride_ms} ms",
+        "features": f"{front_end.coefficients or front_end.bands} {front_end.kind}",
+        "window": f"{front_end.window_ms} ms",
+        "stride": f"{front_end.stride_ms} ms",
         "batch": f"{training.batch_size}",
-        "epochs": f"{training.epochs or drawn / sizes['train']:.0f}",
+        "epochs": f"{training.epochs or samples / sizes['train']:.0f}",
     }

@@ -1,4 +1,4 @@
-"""A tree laid out like Speech Commands: a folder of clips a word, one of noise, and lists that split the clips."""
+"""A tree with the layout of Speech Commands: one folder of clips for each word, one of noise, and lists of splits."""
 
 import os
 from pathlib import Path
@@ -14,9 +14,9 @@ LISTS: dict[Part, str] = {"validation": "validation_list.txt", "test": "testing_
 
 
 class Tree(NamedTuple):
-    """The files that are read, by their paths from the root: clips, noise, and the lists of 'validation' and 'test'.
+    """The stamps of the files that are read, by path relative to the root: clips, noise, and the two lists by split.
 
-    Nothing else counts. A list that comes without the other is not read; `alone` is its name.
+    Other files are ignored. If only one of the two lists exists, it is not read; `alone` is its name.
     """
 
     clips: dict[str, Stamp]
@@ -26,14 +26,14 @@ class Tree(NamedTuple):
 
     @property
     def files(self) -> dict[str, Stamp]:
-        return self.clips | self.noises | {LISTS[part]: found for part, found in self.lists.items()}
+        return self.clips | self.noises | {LISTS[part]: list_stamp for part, list_stamp in self.lists.items()}
 
 
 def look_through(root: Path) -> Tree:
     """The tree at `root`.
 
     Raises:
-        GleBenchError: a file or folder that cannot be read, or is not what its name says; names it.
+        GleBenchError: a file or folder cannot be read, or is of the wrong kind.
     """
     clips: dict[str, Stamp] = {}
     noises: dict[str, Stamp] = {}
@@ -47,13 +47,13 @@ def look_through(root: Path) -> Tree:
         elif entry.name[0].isalnum() and is_folder(entry):
             clips |= _recordings(entry)
         elif entry.name in KEYWORDS:
-            raise GleBenchError(f"{entry.path} is no folder, and should be that of the clips of a keyword. {CURE}")
+            raise GleBenchError(f"{entry.path} must be a folder with the clips of a keyword. {CURE}")
     alone = next(LISTS[part] for part in lists) if len(lists) == 1 else None
     return Tree(clips, noises, {part: lists[part] for part in LISTS if not alone and lists}, alone)
 
 
 def _recordings(folder: "os.DirEntry[str]") -> dict[str, Stamp]:
-    """All WAV files in a folder but hidden ones, by their paths from the root."""
+    """The stamps of all WAV files in a folder, hidden ones excepted, by path relative to the root."""
     return {
         f"{folder.name}/{entry.name}": stamp(entry)
         for entry in entries(Path(folder.path))

@@ -1,4 +1,4 @@
-"""Mackey-Glass: a chaotic signal, to be continued in closed loop for ten Lyapunov times."""
+"""The task Mackey-Glass: a chaotic signal, which a model continues in closed loop for ten Lyapunov times."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from gle_bench.dynamics.feedback import DelayedFeedback
     from gle_bench.words import Loss
 
-_LARGEST = TOO_LARGE / SCALE  # of an output, which is standardised
+_LARGEST = TOO_LARGE / SCALE  # limit of a standardised output in the loss
 
 
 class MackeyGlass(Task[MackeyGlassOptions]):
-    """Sequence k, of seed k, is a sample: its first half is learned from, its second half predicted.
+    """Mackey-Glass: seed k has sequence k, whose first half is for training and whose second half is predicted.
 
-    The fingerprint is that of the series, the grid and the seed. Signals are standardised, metrics are in raw units.
+    The fingerprint is a digest of series, grid and seed. Signals are standardised; metrics are in raw units.
     """
 
     name: ClassVar[str] = "mackey-glass"
@@ -75,7 +75,7 @@ class MackeyGlass(Task[MackeyGlassOptions]):
         return described(config)
 
     def prepare(self, folder: Path, options: MackeyGlassOptions, report: Callable[[str], None]) -> None:
-        """The series comes with the package: there is but a folder to be made, for NeuroBench's file.
+        """Makes the folder for NeuroBench's file, which is optional: the pinned series comes with the package.
 
         Raises:
             GleBenchError: the folder cannot be made.
@@ -94,20 +94,20 @@ class MackeyGlass(Task[MackeyGlassOptions]):
         from .windows import predicted, taught
 
         number = seed or 0
-        found = series(folder, options.grid)
-        signal = standardised(torch.from_numpy(sequence(found, options.grid, number).copy()))
-        half, known = HALF * options.points, KNOWN * options.points
+        source = series(folder, options.grid)
+        signal = standardised(torch.from_numpy(sequence(source, options.grid, number).copy()))
+        half, train_end = HALF * options.points, KNOWN * options.points
         splits = {"test": predicted(signal, options, half, HALF)}
         if protocol == "paper":
             splits["train"] = taught(signal, options, half)
         else:
             splits |= {
-                "train": taught(signal, options, known),
-                "validation": predicted(signal, options, known, HALF - KNOWN),
+                "train": taught(signal, options, train_end),
+                "validation": predicted(signal, options, train_end, HALF - KNOWN),
             }
-        fingerprint = sha256(f"mackey-glass {options.grid} {number} {found.source}".encode())
+        fingerprint = sha256(f"mackey-glass {options.grid} {number} {source.source}".encode())
         digests = {name: _digest(fingerprint, name, protocol, options, split) for name, split in splits.items()}
-        return Data(splits, fingerprint, found.official, digests, found.notes)
+        return Data(splits, fingerprint, source.official, digests, source.notes)
 
     def evaluation_split(self, protocol: Protocol) -> str:
         return "test" if protocol == "paper" else "validation"
@@ -118,13 +118,13 @@ class MackeyGlass(Task[MackeyGlassOptions]):
         return DelayedFeedback(options.horizon_steps, options.delay_steps, options.forced_steps + 1)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """In closed loop outputs are clamped, so that one that diverges is a bad result, and not the end of a run."""
+        """The loss. In closed loop outputs are clamped first, so that a diverging prediction does not end the run."""
         if _closed(batch):
             outputs = outputs.nan_to_num(nan=_LARGEST).clamp(-_LARGEST, _LARGEST)
         return super().losses(outputs, batch)
 
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """In closed loop, the scores of all points after the switch; else sMAPE alone."""
+        """In closed loop all scores of the points after the switch, else the sMAPE alone."""
         counts = _counted(batch)
         prediction, truth = raw(decisions[:, :, counts, 0]), raw(batch.targets[:, :, counts, 0])
         grid = grid_of(prediction.shape[-1]) if _closed(batch) else None
@@ -133,25 +133,25 @@ class MackeyGlass(Task[MackeyGlassOptions]):
         return scores(prediction, truth, grid)
 
     def horizon(self, options: MackeyGlassOptions, decisions: Tensor, targets: Tensor) -> Tensor:
-        """sMAPE within each Lyapunov time of the test half, (..., 10), from decisions and targets (..., T, 1)."""
+        """The sMAPE in each Lyapunov time of the test half, (..., 10), from decisions and targets (..., T, 1)."""
         points = options.points
         prediction, truth = (raw(values[..., -HALF * points :, 0]) for values in (decisions, targets))
         return along_the_horizon(prediction, truth, points)
 
 
 def _closed(batch: Batch) -> bool:
-    """Whether the inputs hide the future, as those of an evaluation do."""
+    """Whether the batch is in closed loop: its inputs are NaN where they would show the future."""
     return bool(batch.inputs.isnan().any())
 
 
 def _counted(batch: Batch) -> Tensor:
-    """Which time steps count, (T,): the same in all samples."""
+    """The time steps that count, as truth values (T,); they are the same in all samples."""
     if batch.mask is None:
         return batch.inputs.new_ones(batch.steps).bool()
     return batch.mask[0, 0].expand(batch.steps) > 0
 
 
 def _digest(fingerprint: str, name: str, protocol: str, options: MackeyGlassOptions, split: TensorSplit) -> str:
-    """Of what a split is made from: a spline's last bits, and so its values', differ between machines."""
+    """The digest of a split's origin. Values are not hashed: the last bits of a spline differ between machines."""
     which = f"{name} {'' if name == 'test' else protocol} {options.model_dump_json()} {split.steps}"
     return sha256(fingerprint.encode(), which.encode())

@@ -1,4 +1,4 @@
-"""What was published on NeuroBench's Mackey-Glass task, and how the paper's network was made."""
+"""The published results on NeuroBench's Mackey-Glass task, and the settings of the paper's network."""
 
 from typing import Final
 
@@ -46,7 +46,7 @@ SETUP: Final = (
 
 
 def described(config: RunConfig) -> dict[str, str]:
-    """Our side of `SETUP`: what a configuration has, by the names of the settings."""
+    """The settings of `SETUP` as our configuration has them, by name."""
     options, network = config.options, config.network
     assert isinstance(options, MackeyGlassOptions)
     delays = options.delays

@@ -1,4 +1,4 @@
-"""How good a prediction is: sMAPE on two grids, the time for which it is valid, and how it fades along the horizon."""
+"""The scores of a prediction: sMAPE on two grids, valid time, and sMAPE in each Lyapunov time of the horizon."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from gle_bench.recipes.mackey_glass import POINTS, SCALE, Grid
 if TYPE_CHECKING:
     from torch import Tensor
 
-WORST: Final = 200.0  # of sMAPE, in per cent
-TOO_LARGE: Final = 1e6  # beyond which a prediction has diverged; the signal lies between 0.4 and 1.4
-VALID: Final = 0.4  # standard deviations of the signal
+WORST: Final = 200.0  # largest sMAPE, in per cent
+TOO_LARGE: Final = 1e6  # absolute value above which a prediction has diverged; the signal is between 0.4 and 1.4
+VALID: Final = 0.4  # largest error of a valid prediction, in standard deviations of the signal
 
 
 def smape(predicted: Tensor, true: Tensor) -> Tensor:
-    """200 <|p - y| / (|p| + |y|)>, in per cent, over the last dimension; 200 where a prediction is not finite."""
+    """The sMAPE, 200 <|p - y| / (|p| + |y|)>, in per cent, over the last dimension; 200 if a value is not finite."""
     terms = (predicted - true).abs() / (predicted.abs() + true.abs())
     return (WORST * terms.mean(-1)).nan_to_num(nan=WORST)
 
 
 def grid_of(points: int) -> Grid | None:
-    """The grid on which so many points are a whole number of Lyapunov times."""
+    """The grid on which so many points are a whole number of Lyapunov times; None if there is no such single grid."""
     fitting: list[Grid] = [grid for grid, each in POINTS.items() if points and points % each == 0]
     return fitting[0] if len(fitting) == 1 else None
 
 
 def scores(predicted: Tensor, true: Tensor, grid: Grid) -> dict[str, Tensor]:
-    """What is told of predictions in closed loop, {name: (...)}, from raw values (..., n) after the last true one."""
-    gone = has_diverged(predicted)
-    good = (predicted - true).abs() / SCALE <= VALID
+    """All scores of predictions in closed loop, {name: (...)}, from the raw values (..., n) after the switch."""
+    diverged = has_diverged(predicted)
+    valid = (predicted - true).abs() / SCALE <= VALID
     on_neurobenchs = [_every(values, POINTS[grid] / POINTS["neurobench"]) for values in (predicted, true)]
     return {
-        "smape": smape(predicted, true).masked_fill(gone, WORST),
-        "smape_75": smape(*on_neurobenchs).masked_fill(gone, WORST),
-        "valid_time": good.double().cumprod(-1).sum(-1) / POINTS[grid],
-        "diverged": gone.double(),
+        "smape": smape(predicted, true).masked_fill(diverged, WORST),
+        "smape_75": smape(*on_neurobenchs).masked_fill(diverged, WORST),
+        "valid_time": valid.double().cumprod(-1).sum(-1) / POINTS[grid],
+        "diverged": diverged.double(),
     }
 
 
@@ -45,21 +45,21 @@ def has_diverged(predicted: Tensor) -> Tensor:
 
 
 def _every(values: Tensor, steps: float) -> Tensor:
-    """Values (..., n), of which the first is one step after the switch, at whole multiples of `steps` after it.
+    """The values at whole multiples of `steps` after the switch, interpolated linearly.
 
-    In between they are interpolated linearly.
+    The first of the given values (..., n) is one step after the switch.
     """
     import torch
 
     count = values.shape[-1]
     places = steps * torch.arange(1, round(count / steps) + 1, dtype=torch.float64, device=values.device)
     below = places.floor().clamp(1, count).long()
-    share = places - below
+    fraction = places - below
     above = (below + 1).clamp(max=count)
-    return values[..., below - 1].lerp(values[..., above - 1], share.expand(*values.shape[:-1], -1))
+    return values[..., below - 1].lerp(values[..., above - 1], fraction.expand(*values.shape[:-1], -1))
 
 
 def along_the_horizon(predicted: Tensor, true: Tensor, points: int) -> Tensor:
-    """sMAPE within each Lyapunov time of `points` points: raw values (..., n) -> (..., n / points)."""
+    """The sMAPE in each Lyapunov time of `points` points: raw values (..., n) -> (..., n / points)."""
     p, y = (values.reshape(*values.shape[:-1], -1, points) for values in (predicted, true))
     return smape(p, y).masked_fill(has_diverged(p), WORST)

@@ -1,4 +1,4 @@
-"""Stretches of a sequence: what is learned from, and what is predicted in closed loop."""
+"""The samples of a sequence: the stretch to learn from, and the stretch to predict in closed loop."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,9 @@ from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 
 
 def taught(signal: Tensor, options: MackeyGlassOptions, last: int) -> TensorSplit:
-    """One sample: from the first point that has all delays behind it, up to where the target is point `last`.
+    """The training sample: from the first point for which all delayed inputs exist, until the target is point `last`.
 
-    `signal` (M,) is the sequence; the washout at its start teaches nothing.
+    `signal` (M,) is the sequence. Targets within the washout at the start do not count.
     """
     times = torch.arange(max(options.delay_steps), last - options.horizon_steps + 1)
     counts = None
@@ -20,9 +20,9 @@ def taught(signal: Tensor, options: MackeyGlassOptions, last: int) -> TensorSpli
 
 
 def predicted(signal: Tensor, options: MackeyGlassOptions, last: int, lyapunov_times: int) -> TensorSplit:
-    """One sample in closed loop: forced up to point `last`, from where so many Lyapunov times are scored.
+    """A sample in closed loop: forced by the true signal up to point `last`; the Lyapunov times after it are scored.
 
-    What would be a later value of the signal is NaN in the inputs: a model that reads it gives itself away.
+    Inputs that would show later values of the signal are NaN, so that a model that reads them is detected.
     """
     ahead = lyapunov_times * options.points - options.horizon_steps
     times = torch.arange(last - options.forced_steps, last + ahead + 1)
@@ -31,7 +31,7 @@ def predicted(signal: Tensor, options: MackeyGlassOptions, last: int, lyapunov_t
 
 
 def _sample(signal: Tensor, options: MackeyGlassOptions, times: Tensor, last: int, mask: Tensor | None) -> TensorSplit:
-    """Inputs (1, T, C): channel c of time t is the signal at t - delays[c]. Targets (1, T, 1): the signal at t + h."""
+    """A sample with inputs (1, T, C), the signal at t - delays[c], and targets (1, T, 1), the signal at t + horizon."""
     read = times[:, None] - torch.tensor(options.delay_steps)
     inputs = torch.where(read <= last, signal[read], torch.nan)
     targets = signal[times + options.horizon_steps]

@@ -59,7 +59,7 @@ def test_a_cut_connection_is_gone_on_with(server: Behaviour, tmp_path: Path) -> 
     lines = brought(server, tmp_path / "file.bin")
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
     assert server.asked == [None, "bytes=1000000-", "bytes=1500000-", "bytes=1500000-"]
-    assert sum("once more" in line for line in lines) == 3
+    assert sum("trying again" in line for line in lines) == 3
 
 
 def test_what_arrived_before_a_kill_is_gone_on_with(server: Behaviour, tmp_path: Path) -> None:

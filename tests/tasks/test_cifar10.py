@@ -179,7 +179,7 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_by_name(
     content, reason = WRONG[case]
     path = tree / "data_batch_2"
     examples.write(path, content())
-    with pytest.raises(GleBenchError, match=rf"{path} is not a sound part of CIFAR-10: .*{reason}.*glebench prepare"):
+    with pytest.raises(GleBenchError, match=rf"{path} is not a valid part of CIFAR-10: .*{reason}.*glebench prepare"):
         loaded(tree.parent)
     assert "this is run" not in capsys.readouterr().out
 
@@ -223,7 +223,7 @@ def test_a_missing_file_is_named(tree: Path) -> None:
 
 def test_classes_in_another_order_are_refused(tree: Path) -> None:
     examples.write(tree / "batches.meta", {b"label_names": [name.encode() for name in sorted(examples.CLASSES)[::-1]]})
-    with pytest.raises(GleBenchError, match=r"batches\.meta is not a sound part of CIFAR-10: its classes are not"):
+    with pytest.raises(GleBenchError, match=r"batches\.meta is not a valid part of CIFAR-10: its classes are not"):
         loaded(tree.parent)
 
 

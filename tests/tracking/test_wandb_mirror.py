@@ -115,7 +115,7 @@ def test_two_seeds_are_two_runs_offline(tmp_path: Path) -> None:
 
 def test_online_without_credentials_asks_nobody(tmp_path: Path) -> None:
     reports = run(tmp_path, TWO.replace("MODE", "'online'"))
-    assert reports == [f"W&B is offline for run-s{seed}: not logged in (`wandb login` does)" for seed in range(2)]
+    assert reports == [f"W&B is offline for run-s{seed}: not logged in; run `wandb login`" for seed in range(2)]
     assert len(offline_runs(tmp_path)) == 2
 
 
