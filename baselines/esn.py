@@ -25,21 +25,21 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class EchoState(ReadoutModel):
-    """Leaky neurons; what is read are a constant, the input and the neurons' states.
+    """An echo state network of leaky neurons; the readout sees a constant, the input and the neurons' states.
 
         f = [1, s]    x <- (1 - a) x + a tanh(W x + V f)    y = R [f, x]    s = shift + scale * input
 
     Weights are drawn in NeuroBench's order. W is Gaussian where two neurons are connected, and scaled.
 
     Attributes:
-        neurons: of the reservoir; their states x start at zero.
-        leak: a.
+        neurons: number of neurons in the reservoir; their states x start at zero.
+        leak: the leak a.
         connect_prob: probability that a weight of W is not zero.
         spectral_radius: the largest absolute eigenvalue that W is scaled to.
         scaling: 'largest' takes the largest eigenvalue for it; 'first' the one that LAPACK returns first, as NeuroBench
             does, so that the largest is mostly larger than said.
         bias_scale, input_scale: V is uniform on +-0.5, times these, from the constant and from the inputs.
-        shift, scale: of the input, before anything sees it.
+        shift, scale: shift and scale of the input, applied first.
         reads: the states at every step, for signals, or their mean over time, for classes.
     """
 
@@ -58,7 +58,7 @@ class EchoState(ReadoutModel):
         """A module (B, T, C_in) -> (B, T, C_out), or (B, C_out) where the mean is read.
 
         Raises:
-            UsageError: a reservoir whose eigenvalue is 0, as it is where there is no loop, so that no scaling helps.
+            UsageError: the eigenvalue to scale by is 0, as in a reservoir without loops.
         """
         import torch
 

@@ -1,4 +1,4 @@
-"""NeuroBench's LSTM on Mackey-Glass: one cell that sees a window of the last values, layer-normalised, at each step."""
+"""NeuroBench's LSTM on Mackey-Glass, whose cell sees a layer-normalised window of the last values at each step."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class LookbackLSTM(OfflineModel):
 
     Attributes:
         hidden: units of the cell; they start at zero.
-        window: how many of the last values the cell sees; those before the first are zero.
-        shift, scale: of the input, and of the output, which is the signal's next value.
+        window: number of last values that the cell sees; values before the first are zero.
+        shift, scale: shift and scale of the input, and of the output, which is the signal's next value.
     """
 
     streamed: ClassVar[bool] = True

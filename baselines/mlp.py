@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class MLP(OfflineModel):
-    """ReLU layers and a linear readout, on all time steps and channels at once.
+    """A multi-layer perceptron of ReLU layers and a linear readout, on all time steps and channels at once.
 
     Attributes:
         hidden: widths of the hidden layers.

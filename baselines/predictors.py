@@ -1,4 +1,4 @@
-"""Trivial predictors: the mean, the last value, and polynomials of the inputs; what any network has to beat."""
+"""Trivial predictors, which any network should beat: the mean, the last value, and polynomials of the inputs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Polynomial(ReadoutModel):
     """A polynomial in the input channels of one time step, its coefficients by ridge regression.
 
     Attributes:
-        degree: of the polynomial; 0 is the mean of the targets, None has no coefficients at all.
-        residual: it is added to the first input channels, as their change.
+        degree: degree of the polynomial; 0 is the mean of the targets, None has no coefficients.
+        residual: whether the polynomial is added to the first input channels, as their change.
     """
 
     degree: Count | Literal[0] | None

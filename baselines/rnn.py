@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class GRU(OfflineModel):
-    """One bidirectional layer of gated recurrent units, then a linear readout of both directions at all time steps.
+    """A bidirectional layer of gated recurrent units and a linear readout of both directions at all time steps.
 
-    So it predicts after the whole sequence only, and its readout grows with the sequence.
+    It predicts only after the whole sequence, and its readout grows with the length of the sequence.
 
     Attributes:
-        hidden: units a direction; they start at zero.
+        hidden: number of units in each direction; they start at zero.
     """
 
     streamed: ClassVar[bool] = True  # as the paper's Table 2 counts it, although one direction reads from the end

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class TCN(OfflineModel):
-    """Convolutions along time with ReLU, and a linear readout of all channels at all positions that are left.
+    """Convolutions along time with ReLU, and a linear readout of all channels at all remaining positions.
 
     Attributes:
-        channels: of every layer.
+        channels: number of channels of every layer.
         kernels: widths of the layers' kernels, in taps.
-        stride, dilation: of every layer, in time steps (of its own input).
+        stride, dilation: stride and dilation of every layer, in time steps of its input.
         padding: zeros on either side of every layer's input.
     """
 
@@ -34,7 +34,7 @@ class TCN(OfflineModel):
     padding: Annotated[int, Field(ge=0)] = 1
 
     def positions(self, steps: int) -> int:
-        """Positions that the last layer leaves of a sequence.
+        """The number of positions in the last layer's output for a sequence of so many steps.
 
         Raises:
             UsageError: if a layer has no input as long as its dilated kernel.
@@ -74,12 +74,12 @@ _NORM = (1e-3, 0.01)  # eps and momentum: TensorFlow's defaults, whose momentum 
 class KeywordCNN(OfflineModel):
     """Hello Edge's convolutions over time and frequency, then a linear layer, a hidden layer and a readout.
 
-    Both convolutions and the hidden layer are normalised batch by batch, then rectified; the linear layer is neither.
+    Batch norm and ReLU follow both convolutions and the hidden layer, but not the linear layer.
 
     Attributes:
-        channels: of the two convolutions.
-        kernel: their extent, in frames and coefficients.
-        strides: of the two along time; along frequency it is 1.
+        channels: numbers of channels of the two convolutions.
+        kernel: extent of both kernels, in frames and coefficients.
+        strides: strides of the two along time; along frequency they are 1.
         linear, hidden: widths of the two layers below the readout.
     """
 
@@ -92,7 +92,7 @@ class KeywordCNN(OfflineModel):
     hidden: Count = 128
 
     def positions(self, shape: Shape) -> int:
-        """Positions in time and frequency, together, that the convolutions leave of a sample.
+        """The number of positions, in time and frequency together, in the output of the convolutions.
 
         Raises:
             UsageError: if there are none.

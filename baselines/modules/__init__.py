@@ -1,1 +1,1 @@
-"""What the baselines compute with PyTorch, apart from what they are: so that tables need not import it."""
+"""The PyTorch modules of the baselines, in files of their own, so that tables need not import PyTorch."""

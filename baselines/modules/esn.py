@@ -1,4 +1,4 @@
-"""A reservoir."""
+"""The PyTorch module of the echo state network."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,10 @@ from gle_bench.models.readout import Reads
 
 
 class Reservoir(Readout):
-    """Leaky neurons between V (N, 1 + C_in), `driving`, and W (N, N), `recurrent`; features are [1, s, x]."""
+    """The reservoir: leaky neurons with input weights V (N, 1 + C_in), `driving`, and recurrent weights W (N, N).
+
+    Its features are [1, s, x].
+    """
 
     def __init__(
         self, shape: Shape, driving: Tensor, recurrent: Tensor, *, leak: float, shift: float, scale: float, reads: Reads

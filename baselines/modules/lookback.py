@@ -1,4 +1,4 @@
-"""An LSTM cell that sees a window of the last values."""
+"""The PyTorch module of NeuroBench's LSTM, whose cell sees a window of the last values."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from gle_bench.contracts import Shape
 
 
 class Memory(NamedTuple):
-    """What is carried from step to step."""
+    """The state that is carried from step to step."""
 
     window: Tensor  # (B, W, C_in)
     h: Tensor  # (B, H)
@@ -17,7 +17,7 @@ class Memory(NamedTuple):
 
 
 class Lookback(nn.Module):
-    """(B, T, C_in) -> (B, T, C_out), of a signal shift + scale * input, whose last `window` values the cell sees."""
+    """An LSTM cell that sees the last `window` values of the signal shift + scale * input, and a linear readout."""
 
     window: Tensor
     h: Tensor
@@ -46,15 +46,15 @@ class Lookback(nn.Module):
         return self._read(h), Memory(window, h, c)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The steps one after the other; what does not wait for the cell is done for all at once."""
+        """The outputs (B, T, C_in) -> (B, T, C_out). Only the cell runs step by step; the rest is computed at once."""
         memory = self.start(len(inputs))
         signal = torch.cat([memory.window[:, 1:], self.shift + self.scale * inputs], 1)
         windows = signal.unfold(1, memory.window.shape[1], 1).transpose(2, 3)  # (B, T, W, C_in)
-        state, found = memory[1:], []
-        for seen in self.norm(windows.flatten(2)).unbind(1):
-            state = self.cell(seen, state)
-            found.append(state[0])
-        return self._read(torch.stack(found, 1))
+        state, outputs = memory[1:], []
+        for window in self.norm(windows.flatten(2)).unbind(1):
+            state = self.cell(window, state)
+            outputs.append(state[0])
+        return self._read(torch.stack(outputs, 1))
 
     def _read(self, h: Tensor) -> Tensor:
         outputs: Tensor = (self.readout(h.relu()) - self.shift) / self.scale

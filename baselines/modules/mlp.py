@@ -1,4 +1,4 @@
-"""Perceptrons, and Hello Edge's first weights of theirs."""
+"""The PyTorch module of multi-layer perceptrons, and the first weights of Hello Edge's."""
 
 import math
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def draw_as_hello_edge(layers: list[nn.Linear]) -> None:
-    """Weights by Glorot; so too the hidden biases, as vectors of n in and n out: uniform on +-sqrt(3/n). Readout: 0."""
+    """Draws Hello Edge's first weights: Glorot; hidden biases uniform on +-sqrt(3/n), the readout's biases zero."""
     for layer in layers:
         nn.init.xavier_uniform_(layer.weight)
         bound = math.sqrt(3 / layer.out_features)
@@ -15,7 +15,7 @@ def draw_as_hello_edge(layers: list[nn.Linear]) -> None:
 
 
 class Perceptron(nn.Module):
-    """ReLU layers and a readout of (B, T, C_in), flattened; `residual` adds what a middle layer is given."""
+    """A perceptron on flattened inputs (B, T, C_in); if `residual`, a middle layer adds its input to its output."""
 
     def __init__(self, layers: list[nn.Linear], residual: bool) -> None:
         super().__init__()

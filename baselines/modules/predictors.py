@@ -1,4 +1,4 @@
-"""Polynomials, read out."""
+"""The PyTorch module of polynomial predictors."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from gle_bench.models.modules.ridge import Readout
 
 
 class PolynomialReadout(Readout):
-    """Features are products of input channels, of which 0 is the constant 1: `factors` has a tuple each."""
+    """A linear readout of monomials. Each tuple of `factors` names the channels of a product; 0 is the constant 1."""
 
     def __init__(self, factors: list[tuple[int, ...]], shape: Shape, residual: bool) -> None:
         super().__init__(len(factors), shape, residual=residual)
@@ -16,9 +16,9 @@ class PolynomialReadout(Readout):
         self._factors = torch.tensor(factors, dtype=torch.int64).view(len(factors), degree)
 
     def features(self, inputs: Tensor) -> Tensor:
-        """(..., C_in) -> (..., F)."""
-        known = torch.cat([torch.ones_like(inputs[..., :1]), inputs], -1)
-        return known[..., self._factors].prod(-1)
+        """The monomials of the inputs: (..., C_in) -> (..., F)."""
+        channels = torch.cat([torch.ones_like(inputs[..., :1]), inputs], -1)
+        return channels[..., self._factors].prod(-1)
 
     def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         return self.features(x), memory

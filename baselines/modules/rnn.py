@@ -1,4 +1,4 @@
-"""Gated recurrent units and their readouts."""
+"""The PyTorch modules of the gated recurrent networks."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Recurrent(nn.Module):
-    """(B, T, C_in) -> (B, C_out), read from the states at all time steps."""
+    """A recurrent layer whose states at all time steps are read: (B, T, C_in) -> (B, C_out)."""
 
     def __init__(self, units: nn.GRU, readout: nn.Linear) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Recurrent(nn.Module):
 
 
 class ResetBefore(nn.Module):
-    """Units that are reset before the candidate's product, as in TensorFlow 1."""
+    """Gated recurrent units whose state is reset before the candidate's product, as in TensorFlow 1."""
 
     def __init__(self, inputs: int, hidden: int, gate_bias: float) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ResetBefore(nn.Module):
 
 
 class OneBias(nn.Module):
-    """PyTorch's LSTM, which has two biases, without any: a further input that is always 1 brings a single one."""
+    """An LSTM with one bias, as in TensorFlow: PyTorch's without its two biases, and with a further input of 1."""
 
     def __init__(self, inputs: int, hidden: int, forget_bias: float) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class OneBias(nn.Module):
 
 
 class LastState(nn.Module):
-    """(B, T, C_in) -> (B, C_out), read from the last state of units."""
+    """A linear readout of the last state of recurrent units: (B, T, C_in) -> (B, C_out)."""
 
     def __init__(self, units: nn.Module, readout: nn.Linear) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class LastState(nn.Module):
 
 
 def glorot(layer: nn.Linear, bias: float) -> nn.Linear:
-    """The layer, its first weights uniform on +-sqrt(6 / (fan-in + fan-out)), its biases all the same."""
+    """Draws the layer's weights uniformly on +-sqrt(6 / (fan-in + fan-out)), and sets all biases to `bias`."""
     nn.init.xavier_uniform_(layer.weight)
     nn.init.constant_(layer.bias, bias)
     return layer

@@ -1,10 +1,10 @@
-"""Convolutions over the whole sequence, and what lies around them."""
+"""The PyTorch modules of the convolutional networks."""
 
 from torch import Tensor, nn
 
 
 class Convolutions(nn.Module):
-    """(B, T, C_in) -> (B, C_out), read from all that convolutions along time leave."""
+    """Convolutions along time and a linear readout of all their outputs: (B, T, C_in) -> (B, C_out)."""
 
     def __init__(self, layers: nn.Sequential, readout: nn.Linear) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class Convolutions(nn.Module):
 
 
 class Image(nn.Module):
-    """A sequence as an image of one channel."""
+    """The view of a sequence as an image of one channel."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, T, C) -> (B, 1, T, C)."""

@@ -1,1 +1,1 @@
-"""The GLE families: which network, with which hyper-parameters, on which task."""
+"""Families of models: networks with typed hyper-parameters, independent of tasks."""

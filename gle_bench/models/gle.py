@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Population(Frozen):
-    """Neurons of one kind in every hidden layer; time constants in the task's unit of time."""
+    """A population of equal neurons in every hidden layer; time constants are in the task's unit of time."""
 
     neurons: Count
     tau_m: Positive
@@ -27,16 +27,16 @@ class Population(Frozen):
 
 
 class GLENetwork(OnlineModel):
-    """Hidden layers of equal populations and a linear, instantaneous output.
+    """A fully connected GLE network: hidden layers of equal populations, and a linear, instantaneous output.
 
     Attributes:
-        populations: make up each hidden layer, in this order.
-        hidden_layers: how many.
+        populations: the populations of each hidden layer, in this order.
+        hidden_layers: number of hidden layers.
         dt: time step.
         tau_output: tau_m = tau_r of the output layer.
         phi1: activation of the first hidden layer: the released code leaves it linear, the paper writes tanh.
         phi: activation of the other hidden layers.
-        beta, gamma: nudging strength, coupling of errors into the membrane.
+        beta, gamma: nudging strength; coupling of errors into the membrane.
         prospective_errors: False gives the instantaneous errors of Fig. 5's "BP".
     """
 

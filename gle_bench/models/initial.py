@@ -1,4 +1,4 @@
-"""How families draw their first weights: from the seed alone."""
+"""The random generator of first weights, which depend on the seed alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Lets modules draw their first weights from `seed` alone, and leaves the caller's random state as it was."""
+    """Seeds torch's generator inside the block, where first weights are drawn, and restores the caller's state."""
     import torch
 
     with torch.random.fork_rng(devices=[]):

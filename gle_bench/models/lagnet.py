@@ -1,4 +1,4 @@
-"""LagNet: fixed chains of lagging neurons that lay time out in space, below an instantaneous network."""
+"""LagNet: fixed chains of lagging neurons, which keep the recent past of the input, below an instantaneous network."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class LagNet(OnlineModel):
-    """Parallel chains of fixed, linear neurons, each chain with its own lag, into a plastic LE network (Fig. 8f).
+    """A LagNet: parallel chains of fixed, linear neurons, each with its own lag, below a plastic LE network (Fig. 8f).
 
     Attributes:
-        chains: how many; also the width of each of their layers.
-        chain_length: neurons a chain.
+        chains: number of chains, which is also the width of their layers.
+        chain_length: number of neurons in a chain.
         lag_range: membrane time constants, spread evenly over the chains and rounded to two digits.
         tau_r: prospective time constant of the chains.
         hidden: widths of the plastic hidden layers.
-        tau: tau_m = tau_r of the plastic layers, which therefore have no time of their own.
+        tau: tau_m = tau_r of the plastic layers, which are therefore instantaneous.
         dt, beta, phi: time step, nudging strength, activation of the plastic hidden layers.
     """
 

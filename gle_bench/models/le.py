@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LE(LeNet5, OnlineModel):
-    """A LeNet-5 of neurons without a time of their own, which learns at every step.
+    """A LeNet-5 of instantaneous neurons (tau_m = tau_r), which learns at every step.
 
     Attributes:
         tau: tau_m = tau_r of all neurons.
@@ -37,10 +37,10 @@ class LE(LeNet5, OnlineModel):
     gamma: float = 1.0
 
     def network(self, shape: Shape, loss: Loss) -> Network:
-        """Convolution, pooling, convolution, pooling, hidden layer, readout.
+        """The network: convolution, pooling, convolution, pooling, hidden layer, readout.
 
         Raises:
-            UsageError: images of another size, or too small for the kernels.
+            UsageError: the task has images of another size, or they are too small for the kernels.
         """
         from gle_bench.dynamics.connections import Dense
         from gle_bench.dynamics.convolution import Convolution, MaxPool
@@ -60,7 +60,7 @@ class LE(LeNet5, OnlineModel):
                 phi,
                 connection,
                 gamma=self.gamma,
-                prospective_errors=False,  # which for tau_m = tau_r are the instantaneous ones
+                prospective_errors=False,  # for tau_m = tau_r they equal the instantaneous ones
                 rate_factor=factor,
             )
 

@@ -1,4 +1,4 @@
-"""LeNet-5: what all of its networks share, and the one that learns by backpropagation."""
+"""LeNet-5: the hyper-parameters that LE and backpropagation share, and the network that learns by backpropagation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Volume(NamedTuple):
-    """Neurons of a convolution, or pixels: channels of height x width."""
+    """The shape of an image, or of the neurons of a convolution: channels, height and width."""
 
     channels: int
     height: int
@@ -25,16 +25,16 @@ class Volume(NamedTuple):
 
 
 class LeNet5(ModelConfig):
-    """Convolution, maximum of 2 x 2, convolution, maximum of 2 x 2, a hidden layer and a linear readout.
+    """LeNet-5: two convolutions, each with max pooling of 2 x 2, a hidden layer and a linear readout.
 
     Attributes:
-        image: the input as channels, height and width.
-        channels: of the two convolutions.
-        kernel: their height and width; stride 1, no padding.
+        image: channels, height and width of the input.
+        channels: numbers of channels of the two convolutions.
+        kernel: height and width of their kernels; stride 1, no padding.
         hidden: width of the hidden layer.
         phi: activation of the convolutions and of the hidden layer.
         initial: first weights and biases: normal, of standard deviation `std`, or as PyTorch draws them.
-        factors: on the learning rate, a layer each.
+        factors: factors on the learning rate, one for each layer.
     """
 
     image: tuple[Count, Count, Count] = (3, 32, 32)
@@ -47,19 +47,19 @@ class LeNet5(ModelConfig):
     factors: tuple[Positive, Positive, Positive, Positive] = (1.0, 1.0, 1.0, 1.0)
 
     def check(self, shape: Shape) -> None:
-        """Refuses a task of other images.
+        """Checks that the task's images have the size of `image`.
 
         Raises:
-            UsageError: with both sizes.
+            UsageError: they have another size.
         """
         if prod(self.image) != shape.inputs:
             raise UsageError(f"image = {self.image} has {prod(self.image)} values, and the task {shape.inputs}.")
 
     def volumes(self) -> tuple[Volume, Volume, Volume, Volume, Volume]:
-        """The image, then what each convolution and each maximum makes of it.
+        """The shapes of the image and of the outputs of convolution, pooling, convolution and pooling.
 
         Raises:
-            UsageError: an image too small for the kernels.
+            UsageError: the image is too small for the kernels.
         """
         volumes = [Volume(*self.image)]
         for channels in self.channels:
@@ -75,7 +75,7 @@ class LeNet5(ModelConfig):
         return image, first, pooled, second, top
 
     def first_weights(self, outputs: int, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Weights and biases of the four layers, by the seed alone: the same ones for LE and for backpropagation."""
+        """First weights and biases of the four layers from the seed alone: the same for LE and for backpropagation."""
         import torch
         from torch import nn
 
@@ -95,10 +95,10 @@ class LeNet5(ModelConfig):
 
 
 class LeNet(LeNet5, OfflineModel):
-    """A LeNet-5 that sees an image once, as a whole.
+    """A LeNet-5 that learns by backpropagation and sees each image once.
 
     Attributes:
-        average_biases: the gradient of a convolution's bias is averaged over positions, as LE's is, and not summed.
+        average_biases: whether the gradient of a convolution's bias is averaged over positions, as in LE, or summed.
     """
 
     average_biases: bool = False
@@ -107,7 +107,7 @@ class LeNet(LeNet5, OfflineModel):
         """A module (B, T, C_in) -> (B, C_out).
 
         Raises:
-            UsageError: images of another size, or too small for the kernels.
+            UsageError: the task has images of another size, or they are too small for the kernels.
         """
         from .modules.lenet import Network
 

@@ -1,4 +1,4 @@
-"""Multiply-accumulates of a module's forward pass, counted by PyTorch; no count where one cannot be trusted."""
+"""Multiply-accumulates of a module's forward pass, as counted by PyTorch; none where the count is not reliable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,27 +18,27 @@ FLOPS_A_MAC: Final = 2
 
 
 class Macs(NamedTuple):
-    """Multiply-accumulates of one sample; None where they are not known, and why."""
+    """The multiply-accumulates of one sample; None if they cannot be counted, and why."""
 
     number: int | None
     missing: str | None = None
 
 
 def count_macs(module: nn.Module, shape: Shape) -> Macs:
-    """Counts products of matrices and convolutions, whole; what acts on single elements does not count.
+    """Counts the multiply-accumulates of matrix products and convolutions; elementwise operations do not count.
 
-    The module is counted as it is written: in evaluation mode PyTorch would send some layers (transformer encoders,
-    attention, LSTMs in float32) through fused kernels that its counter does not know. An operator that neither the
-    counter nor we know leaves the count blank.
+    Fused kernels are avoided: in evaluation mode PyTorch would use them for some layers (transformer encoders,
+    attention, LSTMs in float32), and its counter does not know them. If the module uses an operator that neither the
+    counter nor this file knows, there is no count.
     """
     try:
         few, more = (_products(module, shape, samples) for samples in (2, 4))  # a batch norm refuses a single one
-    except Exception as error:  # a stranger's module may refuse float64, zeros, or a copy
+    except Exception as error:  # a plugin's module may fail in float64, on zeros, or when copied
         return Macs(None, f"the module cannot be run to be counted: {described(error)}")
     if unknown := few.unknown | more.unknown:
         return Macs(None, f"PyTorch does not say how much {', '.join(sorted(unknown))} multiplies")
     a_sample, rest = divmod(more.macs - few.macs, 2)
-    once = few.macs - 2 * a_sample  # what is made of weights alone
+    once = few.macs - 2 * a_sample  # products of weights alone, which do not depend on the samples
     if not more.macs and (unseen := sum(x.dim() > 1 and x.numel() > 0 for x in module.parameters() if x.requires_grad)):
         return Macs(None, f"none of its {unseen} learned matrices is seen in a product, as where NumPy computes")
     if rest or once < 0 or a_sample < 0:
@@ -67,7 +67,7 @@ def _products(module: nn.Module, shape: Shape, samples: int) -> _Counted:
 
 @contextmanager
 def _unfused() -> Iterator[None]:
-    """Attention by matrix products, and transformer layers as they are written."""
+    """Makes PyTorch compute attention by matrix products, and transformer layers without fused kernels."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -78,7 +78,7 @@ def _unfused() -> Iterator[None]:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the operators, taken apart as far as PyTorch can, of which it is not known how much they multiply."""
+    """A recorder of all operators, decomposed as far as PyTorch can, whose number of products is not known."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -93,15 +93,15 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _multiplies_nothing(func: Any) -> bool:
-    """Whether an operator only acts on single elements, reduces, copies, moves or makes them."""
+    """Whether an operator is elementwise, a reduction, a copy, a view or a constructor, so that nothing counts."""
     if func.namespace not in ("aten", "prim"):
-        return False  # whatever somebody's own operator is tagged with
+        return False  # the tags of third-party operators are not trusted
     tags = {torch.Tag.pointwise, torch.Tag.reduction, torch.Tag.inplace_view}
     return func.is_view or bool(tags & set(func.tags)) or func.overloadpacket.__name__.rstrip("_") in _HARMLESS
 
 
 def _is_outer(args: Any, out: Any) -> bool:
-    """Whether a product of elements is an outer one, as of a matrix product by hand: larger than all of its factors."""
+    """Whether an elementwise product is larger than all of its factors, as in a matrix product written by hand."""
     factors = [x for x in args if isinstance(x, Tensor) and x.numel() > 1]
     return len(factors) > 1 and all(out.numel() > x.numel() for x in factors)
 

@@ -1,4 +1,4 @@
-"""What models with a linear readout of fixed features have in common, before anything is computed."""
+"""The base class and the pairs of models with a linear readout of fixed features; imports no PyTorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Reads = Literal["every step", "mean"]
 
 
 class ReadoutModel(OfflineModel):
-    """A family whose modules are `gle_bench.models.modules.ridge.Readout`s: its fields are the hyper-parameters.
+    """A family whose modules are linear readouts of fixed features, `gle_bench.models.modules.ridge.Readout`.
 
     Attributes:
         ridge: weight of the squared readout weights against the squared errors, both summed.
@@ -45,7 +45,7 @@ def readout_pair(
     notes: tuple[str, ...] = (),
     tried: int | None = 0,
 ) -> Pair:
-    """A readout model on a task: it sees every training sample once, under each budget, and is solved for then."""
+    """A readout model on a task. Under each budget it sees every training sample once, and is then solved for."""
 
     def configure(budget: Budget) -> RunConfig:
         return RunConfig(

@@ -1,4 +1,4 @@
-"""GLE networks for signals: layers traversed in order, of instantaneous and retrospective neurons."""
+"""GLE networks for signals, with instantaneous and retrospective neurons and layers that are traversed in order."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from gle_bench.dynamics.state import Parameters
     from gle_bench.words import Loss
 
-_TIMES: Final = 1  # of a seed's streams of random numbers, that of time constants: torch's own is that of weights
+_TIMES: Final = 1  # number of the seed's random stream for time constants; weights use torch's generator
 
 
 class RetrospectiveGLE(OnlineModel):
-    """Hidden layers of instantaneous neurons, then retrospective ones, and a linear, instantaneous output.
+    """A GLE network for signals: hidden layers of instantaneous and retrospective neurons, and a linear output.
 
-    A retrospective neuron's time constants are `tau_m` and `tau_r` times exp(`spread` U): U is uniform on [-1, 1], one
-    number a neuron, drawn from the seed. So all of them have tau_m / tau_r in common, and each a time of its own.
+    A retrospective neuron's time constants are `tau_m` and `tau_r` times exp(`spread` U), where U is uniform on
+    [-1, 1], one number per neuron, drawn from the seed. So all have the same ratio tau_m / tau_r.
 
     Attributes:
-        instantaneous, retrospective: neurons of either kind in each hidden layer.
-        hidden_layers: how many.
+        instantaneous, retrospective: numbers of neurons of either kind in each hidden layer.
+        hidden_layers: number of hidden layers.
         tau_instantaneous: tau_m = tau_r of the instantaneous neurons; their rates do not depend on it.
-        tau_m, tau_r: geometric means of the retrospective neurons'.
-        spread: of the time constants, as a natural logarithm, to either side.
+        tau_m, tau_r: geometric means of the retrospective neurons' time constants.
+        spread: largest deviation of a time constant's natural logarithm from its mean.
         tau_output: tau_m = tau_r of the output.
         phi: activation of the hidden layers.
         integrator: 'exponential', 'rk4', or 'euler', which delays every layer by dt.
-        dt: time step; the grid's, for the signal advances by a point a step.
+        dt: time step; it must be that of the task's grid, as the signal advances by one point each step.
         beta, gamma: nudging strength; coupling of errors into the membrane, which only 'euler' can have.
 
     Raises:
-        ValueError: a time step that the shortest time constant would not allow.
+        ValueError: the shortest time constant would be below dt.
     """
 
     instantaneous: Count = 46
@@ -74,7 +74,7 @@ class RetrospectiveGLE(OnlineModel):
         return self.instantaneous + self.retrospective
 
     def network(self, shape: Shape, loss: Loss) -> Network:
-        """The network, with the means of its time constants: those of a seed are in its parameters."""
+        """The network, with the mean time constants; the parameters hold those that are drawn from a seed."""
         import torch
 
         from gle_bench.dynamics.network import Layer, Network
@@ -100,7 +100,7 @@ class RetrospectiveGLE(OnlineModel):
         drawn = []
         for block, parameter in zip(network.blocks, parameters, strict=True):
             layers = slice(block.first, block.first + len(block.layers))
-            hidden = block.first < self.hidden_layers  # the output has its own, and is a block by itself
+            hidden = block.first < self.hidden_layers  # the output layer is a block by itself and keeps its own
             drawn.append(
                 parameter._replace(tau_m=_stacked(tau_m[layers]), tau_r=_stacked(tau_r[layers]))
                 if hidden
@@ -109,14 +109,14 @@ class RetrospectiveGLE(OnlineModel):
         return tuple(drawn)
 
     def _times(self, tau: float, draw: Tensor) -> Tensor:
-        """A time constant of all neurons of a hidden layer, (N,), from the U of its retrospective neurons."""
+        """The time constants (N,) of a hidden layer, from the numbers U of its retrospective neurons."""
         import torch
 
         return torch.cat([torch.full((self.instantaneous,), self.tau_instantaneous), tau * (self.spread * draw).exp()])
 
 
 def _stacked(layers: list[Tensor]) -> Tensor:
-    """(K, 1, 1, N), as a block has them."""
+    """The time constants of K layers, (N,) each, as a tensor (K, 1, 1, N) of their block."""
     import torch
 
     return torch.stack(layers)[:, None, None]

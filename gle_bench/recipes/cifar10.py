@@ -11,16 +11,16 @@ from gle_bench.models.lenet import LeNet, LeNet5
 from gle_bench.words import Budget
 
 EPOCHS: Final[dict[Budget, int]] = {"smoke": 1, "short": 4, "paper": 100}
-SMOKE_IMAGES: Final = 256  # a split: the LE network takes a second or two for 128 of them
-SEEDS: Final = (1, 2, 3, 5, 7, 8, 13, 21, 34, 55)  # of which the README of the released LE code lacks the last
+SMOKE_IMAGES: Final = 256  # images of each split in a smoke run; the LE network takes a second or two for 128
+SEEDS: Final = (1, 2, 3, 5, 7, 8, 13, 21, 34, 55)  # the README of the released LE code names all but the last
 
 
 class CIFAR10Options(TaskOptions):
-    """How images are shown, and which there are.
+    """The options of CIFAR-10: for how long an image is shown, and how many images there are.
 
     Attributes:
-        steps: time steps that an image is shown to a network with dynamics; 1 for the others.
-        images: at most so many of each split, for a quick look; None: all.
+        steps: time steps for which an image is shown to a network with dynamics; 1 for the others.
+        images: largest number of images in a split, for quick trials; None: all.
     """
 
     steps: Count = 50
@@ -28,7 +28,7 @@ class CIFAR10Options(TaskOptions):
 
 
 def training(rate: float, budget: Budget) -> TrainingConfig:
-    """Plain gradient descent in batches of 128, in evaluations too: there the state runs on from batch to batch."""
+    """Plain gradient descent in batches of 128; evaluations too, because the state persists from batch to batch."""
     return TrainingConfig(epochs=EPOCHS[budget], batch_size=128, evaluation_batch_size=128, optimizer="sgd", rate=rate)
 
 

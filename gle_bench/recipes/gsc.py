@@ -13,19 +13,19 @@ Splits = Literal["paper", "gle-code"]
 
 # 320 epochs of 36,923 clips in batches of 100. Hello Edge's own 30,000 updates are --set batches=30000.
 LENGTHS: Final[dict[Budget, tuple[int, int]]] = {"smoke": (101, 50), "short": (3001, 250), "paper": (118_154, 400)}
-SMOKE_CLIPS: Final = 256  # a split: one evaluation of all clips by the GLE network alone takes a minute on two cores
+SMOKE_CLIPS: Final = 256  # clips of each split in a smoke run; the GLE network takes a minute for all on two cores
 
 
 class GSCOptions(TaskOptions):
-    """What a model hears of a clip, and which clips there are.
+    """The options of Google Speech Commands: the features of a clip, the augmentation and the splits.
 
     Attributes:
         front_end: 'mel' (32 bands, 41 frames streamed as 820 steps), or Hello Edge's 10 MFCC in frames of 40 ms:
             'mfcc-25' without overlap (25 frames), 'mfcc-49' every 20 ms (49 frames).
-        augmentation: of the training split: as the GLE code does it, as Hello Edge does it, or none.
+        augmentation: augmentation of the training split: that of the GLE code, that of Hello Edge, or none.
         splits: 'paper' rounds silence and unknown as TensorFlow does (36,923 / 4,445 / 4,890 clips); 'gle-code' as
             the released GLE code does (37,230 / 4,481 / 4,930).
-        clips: at most so many of each split, for a quick look; None: all.
+        clips: largest number of clips in a split, for quick trials; None: all.
     """
 
     front_end: FrontEnd = "mel"

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 Grid = Literal["fine", "neurobench"]
 
 LYAPUNOV: Final = 197.0  # a Lyapunov time, in the unit of time of the equation
-POINTS: Final[dict[Grid, int]] = {"fine": 985, "neurobench": 75}  # a Lyapunov time
-HALF: Final = 10  # Lyapunov times of true signal, and as many of prediction
-KNOWN: Final = 9  # of them, under protocol clean, come before the stretch that is held out for validation
-LONGEST: Final = 2 * HALF * LYAPUNOV  # units of time, of a sequence
-MEAN: Final = 0.93  # the signal is shifted and scaled by these two, as inputs and as targets
-SCALE: Final = 0.2265
+POINTS: Final[dict[Grid, int]] = {"fine": 985, "neurobench": 75}  # points in a Lyapunov time
+HALF: Final = 10  # Lyapunov times of each half of a sequence: true signal, then prediction
+KNOWN: Final = 9  # Lyapunov times of training under protocol clean, before the stretch held out for validation
+LONGEST: Final = 2 * HALF * LYAPUNOV  # length of a sequence in units of time
+MEAN: Final = 0.93  # shift of the standardised signal, for inputs and targets
+SCALE: Final = 0.2265  # scale of the standardised signal
 EPOCHS: Final[dict[Budget, int]] = {"smoke": 1, "short": 15, "paper": 150}
 SEEDS: Final = tuple(range(30))  # one a sequence
-_WHOLE: Final = 1e-6  # of a step
+_WHOLE: Final = 1e-6  # tolerance, in steps, for a whole number of steps
 
 
 def standardised(signal: Tensor) -> Tensor:
-    """What networks see of the signal."""
+    """The signal shifted by MEAN and scaled by SCALE, as networks see it."""
     return (signal - MEAN) / SCALE
 
 
@@ -39,14 +39,14 @@ def raw(seen: Tensor) -> Tensor:
 
 
 class MackeyGlassOptions(TaskOptions):
-    """What a model sees of the series, what it predicts, and where its own predictions take over.
+    """The options of Mackey-Glass: the inputs, the horizon of prediction, and where the loop closes.
 
     Attributes:
         grid: 'fine', 985 points a Lyapunov time of 197 units, or 'neurobench', 75 points.
-        delays: of the input channels, in units of time, in this order.
+        delays: delays of the input channels, in units of time.
         horizon: how far ahead the target lies, in units of time; None: one point of the grid.
         forced: Lyapunov times of true signal before the loop closes in evaluation, to the nearest point.
-        washout: Lyapunov times at the start of training that teach nothing, to the nearest point.
+        washout: Lyapunov times at the start of training whose targets do not count, to the nearest point.
 
     Raises:
         ValueError: a delay or a horizon that is no whole number of steps, or lengths that do not fit the series.
@@ -104,12 +104,12 @@ class MackeyGlassOptions(TaskOptions):
 
     @property
     def points(self) -> int:
-        """Points, or steps, in a Lyapunov time."""
+        """Number of points, or time steps, in a Lyapunov time."""
         return POINTS[self.grid]
 
     @property
     def dt(self) -> float:
-        """Units of time from one point to the next."""
+        """The time between two points, in units of time."""
         return LYAPUNOV / self.points
 
     @property
@@ -150,12 +150,12 @@ def mackey_glass_gle(budget: Budget = "paper") -> RunConfig:
 
 
 def mackey_glass_gle_rk4(budget: Budget = "paper") -> RunConfig:
-    """The same by RK4, at a lower rate."""
+    """The network of `mackey_glass_gle` by RK4, at a lower rate."""
     return _configure("gle-rk4", "rk4", 3e-4, 2.6, budget)
 
 
 def mackey_glass_gle_h5(budget: Budget = "paper") -> RunConfig:
-    """The same by an exponential integrator, looking 5 steps ahead."""
+    """The network of `mackey_glass_gle`, looking 5 steps ahead instead of 13."""
     return _configure("gle-h5", "exponential", 1e-3, 1.0, budget)
 
 

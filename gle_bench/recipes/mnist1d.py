@@ -10,12 +10,12 @@ from gle_bench.words import Budget
 
 Steps = Literal[40, 72, 120, 360, 400]
 
-# Update 0 is a round of its own, so a length is 1 + a multiple of the distance between evaluations.
+# Batches, and batches between evaluations. Update 0 is a round of its own: a length is 1 + a multiple of the interval.
 LENGTHS: dict[Budget, tuple[int, int]] = {"smoke": (101, 50), "short": (1501, 250), "paper": (6001, 250)}
 
 
 class MNIST1DOptions(TaskOptions):
-    """Time steps that a sample is generated with: 360 as the paper streams it, 40 as MNIST-1D was published."""
+    """The option of MNIST-1D: time steps of a sample, 360 as in the paper, 40 as MNIST-1D was published."""
 
     steps: Steps = 360
 

@@ -1,1 +1,1 @@
-"""The PyTorch modules of the families, apart from them, so that lists and tables need not import PyTorch."""
+"""The PyTorch modules of the families, in files of their own, so that lists and tables need not import PyTorch."""

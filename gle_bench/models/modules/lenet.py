@@ -1,4 +1,4 @@
-"""LeNet-5."""
+"""The PyTorch module of LeNet-5."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,7 +7,7 @@ from gle_bench.dynamics.activations import activation
 
 
 class Network(nn.Module):
-    """Two convolutions with a maximum of 2 x 2 after each, a hidden layer and a readout, with these parameters."""
+    """LeNet-5: two convolutions, each with max pooling of 2 x 2, a hidden layer and a readout."""
 
     def __init__(self, image: tuple[int, int, int], phi: str, weights: list[Tensor], biases: list[Tensor]) -> None:
         super().__init__()
@@ -15,7 +15,7 @@ class Network(nn.Module):
         self._image, self._phi = image, activation(phi).rate
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The last step's image (B, T, C_in) -> (B, C_out)."""
+        """The logits of the last step's image: (B, T, C_in) -> (B, C_out)."""
         channels, *area = self._image
         first, second, hidden, readout = zip(self.weights, self.biases, strict=True)
         below = inputs[:, -1].reshape(-1, *area, channels).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Fixed features of an input sequence and a linear readout of them, which alone learns: by ridge regression."""
+"""Modules with fixed features of an input sequence, whose linear readout alone learns, by ridge regression."""
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,14 @@ from gle_bench.models.readout import Reads
 
 
 class Readout(nn.Module):
-    """y = W f, with features f that do not learn. A subclass has them step by step, as `advance`.
+    """A linear readout y = W f of fixed features f. A subclass computes the features step by step, in `advance`.
 
-    Where `features` is replaced, to compute all steps at once, it must give what `advance` gives.
+    A subclass may replace `features` to compute all steps at once; the result must be that of `advance`.
 
     Attributes:
         readout: W, zero until it is learned.
         reads: the features of every step, for signals, or their mean over time, for classes.
-        residual: what is read is added to the first channels of the input: y = x + W f.
+        residual: whether the first channels of the input are added to the readout: y = x + W f.
     """
 
     def __init__(self, features: int, shape: Shape, *, reads: Reads = "every step", residual: bool = False) -> None:
@@ -25,7 +25,7 @@ class Readout(nn.Module):
         self.reads, self.residual = reads, residual
 
     def start(self, batch: int) -> Tensor:
-        """The memory before the first time step; nothing, unless a subclass has one."""
+        """The memory before the first time step, (B, M). It is empty unless a subclass has one."""
         return self.readout.weight.new_zeros(batch, 0)
 
     def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,20 +33,20 @@ class Readout(nn.Module):
         raise NotImplementedError
 
     def features(self, inputs: Tensor) -> Tensor:
-        """(B, T, C_in) -> (B, T, F)."""
-        memory, found = self.start(len(inputs)), []
+        """The features of all time steps: (B, T, C_in) -> (B, T, F)."""
+        memory, steps = self.start(len(inputs)), []
         for x in inputs.unbind(1):
             features, memory = self.advance(x, memory)
-            found.append(features)
-        return torch.stack(found, 1)
+            steps.append(features)
+        return torch.stack(steps, 1)
 
     def read(self, inputs: Tensor) -> Tensor:
-        """Features as they are read: (B, T, F), or (B, 1, F)."""
+        """The features that the readout sees: (B, T, F), or their mean (B, 1, F)."""
         features = self.features(inputs)
         return features.mean(1, keepdim=True) if self.reads == "mean" else features
 
     def base(self, inputs: Tensor) -> Tensor | float:
-        """What is added to what is read, (..., C_in) -> (..., C_out)."""
+        """The term that is added to the readout, (..., C_in) -> (..., C_out): inputs if `residual`, else zero."""
         return inputs[..., : self.readout.out_features] if self.residual else 0.0
 
     def step(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,14 +55,14 @@ class Readout(nn.Module):
         return self.base(x) + self.readout(features), memory
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, T, C_in) -> (B, T, C_out), or (B, C_out) where the mean is read."""
+        """The outputs (B, T, C_in) -> (B, T, C_out), or (B, C_out) if the mean is read."""
         outputs: Tensor = self.readout(self.read(inputs))
         return outputs[:, 0] if self.reads == "mean" else self.base(inputs) + outputs
 
 
 def linear(weight: Tensor) -> nn.Linear:
     """A linear map (N_out, N_in) without bias, which does not learn."""
-    layer = nn.Linear(1, 1, bias=False, device="meta")  # of another size at first: it would draw, and complain of none
+    layer = nn.Linear(1, 1, bias=False, device="meta")  # first of size 1: no weights are drawn, and size 0 would warn
     layer.out_features, layer.in_features = weight.shape
     layer.weight = nn.Parameter(weight, requires_grad=False)
     return layer
@@ -78,9 +78,9 @@ def fold(factor: Tensor, rows: Tensor) -> Tensor:
 
 
 def solve(factor: Tensor, features: int, ridge: float) -> Tensor:
-    """The W (C, F) that minimises |f W^T - y|^2 + ridge |W|^2 over all rows (f, y) folded in; the smallest of several.
+    """The W (C, F) that minimises |f W^T - y|^2 + ridge |W|^2 over all folded rows (f, y); of several, the smallest.
 
-    Each weight's penalty is a row of its own, whose target is zero.
+    The penalty of each weight is a further row with target zero.
     """
     penalty = ridge**0.5 * torch.eye(features, factor.shape[1]).to(factor)
     triangle = fold(factor, penalty)[:features]
