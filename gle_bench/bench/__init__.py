@@ -1,1 +1,1 @@
-"""How fast this machine learns: `glebench bench`, time and memory of each engine on the standard networks."""
+"""The benchmark `glebench bench`: time and memory of each engine on the standard networks, on this machine."""

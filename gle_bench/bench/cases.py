@@ -1,4 +1,4 @@
-"""What there is to measure here: an engine, a network, how many of them on how many threads."""
+"""The cases of the benchmark: a network, an engine, the number of threads and of networks side by side."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from gle_bench.rules.gle import GLE
 
 
 class Case(NamedTuple):
-    """One row to be."""
+    """One case to be measured: it becomes one row of the table."""
 
     network: str
     engine: str
@@ -26,7 +26,7 @@ class Case(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A row, or all of an engine's rows with a network (threads and networks None), that there is none of, and why."""
+    """A case that cannot be measured here, and why. Threads and networks are None for all cases of an engine."""
 
     network: str
     engine: str
@@ -36,10 +36,13 @@ class Missing(NamedTuple):
 
 
 def cases(networks: Iterable[str], engines: Iterable[str], cores: int) -> tuple[list[Case], list[Missing]]:
-    """The rows to measure with up to `cores` threads, and what cannot be measured here. No name stands for all.
+    """The cases to measure with up to `cores` threads, and those that cannot be measured here.
+
+    Args:
+        networks, engines: their names; empty: all.
 
     Raises:
-        UnknownName: of a network or an engine, with the nearest name.
+        UnknownName: there is no such network or engine; names the nearest one.
     """
     chosen = list(dict.fromkeys(networks)) or list(NETWORKS)
     runners = list(dict.fromkeys(engines)) or list(choice.ENGINES)
@@ -60,9 +63,9 @@ def cases(networks: Iterable[str], engines: Iterable[str], cores: int) -> tuple[
 
 
 def _layouts(standard: Standard, device: str, cores: int) -> Sequence[tuple[int, int]]:
-    """(threads, networks), each once: one on one thread, one a core, one split over all cores, an ensemble on all.
+    """The pairs (threads, networks) to measure: one on one, one per core, one on all cores, an ensemble on all cores.
 
-    A GPU is driven by one thread, so only the first and the last are left of these.
+    A GPU is driven by one thread, so that only the first and the last remain.
     """
     if device == "cuda":
         return (1, 1), (1, standard.gpu_ensemble)
@@ -74,5 +77,5 @@ def _job(standard: Standard, engine: str) -> Job:
 
 
 def _device(engine: str) -> str:
-    """Where an engine is measured: each where it is meant to run."""
+    """The device on which an engine is measured: the one that it is made for."""
     return "cuda" if engine == "graph" and torch.cuda.is_available() else "cpu"

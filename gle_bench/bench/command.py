@@ -1,4 +1,4 @@
-"""What `glebench bench` does: measures with a progress bar, and puts rows into a table."""
+"""The command `glebench bench`: measures with a progress bar, and makes a table of the rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from gle_bench.surroundings import streams
 from gle_bench.surroundings.machine import usable_cores
 
 HEADER = ("network", "engine", "threads", "networks", "ms/step", "GFLOP/s", "sgemm", "ratio", "peak MiB")
-MOST = 10_000  # of each number that is chosen
+MOST = 10_000  # largest value of --threads, --repeats and --steps
 LEGEND = """\
 ms/step   wall milliseconds of a learning step, a network
 GFLOP/s   of all networks: 6 x parameters x batch a step and network
@@ -25,10 +25,10 @@ peak MiB  rise of memory while the networks were set up and took their first 10 
 def bench(
     networks: Iterable[str], engines: Iterable[str], threads: int | None, repeats: int, steps: int | None
 ) -> dict[str, Any]:
-    """Measures, and says what was: rows, and what there is no row of. No name stands for all.
+    """Measures the cases of these networks and engines (empty: all); returns the rows and what was not measured.
 
     Raises:
-        UsageError: an unknown name, a number out of range, or nothing that can run here.
+        UsageError: a name is unknown, a number is out of range, or nothing can be measured here.
     """
     for option, value in (("--threads", threads), ("--repeats", repeats), ("--steps", steps)):
         if value is not None and not 1 <= value <= MOST:
@@ -48,7 +48,7 @@ def bench(
 
 
 def as_text(measured: dict[str, Any]) -> str:
-    """A table, what it means, and what is not in it."""
+    """The rows as a table, with a legend and with the cases that were not measured."""
     machine = measured["machine"]
     where = f"{machine['cpu']}, {measured['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
     title = f"Measured on this machine now ({where}): medians, --repeats {measured['repeats']}, in turns."
@@ -72,7 +72,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as they need to be, names to the left and numbers to the right."""
+    """The rows as lines of text, with aligned columns: names to the left and numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -84,7 +84,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _reasons(missing: Iterable[Missing]) -> list[str]:
-    """A clause a reason, with the networks that it holds for."""
+    """One clause for each reason, with the networks that it applies to."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for one in missing:
         where = "" if one.threads is None else f" with {one.networks} on {one.threads} threads"
@@ -94,7 +94,7 @@ def _reasons(missing: Iterable[Missing]) -> list[str]:
 
 @contextmanager
 def _progress(found: Sequence[Case], repeats: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error, gone at the end; one line where it is not a terminal."""
+    """Shows a progress bar on standard error, removed at the end; one line if that is no terminal."""
     console = streams.console()
     title = f"{len(found)} rows, --repeats {repeats}"
     if not console.is_terminal:

@@ -1,4 +1,4 @@
-"""Time, FLOP rate and memory of every case, and the machine's sgemm rate beside each."""
+"""The measurement of every case: time, FLOP rate and memory, with the machine's sgemm rate for comparison."""
 
 import statistics
 import time
@@ -13,25 +13,25 @@ from gle_bench.bench.memory import peak_rise
 from gle_bench.bench.networks import NETWORKS
 from gle_bench.bench.runner import Runner, threads
 
-SIDE = 1000  # of the matrices whose product is the measure
-PEAK_STEPS = 10  # of the call whose memory is looked at: the same for fast and slow engines, as data and outputs count
-PRODUCTS = 2  # a sample of the sgemm rate, after one that is not timed
+SIDE = 1000  # rows and columns of the matrices of the sgemm rate
+PEAK_STEPS = 10  # time steps of the call whose memory is measured: the same for all engines, as data and outputs count
+PRODUCTS = 2  # products in a sample of the sgemm rate, after one that is not timed
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of a case.
+    """The measurements of one case.
 
     Attributes:
-        network, engine, threads, networks: which case.
+        network, engine, threads, networks: the case.
         ms_per_step: wall milliseconds of a learning step of the whole ensemble, over the number of networks.
         gflops: of all networks together, a step taken as 6 x parameters x batch floating-point operations a network.
         sgemm_gflops: of single-thread float32 products of two 1000 x 1000 matrices, measured before and after each
             of this row's repeats.
-        flops_over_sgemm: gflops / sgemm_gflops; with more than one thread it may well exceed their number.
-        peak_bytes: by how much memory rose while the networks were set up and took their first 10 steps: parameters,
-            moments, state, what the engine needs, and the data and outputs of these steps. None where the system does
-            not tell.
+        flops_over_sgemm: gflops / sgemm_gflops; with several threads it may exceed their number.
+        peak_bytes: rise of memory while the networks were set up and took their first 10 steps: parameters, moments,
+            state, the engine's own memory, and the data and outputs of these steps. None if the system does not
+            report it.
     """
 
     network: str
@@ -47,23 +47,23 @@ class Row:
 
 @dataclass
 class Series:
-    """A case under way: what runs it, and what was seen so far."""
+    """A case that is being measured: its runner, and the measurements so far."""
 
     runner: Runner
     calls: int
     peak_bytes: int | None
-    seconds: list[float] = field(default_factory=list)  # a step
+    seconds: list[float] = field(default_factory=list)  # per step
     sgemm: list[float] = field(default_factory=list)  # GFLOP/s
 
 
 def measure(
     cases: Iterable[Case], repeats: int, steps: int | None, tick: Callable[[], None]
 ) -> tuple[list[Row], list[Missing]]:
-    """Measures all cases, whose repeats take turns, so that what else the machine does hits them all.
+    """Measures all cases. Their repeats take turns, so that other load of the machine affects all of them.
 
     Args:
-        steps: time steps of a repeat; None: as many as take a fraction of a second, in calls of a sample at most.
-        tick: called as often as `ticks` says.
+        steps: time steps of a repeat; None: as many as take a fraction of a second, in calls of at most one sample.
+        tick: called `ticks` times, for the progress bar.
 
     Returns:
         The rows, and the cases that their engine refused when it met them.
@@ -88,12 +88,12 @@ def measure(
 
 
 def ticks(cases: int, repeats: int) -> int:
-    """How many ticks so many cases take."""
+    """The number of ticks in the measurement of so many cases."""
     return cases * (1 + repeats)
 
 
 def row(series: Series) -> Row:
-    """Medians."""
+    """The row of a case: medians over its repeats."""
     case = series.runner.case
     step, rate = statistics.median(series.seconds), statistics.median(series.sgemm)
     gflops = 6 * series.runner.parameters * NETWORKS[case.network]().batch * case.networks / step / 1e9
@@ -101,7 +101,7 @@ def row(series: Series) -> Row:
 
 
 def _begin(case: Case, steps: int | None) -> Series:
-    """Sets a case up, twice: what is loaded late or allocated for good the first time is not this row's memory."""
+    """Sets up a case twice: the first time loads libraries and buffers that are not part of this row's memory."""
     Runner(case, 1).seconds()
 
     def first_call() -> Runner:
@@ -120,7 +120,7 @@ def _begin(case: Case, steps: int | None) -> Series:
 
 
 class Sgemm:
-    """The yardstick: one thread's float32 product of two matrices of 1000 x 1000."""
+    """The sgemm rate, for comparison: float32 products of two 1000 x 1000 matrices on one thread."""
 
     def __init__(self) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -128,7 +128,7 @@ class Sgemm:
         self._product = torch.empty(SIDE, SIDE)
 
     def gflops(self) -> float:
-        """GFLOP/s now."""
+        """The present rate in GFLOP/s."""
         with threads(1):
             torch.mm(self._a, self._b, out=self._product)
             began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The most memory that something takes while it runs, beyond what the process held before."""
+"""The peak memory of a function call, beyond what the process held before."""
 
 import ctypes
 import gc
@@ -15,18 +15,16 @@ _RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
 
 
 def peak_rise(device: str, action: Callable[[], Value]) -> tuple[Value, int | None]:
-    """What `action` returns, and by how many bytes memory rose at its peak.
+    """The result of `action`, and the rise of memory at its peak in bytes; None if the system cannot reset its peak.
 
-    On the CPU it is the peak of the process's resident memory, which Linux lets a process reset: it counts everything,
-    whoever allocated it, in pages, and nothing that was reserved but not touched. Memory that was freed before is given
-    back first, or what it left behind would hide the rise. Let the same code run once beforehand: libraries
-    that are loaded late, and their buffers, would count too. On a GPU it is the peak of what torch has allocated there.
-
-    None: this system has no peak that can be reset.
+    On the CPU it is the peak of the process's resident memory, which Linux lets a process reset. It counts all touched
+    pages, whoever allocated them. Freed memory is first returned to the system, because its reuse would hide a rise.
+    Run the same code once before: libraries that are loaded late, and their buffers, would count too. On a GPU it is
+    the peak of torch's allocations.
     """
     if device == "cuda":
         return _cuda_rise(action)
-    _give_back()
+    _trim()
     try:
         _CLEAR.write_text(_RESET_PEAK)
         before = _status("VmRSS")
@@ -47,8 +45,8 @@ def _cuda_rise(action: Callable[[], Value]) -> tuple[Value, int]:
     return value, torch.cuda.max_memory_allocated() - before
 
 
-def _give_back() -> None:
-    """Hands freed memory back to the system, where the C library can."""
+def _trim() -> None:
+    """Returns freed memory to the system, if the C library can."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -56,7 +54,7 @@ def _give_back() -> None:
 
 
 def _status(field: str) -> int:
-    """A field of /proc/self/status, in bytes."""
+    """The value of a field of /proc/self/status, in bytes."""
     for line in _STATUS.read_text().splitlines():
         name, _, value = line.partition(":")
         if name == field:

@@ -1,4 +1,4 @@
-"""The standard networks: what `glebench bench` measures and what every statement on speed refers to."""
+"""The standard networks, which `glebench bench` measures and to which all statements on speed refer."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from gle_bench.recipes.mnist1d import mnist1d_gle_15k, mnist1d_gle_42k
 
 
 class Standard(NamedTuple):
-    """A network as its task trains it: by GLE, with cross-entropy and Adam.
+    """A standard network as its task trains it: by GLE, with cross-entropy and Adam.
 
     Attributes:
-        model: makes the network and its first weights.
-        shape: of the task: time steps a sample, channels, classes.
-        batch: samples side by side.
+        model: the model, which makes the network and its first weights.
+        shape: the task's time steps of a sample, channels and classes.
+        batch: number of samples in a batch.
         rate: learning rate.
-        ensemble, gpu_ensemble: how many networks the row of an ensemble has, on CPU and on GPU.
+        ensemble, gpu_ensemble: number of networks in an ensemble on the CPU, and on a GPU.
     """
 
     model: OnlineModel
@@ -28,7 +28,7 @@ class Standard(NamedTuple):
     gpu_ensemble: int = 10
 
     def network(self) -> Network:
-        """Its layers."""
+        """The network of the model, for the task's shape."""
         return self.model.network(self.shape, "ce")
 
 

@@ -1,4 +1,4 @@
-"""Lets an engine learn, and looks at the clock: one row's network, ready to take steps."""
+"""The runner of one case: an ensemble that learns in an engine and is timed."""
 
 import time
 from collections.abc import Iterator
@@ -17,17 +17,17 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import BlockParameters
 from gle_bench.rules.gle import GLE
 
-REPEAT_S = 0.3  # what a repeat should take: long against the clock and the call, short against the machine's moods
-ENOUGH_S = 0.03  # a trial that took this long says how long a step takes
+REPEAT_S = 0.3  # seconds of a repeat: long compared with a call, short compared with changes of the machine's load
+ENOUGH_S = 0.03  # seconds of a trial that is long enough to estimate the time of a step
 
 
 class Runner:
-    """An ensemble in the middle of its training, in float32, on noise: how fast it learns does not depend on what.
+    """An ensemble in training, in float32. It learns noise, because the time does not depend on the data.
 
     Attributes:
-        case: which engine, network, how many.
-        steps: time steps that one call of the engine takes; input changes with each.
-        parameters: of one network.
+        case: the case that is measured.
+        steps: time steps in one call of the engine, each with another input.
+        parameters: number of parameters of one network.
     """
 
     steps: int
@@ -46,12 +46,12 @@ class Runner:
         self.take(steps)
 
     def take(self, steps: int) -> None:
-        """Calls take so many steps from now on."""
+        """Sets the number of time steps in a call, and makes the noise for them."""
         self.steps = steps
         self._window = _noise(self._network, self.case, self._batch, steps)
 
     def seconds(self, calls: int = 1) -> float:
-        """Wall seconds of so many calls."""
+        """Runs so many calls; returns their wall time in seconds."""
         with threads(self.case.threads):
             began = self._now()
             for _ in range(calls):
@@ -59,13 +59,13 @@ class Runner:
             return self._now() - began
 
     def take_a_repeat(self) -> int:
-        """Takes the steps of a sample, or as many as a repeat has time for; returns how many calls make a repeat."""
+        """Sets the steps of a call to those of a sample, or fewer if a repeat is shorter; returns calls per repeat."""
         per_step = self._per_step()
         self.take(max(1, min(self._sample, round(REPEAT_S / per_step))))
         return max(1, round(REPEAT_S / (per_step * self.steps)))
 
     def _per_step(self) -> float:
-        """Roughly the seconds a step takes, from more and more steps."""
+        """An estimate of the seconds of a step, from calls with more and more steps."""
         taken = self.seconds()
         while taken < ENOUGH_S and self.steps < self._sample:
             self.take(min(4 * self.steps, self._sample))
@@ -79,7 +79,7 @@ class Runner:
         return carry
 
     def _now(self) -> float:
-        """The time once all work is done: a GPU goes on after a call returns."""
+        """The time when all work is done; for a GPU it waits until that has finished."""
         if self.case.device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
@@ -87,7 +87,7 @@ class Runner:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """torch, and the engines that ask it, use so many threads inside."""
+    """Sets the number of threads of torch, and of the engines that use its setting, inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -101,7 +101,7 @@ def _placed(block: BlockParameters, device: str) -> BlockParameters:
 
 
 def _noise(network: Network, case: Case, batch: int, steps: int) -> Window:
-    """Each network's own noise, and classes that follow each other in the batch."""
+    """A window of noise, different for each network, with the classes in turn as targets."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(case.networks, batch, steps, network.inputs, generator=generator)
     classes = torch.arange(batch) % network.outputs

@@ -1,4 +1,4 @@
-"""What a GLE network is made of: layers, and the blocks that update as one.
+"""The structure of a GLE network: its layers, and the blocks of layers that are updated together.
 
 Layers that follow each other with one shape form a *block*: K layers side by side in one tensor, updated by one batched
 product. This is exact, because all layers read step n and then switch together. A lone layer is a block with K = 1, and
@@ -25,13 +25,13 @@ class Layer:
         inputs, neurons: N_in and N.
         tau_m, tau_r: membrane and prospective time constants, one a neuron, or one for all.
         phi: name of the activation.
-        connection: what the layer below is connected by; `Dense(plastic=False)` for fixed weights. A relay, such as
-            pooling, stands in the place of a layer that has no neurons; `relay_layer` makes one.
-        bias: whether there is one.
+        connection: the connection from the layer below; `Dense(plastic=False)` has fixed weights. A layer without
+            neurons, such as pooling, has a relay here; `relay_layer` makes one.
+        bias: whether the neurons have biases.
         gamma: coupling of the error into the membrane (section 5.6.1).
         prospective_errors: False: v = e = the instantaneous error, as in Fig. 5's "BP".
         forgets: True: its state starts at zero in every batch, whatever the rest of the network does.
-        rate_factor: on the learning rate of all that learns in it.
+        rate_factor: factor on the learning rate of all parameters of the layer.
 
     Raises:
         UsageError: numbers out of range, sizes or time constants that do not fit, a relay with neurons.
@@ -80,7 +80,7 @@ class Layer:
 
 
 def relay_layer(relay: Relay) -> Layer:
-    """What stands in the place of a layer and has no neurons: pooling."""
+    """The layer of a relay, such as pooling, which has no neurons of its own."""
     inputs, neurons = relay.sizes
     return Layer(inputs, neurons, (), (), "identity", relay, bias=False)
 
@@ -95,7 +95,7 @@ class Network:
         loss: 'ce', softmax cross-entropy (Eqs. 53, 54), or 'mse' (Eq. 51).
         beta: nudging strength.
         learn_tau_m, learn_tau_r: whether the time constants learn (Eqs. 23, 24).
-        tau_range: to which learned time constants are clamped after each update.
+        tau_range: range to which learned time constants are clamped after each update.
         integrator: 'euler' is the reference's step (`network.step`): a delay of dt lies between layers, in both
             directions. 'exponential' and 'rk4' traverse the layers in order, without delays (`ordered.ordered_step`).
 
@@ -133,7 +133,7 @@ class Network:
         look_up("integrator", self.integrator, dict.fromkeys(get_args(Integrator), ""))
         for number, layer in enumerate(self.layers, 1):
             if self.ordered and layer.gamma != 0:
-                # r drives e, e would drive u, and the prospective r follows u at once: a circle with no delay in it.
+                # r drives e, e would drive u, and the prospective r follows u at once: a loop without any delay.
                 raise UsageError(
                     f"gamma = {layer.gamma} of layer {number} needs the delay that integrator = '{self.integrator}' "
                     "has not; set gamma to 0, or integrator to 'euler'."
