@@ -1,6 +1,6 @@
 """Activation functions phi and their slopes phi', both as functions of the prospective potential.
 
-None makes a tensor out of a Python number: on a GPU that copies from the host, which a CUDA graph cannot record.
+None makes a tensor from a Python number: on a GPU that would copy from the host, which a CUDA graph cannot record.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from gle_bench.errors import look_up
 
 
 class Activation(NamedTuple):
-    """phi(x), and phi'(x) given x and the rate phi(x) that is already known."""
+    """An activation function: the rate phi(x), and the slope phi'(x) as a function of x and of the rate."""
 
     rate: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor, Tensor], Tensor]
@@ -36,9 +36,9 @@ ACTIVATIONS = {
 
 
 def activation(name: str) -> Activation:
-    """The activation of that name.
+    """The activation of this name.
 
     Raises:
-        UnknownName: if there is none.
+        UnknownName: there is none.
     """
     return look_up("activation", name, ACTIVATIONS)

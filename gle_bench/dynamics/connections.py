@@ -1,4 +1,4 @@
-"""What lies between two layers: the current it carries forward, the error it carries back, and its local gradients.
+"""The connections between layers: the current they carry forward, the error they carry back, their local gradients.
 
 Every connection works on G = K S networks at once (K stacked layers of S networks), by batched products or grouped
 convolutions. A connection is a static description; its weights are passed in. Those of images are in `convolution`.
@@ -12,22 +12,22 @@ from torch import Tensor
 
 
 class Connection(Protocol):
-    """The three local operations of a synapse bundle. `plastic` says whether it learns."""
+    """A connection between two layers: its current, feedback of errors and local gradients. If `plastic`, it learns."""
 
     @property
     def plastic(self) -> bool: ...
 
     @property
     def sizes(self) -> tuple[int, int] | None:
-        """(N_in, N) where the connection fixes them; None: it joins any two layers."""
+        """(N_in, N) if the connection fixes them; None: it joins any two layers."""
         ...
 
     def weight_shape(self, inputs: int, neurons: int) -> tuple[int, ...]:
-        """Shape of one network's weight."""
+        """The shape of one network's weight."""
         ...
 
     def biases(self, neurons: int) -> int:
-        """How many biases N neurons have."""
+        """The number of biases of N neurons."""
         ...
 
     def macs(self, inputs: int, neurons: int) -> int:
@@ -35,54 +35,53 @@ class Connection(Protocol):
         ...
 
     def current(self, weight: Tensor, bias: Tensor | None, rates: Tensor) -> Tensor:
-        """W r + b: (G, B, N_in) -> (G, B, N)."""
+        """The current W r + b: (G, B, N_in) -> (G, B, N)."""
         ...
 
     def feedback(self, weight: Tensor, error: Tensor) -> Tensor:
-        """W^T e: (G, B, N) -> (G, B, N_in)."""
+        """The feedback W^T e: (G, B, N) -> (G, B, N_in)."""
         ...
 
     def gradient(self, error: Tensor, rates: Tensor) -> Tensor:
-        """Eq. 21: the weight's gradient, a batch mean, its sign so that descending along it learns."""
+        """Eq. 21: the gradient of the weight, a batch mean, with the sign for gradient descent."""
         ...
 
     def bias_gradient(self, error: Tensor) -> Tensor:
-        """Eq. 22: the bias's gradient, likewise: (G, B, N) -> (G, 1, biases)."""
+        """Eq. 22: the gradient of the bias, a batch mean, with the same sign: (G, B, N) -> (G, 1, biases)."""
         ...
 
 
 @runtime_checkable
 class Relay(Protocol):
-    """What passes rates on without neurons, weights and errors of its own, and errors back as it passed the rates.
+    """A connection without neurons, weights and errors of its own, such as pooling, which passes rates and errors on.
 
-    Rates take a time step, as through a layer. An error takes none: in the step in which the layer below would hear
-    W^T e of the layer above, it hears that through the relay. Its own phi' then meets the error, and where the relay
-    has chosen among rates, that is the phi' of those chosen. This is the exact transpose of what the relay does to the
-    rates of that step.
+    Rates take one time step, as through a layer; errors take none. In the step in which the layer below would receive
+    W^T e of the layer above, it receives it through the relay, and multiplies it by its own phi'. If the relay selects
+    rates, the errors go to the neurons whose rates were selected: the exact transpose of the relay's effect on rates.
     """
 
     @property
     def plastic(self) -> bool:
-        """Never: there is nothing to learn."""
+        """Always False, because a relay has no parameters."""
         ...
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """(N_in, N)."""
+        """The numbers of inputs and outputs, (N_in, N)."""
         ...
 
     def forth(self, rates: Tensor) -> tuple[Tensor, Tensor]:
-        """(G, B, N_in) -> rates (G, B, N), and the route they came by, to be handed to `back`."""
+        """The rates passed on, (G, B, N_in) -> (G, B, N), and the route that they took, for `back`."""
         ...
 
     def back(self, error: Tensor, route: Tensor) -> Tensor:
-        """(G, B, N) -> (G, B, N_in), by the same route."""
+        """The errors passed back along the route, (G, B, N) -> (G, B, N_in)."""
         ...
 
 
 @dataclass(frozen=True)
 class Dense:
-    """All to all: weight (G, N, N_in), bias (G, 1, N). `plastic=False` makes it fixed."""
+    """A dense connection, all to all: weight (G, N, N_in), bias (G, 1, N). `plastic=False` makes it fixed."""
 
     plastic: bool = True
 
@@ -108,7 +107,7 @@ class Dense:
         return torch.bmm(error, weight)
 
     def gradient(self, error: Tensor, rates: Tensor) -> Tensor:
-        ignored = error.new_empty(())  # beta = 0: not even NaN in it counts
+        ignored = error.new_empty(())  # beta = 0: its values are not read, not even NaN
         return torch.baddbmm(ignored, error.transpose(1, 2), rates, beta=0, alpha=-1 / error.shape[1])
 
     def bias_gradient(self, error: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Convolution and pooling: what joins layers whose neurons make up images.
+"""Convolution and pooling: the connections between layers whose neurons form images.
 
 Images lie flat in the rates of their layer, *channels last*: neuron (h W + w) C + c is channel c at row h and column w.
 In this order an image is a view of the neurons and the other way round, and the convolutions and pooling of a step take
@@ -20,7 +20,7 @@ ImageShape = tuple[int, int, int]  # (C, H, W)
 
 @dataclass(frozen=True)
 class Convolution:
-    """Shared kernels over an image: weight (G, C_out, C, k, k), bias (G, 1, C_out), one for each channel.
+    """A convolution: weight (G, C_out, C, k, k), bias (G, 1, C_out), one for each channel.
 
     The gradient of a kernel sums over the positions, that of a bias *averages* over them, as the code of Latent
     Equilibrium does (facts/algorithms.md, section 1): a bias learns by the number of positions more slowly than the
@@ -89,7 +89,7 @@ class Convolution:
 
     def feedback(self, weight: Tensor, error: Tensor) -> Tensor:
         networks = len(weight)
-        # Rows and columns at the far edges that the stride leaves out hear nothing, but are there.
+        # Rows and columns at the far edges that the stride skips get zero error, but belong to the result.
         left_out = [(side + 2 * self.padding - self.kernel) % self.stride for side in self.in_shape[1:]]
         images = functional.conv_transpose2d(
             _grouped(error, self.out_shape),
@@ -122,10 +122,10 @@ class Convolution:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """The largest of each size x size square of every channel: a `Relay`, whose errors go to the winners.
+    """Max pooling over size x size squares of every channel: a `Relay` whose errors go to the largest rate of each.
 
-    Among equals the first wins, row by row, as in PyTorch. Rows and columns that fill no square at the far edges are
-    left out, as there, and hear nothing.
+    Among equal rates the first is taken, row by row, as in PyTorch. Rows and columns at the far edges that fill no
+    square are left out, as in PyTorch, and get zero error.
 
     Attributes:
         in_shape: (C, H, W) of the layer below.
@@ -161,7 +161,7 @@ class MaxPool:
         return prod(self.in_shape), prod(self.out_shape)
 
     def forth(self, rates: Tensor) -> tuple[Tensor, Tensor]:
-        """The rates of the winners, and each one's place h W + w: (G, B, H_out W_out, C)."""
+        """The largest rate of each square, and its position h W + w as the route, (G, B, H_out W_out, C)."""
         networks, batch, _ = rates.shape
         channels, height, width = self.in_shape
         images = rates.reshape(networks * batch, height, width, channels).permute(0, 3, 1, 2)
@@ -171,12 +171,12 @@ class MaxPool:
 
     def back(self, error: Tensor, route: Tensor) -> Tensor:
         channels, height, width = self.in_shape
-        silent = error.new_zeros(*error.shape[:2], height * width, channels)
-        return silent.scatter(2, route, error.reshape(route.shape)).flatten(2)
+        zeros = error.new_zeros(*error.shape[:2], height * width, channels)
+        return zeros.scatter(2, route, error.reshape(route.shape)).flatten(2)
 
 
 def flat_images(images: Tensor) -> Tensor:
-    """(..., C, H, W) -> (..., H W C): images as the rates of a layer."""
+    """Images as the rates of a layer: (..., C, H, W) -> (..., H W C)."""
     return images.movedim(-3, -1).flatten(-3)
 
 
@@ -186,7 +186,7 @@ def _check_image(shape: tuple[int, ...]) -> None:
 
 
 def _grouped(flat: Tensor, shape: ImageShape) -> Tensor:
-    """(G, B, H W C) -> (B, G C, H, W), channels last in memory: a view where G = 1."""
+    """Rates as images with the channels of all networks: (G, B, H W C) -> (B, G C, H, W); a view if G = 1."""
     networks, batch, _ = flat.shape
     channels, height, width = shape
     rows = flat.reshape(networks, batch, height, width, channels).permute(1, 2, 3, 0, 4)
@@ -194,7 +194,7 @@ def _grouped(flat: Tensor, shape: ImageShape) -> Tensor:
 
 
 def _ungrouped(images: Tensor, networks: int) -> Tensor:
-    """Inverse of `_grouped`, likewise."""
+    """Images with the channels of all networks as rates, the inverse of `_grouped`; a view if G = 1."""
     batch, channels, height, width = images.shape
     rows = images.permute(0, 2, 3, 1).reshape(batch, height, width, networks, channels // networks)
     return rows.permute(3, 0, 1, 2, 4).reshape(networks, batch, -1)

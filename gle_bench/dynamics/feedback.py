@@ -1,4 +1,4 @@
-"""Feedback that closes the loop of a network which predicts a scalar signal: its own predictions become its inputs."""
+"""The feedback of predictions into a network that predicts a scalar signal: its own outputs become its inputs."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from gle_bench.errors import UsageError
 
 @dataclass(frozen=True)
 class DelayedFeedback:
-    """Inputs of a predictor of a scalar signal x: channel c at step t is x(t - delays[c]).
+    """The inputs of a network that predicts a scalar signal x: channel c at step t is x(t - delays[c]).
 
-    The output of step j predicts x(j + horizon). Before step `forced` the signal is true, read from the inputs; from
-    there on it is what the network has predicted, and no true input is read, for it would be one of the future.
+    The output of step j predicts x(j + horizon). Before step `forced` the true signal is read from the inputs. From
+    there on the network's predictions replace it, and no true input is read, because it would reveal the future.
 
     Attributes:
-        horizon: how far ahead the outputs look, in steps.
-        delays: of each channel, in steps.
+        horizon: number of steps that the outputs look ahead.
+        delays: delay of each channel, in steps.
         forced: the first step of the signal that is predicted.
 
     Raises:
@@ -40,11 +40,11 @@ class DelayedFeedback:
             )
 
     def __call__(self, t: int, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """Input of step t, (S, B, N_in).
+        """The input of step t, (S, B, N_in).
 
         Args:
-            inputs: (S|1, B, T, N_in), of which nothing is read where it holds the signal from `forced` on.
-            outputs: (S, B, t, 1), those of the steps before t.
+            inputs: true inputs (S|1, B, T, N_in); those that show the signal from `forced` on are not read.
+            outputs: outputs (S, B, t, 1) of the steps before t.
         """
         if inputs.shape[-1] != len(self.delays):
             raise UsageError(

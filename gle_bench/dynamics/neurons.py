@@ -1,4 +1,4 @@
-"""One layer's step: membrane, error and target, each equation of the paper once.
+"""The equations of one layer's step: membrane, error and nudging, each equation of the paper once.
 
 Shapes: neuron tensors are (..., B, N), time constants broadcast against them as (..., 1, N). All time constants and
 `dt` share one arbitrary unit (paper, section 5.6.2).
@@ -11,7 +11,7 @@ from torch import Tensor
 def leaky_step(x: Tensor, drive: Tensor, tau: Tensor, ahead: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     """A leaky integrator tau x_dot = drive - x by forward Euler: x after dt, and D^+_ahead{x} = x + ahead x_dot now.
 
-    Both are points on the line from x to its drive: one pass each over the neurons.
+    Both are points on the line from x to its drive, and take one pass each over the neurons.
     """
     return torch.lerp(x, drive, dt / tau), prospective(x, drive, tau, ahead)
 
@@ -25,7 +25,7 @@ def prospective(x: Tensor, drive: Tensor, tau: Tensor, ahead: Tensor) -> Tensor:
 
 
 def relaxed(x: Tensor, drive: Tensor, tau: Tensor, dt: float) -> Tensor:
-    """drive + (x - drive) exp(-dt/tau): what tau x_dot = drive - x makes of x in dt, exact for a constant drive."""
+    """The solution x(dt) of tau x_dot = drive - x, drive + (x - drive) exp(-dt/tau), exact for a constant drive."""
     return torch.lerp(x, drive, torch.expm1(-dt / tau).neg())
 
 
@@ -37,41 +37,41 @@ def membrane_step(u: Tensor, current: Tensor, tau_m: Tensor, tau_r: Tensor, dt: 
 def error_step(v: Tensor, instantaneous: Tensor, tau_m: Tensor, tau_r: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     """Eqs. 45 and 49: the error potential v after dt, and the error e = D^+_{tau_m}{v}.
 
-    The time constants have switched their roles: v integrates with tau_r, e looks ahead with tau_m.
+    The time constants are exchanged compared with the membrane: v integrates with tau_r, e looks ahead with tau_m.
     """
     return leaky_step(v, instantaneous, tau_r, tau_m, dt)
 
 
 def prospective_potential(u: Tensor, current: Tensor, tau_m: Tensor, tau_r: Tensor) -> Tensor:
-    """Eqs. 44 and 46: D^+_{tau_r}{u} now, whose phi is the rate."""
+    """Eqs. 44 and 46: the prospective potential D^+_{tau_r}{u} now; the rate is phi of it."""
     return prospective(u, current, tau_m, tau_r)
 
 
 def prospective_error(v: Tensor, instantaneous: Tensor, tau_m: Tensor, tau_r: Tensor) -> Tensor:
-    """Eqs. 45 and 49: e = D^+_{tau_m}{v} now."""
+    """Eqs. 45 and 49: the error e = D^+_{tau_m}{v} now."""
     return prospective(v, instantaneous, tau_r, tau_m)
 
 
 def membrane_derivative(u: Tensor, current: Tensor, tau_m: Tensor) -> Tensor:
-    """Eq. 46: u_dot."""
+    """Eq. 46: the derivative u_dot of the potential."""
     return (current - u) / tau_m
 
 
 def error_derivative(v: Tensor, instantaneous: Tensor, tau_r: Tensor) -> Tensor:
-    """Eq. 49: v_dot."""
+    """Eq. 49: the derivative v_dot of the error potential."""
     return (instantaneous - v) / tau_r
 
 
 def instantaneous_error(slope: Tensor, feedback: Tensor) -> Tensor:
-    """Eqs. 17 and 18: e_inst = phi' o feedback, with W^T e of the layer above or, at the output, the nudging."""
+    """Eqs. 17 and 18: the instantaneous error phi' o feedback, with W^T e from above or, at the output, the nudging."""
     return slope * feedback
 
 
 def nudging(prediction: Tensor, target: Tensor, beta: float, mask: Tensor | None = None) -> Tensor:
-    """Eq. 18 without its phi': beta (r_trg - r_L).
+    """Eq. 18 without its phi': the nudging of the output, beta (r_trg - r_L).
 
     Args:
-        prediction: what the cost compares with the target: the rates (Eq. 51), or their softmax (Eqs. 53, 54).
+        prediction: the rates (Eq. 51), or their softmax (Eqs. 53, 54), which the cost compares with the target.
         target: target rates, or one-hot classes.
         beta: strength of the nudging.
         mask: (..., B, 1), 1 where the cost counts and 0 where it does not; None: everywhere.

@@ -22,7 +22,7 @@ from torch import Tensor
 
 
 def i_minus(x: Tensor, tau: Tensor | float, dt: float, *, dim: int = 0, start: Tensor | float = 0.0) -> Tensor:
-    """Eq. 1: T samples -> T + 1. `start` is the value before the first step, what came before having left it."""
+    """Eq. 1, I^-: T samples -> T + 1. `start` is the value before the first step, left by all earlier input."""
     steps = x.movedim(dim, 0)
     share = dt / torch.as_tensor(tau, dtype=x.dtype, device=x.device)
     now = torch.as_tensor(start, dtype=x.dtype, device=x.device)
@@ -33,43 +33,43 @@ def i_minus(x: Tensor, tau: Tensor | float, dt: float, *, dim: int = 0, start: T
 
 
 def d_plus(x: Tensor, tau: Tensor | float, dt: float, *, dim: int = 0) -> Tensor:
-    """Eq. 2: T samples -> T - 1, by forward differences."""
+    """Eq. 2, D^+: T samples -> T - 1, by forward differences."""
     steps = x.movedim(dim, 0)
     return (steps[:-1] + tau * (steps.diff(dim=0) / dt)).movedim(0, dim)
 
 
 def i_plus(x: Tensor, tau: Tensor | float, dt: float, *, dim: int = 0, end: Tensor | float = 0.0) -> Tensor:
-    """Below Eq. 10: T samples -> T + 1, backward in time. `end` is the value at the last sample's own step."""
+    """Below Eq. 10, I^+: T samples -> T + 1, backward in time. `end` is the value at the step of the last sample."""
     return i_minus(x.flip(dim), tau, dt, dim=dim, start=end).flip(dim)
 
 
 def d_minus(x: Tensor, tau: Tensor | float, dt: float, *, dim: int = 0) -> Tensor:
-    """Below Eq. 10: T samples -> T - 1, by backward differences."""
+    """Below Eq. 10, D^-: T samples -> T - 1, by backward differences."""
     return d_plus(x.flip(dim), tau, dt, dim=dim).flip(dim)
 
 
 def d_plus_transfer(omega: Tensor, tau: Tensor | float, dt: float = 0.0) -> Tensor:
-    """Eq. 28: 1 + i omega tau."""
+    """Eq. 28: the transfer function of D^+, 1 + i omega tau."""
     return 1 + tau * _derivative(omega, dt)
 
 
 def i_minus_transfer(omega: Tensor, tau: Tensor | float, dt: float = 0.0) -> Tensor:
-    """Eq. 28: 1/(1 + i omega tau). Eq. 27's minus sign in the denominator is a slip: Eq. 28 has it right."""
+    """Eq. 28: the transfer function of I^-, 1/(1 + i omega tau). The minus sign in Eq. 27's denominator is an error."""
     return 1 / d_plus_transfer(omega, tau, dt)
 
 
 def d_minus_transfer(omega: Tensor, tau: Tensor | float, dt: float = 0.0) -> Tensor:
-    """Eq. 28: 1 - i omega tau."""
+    """Eq. 28: the transfer function of D^-, 1 - i omega tau."""
     return d_plus_transfer(omega, tau, dt).conj()
 
 
 def i_plus_transfer(omega: Tensor, tau: Tensor | float, dt: float = 0.0) -> Tensor:
-    """Eq. 28: 1/(1 - i omega tau)."""
+    """Eq. 28: the transfer function of I^+, 1/(1 - i omega tau)."""
     return 1 / d_minus_transfer(omega, tau, dt)
 
 
 def error_transfer(omega: Tensor, tau_m: Tensor | float, tau_r: Tensor | float, dt: float = 0.0) -> Tensor:
-    """D^+_{tau_m} I^-_{tau_r}: what a GLE error neuron does to its instantaneous error (Eq. 15).
+    """The transfer function of a GLE error neuron, D^+_{tau_m} I^-_{tau_r}, from its instantaneous error (Eq. 15).
 
     `.angle()` is Eq. 30, arctan(omega tau_m) - arctan(omega tau_r), and `.abs()` is Eq. 32.
     """
@@ -77,11 +77,11 @@ def error_transfer(omega: Tensor, tau_m: Tensor | float, tau_r: Tensor | float, 
 
 
 def adjoint_transfer(omega: Tensor, tau_m: Tensor | float, tau_r: Tensor | float, dt: float = 0.0) -> Tensor:
-    """I^+_{tau_m} D^-_{tau_r}: what the adjoint method does to it (Eq. 10): the same phase, the inverse gain."""
+    """The transfer function of the adjoint method, I^+_{tau_m} D^-_{tau_r} (Eq. 10): same phase, inverse gain."""
     return i_plus_transfer(omega, tau_m, dt) * d_minus_transfer(omega, tau_r, dt)
 
 
 def _derivative(omega: Tensor, dt: float) -> Tensor:
-    """Transfer function of d/dt, or of the forward difference over dt."""
+    """The transfer function of d/dt (dt = 0), or of the forward difference over dt."""
     angle = torch.complex(torch.zeros_like(omega), omega)
     return torch.expm1(angle * dt) / dt if dt else angle

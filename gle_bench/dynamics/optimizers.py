@@ -1,6 +1,6 @@
 """Adam and plain gradient descent on the flat parameter vector of an ensemble, each member with its own rate.
 
-Both follow torch.optim's formulas and defaults. They update the vector they are given in place: it is the engine's own.
+Both follow torch.optim's formulas and defaults. They update the given vector in place: it belongs to the engine.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from gle_bench.words import OptimizerName
 
 
 class Corrections(NamedTuple):
-    """Adam's bias corrections in one update: numbers, or tensors () where a CUDA graph reads them anew each time."""
+    """Adam's bias corrections of one update: numbers, or tensors () that a CUDA graph reads anew each time."""
 
     step: float | Tensor  # -1 / (1 - beta1^n): factor of the step, which descends
     root: float | Tensor  # sqrt(1 - beta2^n): divisor of the root of the squares' mean
 
 
 class OptimizerState(NamedTuple):
-    """Moments, flat like the parameters and empty where the optimizer has none, and the number of updates so far."""
+    """The state of an optimizer: moments, flat like the parameters (empty for `sgd`), and the number of updates."""
 
     mean: Tensor  # (P,)
     square: Tensor  # (P,)
@@ -29,7 +29,7 @@ class OptimizerState(NamedTuple):
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Which optimizer, with torch's default parameters for Adam; `sgd` is the plain gradient."""
+    """An optimizer and its parameters: Adam, with torch's defaults, or `sgd`, plain gradient descent."""
 
     kind: OptimizerName = "adam"
     beta1: float = 0.9
@@ -58,13 +58,13 @@ class Optimizer:
         return state._replace(updates=updates)
 
     def corrections(self, update: int) -> Corrections:
-        """Those of update number `update`, counted from 1; plain descent looks at none."""
+        """Adam's bias corrections of update number `update`, counted from 1; `sgd` ignores them."""
         return Corrections(-1 / (1 - self.beta1**update), (1 - self.beta2**update) ** 0.5)
 
     def descend(
         self, flat: Tensor, gradient: Tensor, state: OptimizerState, rate: Tensor, corrections: Corrections
     ) -> None:
-        """`update` without its count, which `corrections` stand for: tensor operations alone."""
+        """One update in place by tensor operations alone; `corrections` replace the number of the update."""
         if self.kind == "sgd":
             flat.addcmul_(gradient, rate, value=-1)
             return

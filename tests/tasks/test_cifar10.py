@@ -187,7 +187,7 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_by_name(
 @pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps([1, 2])])
 def test_what_is_no_table_of_images_is_refused_by_name(tree: Path, content: bytes) -> None:
     (tree / "test_batch").write_bytes(content)
-    with pytest.raises(GleBenchError, match="test_batch is not a sound part"):
+    with pytest.raises(GleBenchError, match="test_batch is not a valid part"):
         loaded(tree.parent)
 
 
@@ -198,7 +198,7 @@ def test_damage_is_refused_or_harmless(tmp_path_factory: pytest.TempPathFactory,
     path = tmp_path_factory.mktemp("damaged") / "data_batch_2"
     whole = bytearray(pickle.dumps(examples.batch("data_batch_2"), 2))
     path.write_bytes(whole[: int(cut * len(whole))])
-    with pytest.raises(GleBenchError, match="data_batch_2 is not a sound part"):
+    with pytest.raises(GleBenchError, match="data_batch_2 is not a valid part"):
         BATCHES.read_batch(path)
     head = len(whole) - len(bytes(whole).partition(b"data_batch")[0])
     for place, change in flips:
