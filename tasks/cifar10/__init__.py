@@ -1,4 +1,4 @@
-"""The task CIFAR-10: small photographs of ten classes, each shown as a constant input for some time steps."""
+"""CIFAR-10: small photographs of ten classes, each shown as a constant input for some time steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task Google Speech Commands (v0.02): ten keywords, unknown words and silence, in clips of one second."""
+"""Google Speech Commands: ten keywords, unknown words and silence, in clips of one second (v0.02)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

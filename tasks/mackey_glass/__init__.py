@@ -1,4 +1,4 @@
-"""The task Mackey-Glass: a chaotic signal, which a model continues in closed loop for ten Lyapunov times."""
+"""Mackey-Glass: a chaotic signal, which a model continues in closed loop for ten Lyapunov times."""
 
 from __future__ import annotations
 
