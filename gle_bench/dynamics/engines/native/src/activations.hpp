@@ -1,4 +1,4 @@
-// Activation functions and their slopes, as gle_bench/dynamics/activations.py has them, and softmax.
+// The activation functions and slopes of gle_bench/dynamics/activations.py, and softmax.
 #pragma once
 
 #include <cmath>
@@ -15,7 +15,7 @@ template <class T, class F> inline Vector<T> by_lane(Vector<T> x, F f) {
     return x;
 }
 
-// x within +-top; NaN stays NaN. The instructions are named because compilers make more of a comparison.
+// x clamped to +-top; NaN stays NaN. Intrinsics are used because compilers make slower code of a comparison.
 inline Vector<float> limited(Vector<float> x, float highest) {
     const Vector<float> top = all(highest);
 #if defined(__AVX__)

@@ -1,4 +1,4 @@
-// A member's parameters, moments and state from torch's memory into the workspace, and back.
+// Copies a member's parameters, moments and state from torch's memory into the workspace, and back.
 #pragma once
 
 #include "network.hpp"
@@ -34,7 +34,7 @@ template <class T, class F> void each_tau_part(const LayerBuffers<T> &buffers, F
     }
 }
 
-// All that is learned of a member, and the leaks that follow from it.
+// Copies all learned values of a member, and computes the leaks that follow from them.
 template <class T> void take_parameters(const LayerBuffers<T> &buffers, int64_t member, const Run<T> &run) {
     const size_t n = buffers.neurons, i = buffers.inputs;
     each_weight_part(buffers, [&](T *weight, T *bias, T *rows) {

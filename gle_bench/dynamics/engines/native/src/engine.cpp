@@ -1,4 +1,4 @@
-// The native engine's doors. Built several times with different flags; the loader picks what this CPU runs.
+// The entry points of the native engine. Built several times with different flags; the loader picks one for this CPU.
 #include <memory>
 #include <system_error>
 
@@ -10,13 +10,13 @@ namespace glebench {
 #define GLEBENCH_STAMP "none"
 #endif
 
-// Networks one after the other, each by this thread alone, until none is left.
+// Runs networks one after the other, each on this thread alone, until none is left.
 template <class N, class T> void work_alone(const Run<T> &run, typename N::Memory &space, std::atomic<int64_t> &next) {
     const DenormalsFlushed flushed;
     for (int64_t member = next++; member < run.networks; member = next++) N(run, space, member).run();
 }
 
-// Each thread takes whole networks, of class N. A thread that cannot be had is done without.
+// Each thread takes whole networks, of class N. A thread that cannot be started is left out.
 template <class N, class T> void by_networks(Run<T> &run, int threads) {
     std::vector<std::unique_ptr<typename N::Memory>> spaces;
     for (int n = 0; n < threads; ++n) spaces.push_back(std::make_unique<typename N::Memory>(run));
@@ -32,7 +32,7 @@ template <class N, class T> void by_networks(Run<T> &run, int threads) {
     for (std::thread &helper : helpers) helper.join();
 }
 
-// Fewer networks than threads: `size` threads share the batch of each. Nobody starts before all of them are there.
+// Fewer networks than threads: `size` threads share the batch of each. None starts before all are running.
 template <class T> void by_teams(Run<T> &run, int size) {
     for (int64_t member = 0; member < run.networks; ++member) {
         Workspace<T> space(run, size);
@@ -84,7 +84,7 @@ extern "C" {
 
 const char *glebench_stamp() { return GLEBENCH_STAMP; }
 
-// Whether this CPU has what this build was compiled for.
+// Whether this CPU has the instruction set of this build.
 int glebench_runs_here() {
 #if defined(__AVX512VL__)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
@@ -96,7 +96,7 @@ int glebench_runs_here() {
 #endif
 }
 
-// Runs a batch; 0, or 1 where memory is not enough (what was passed in may then be half updated: throw it away).
+// Runs a batch. Returns 0, or 1 if memory does not suffice; the arguments may then be half updated: discard them.
 int glebench_run_float(glebench::Run<float> *run) { return glebench::run(run); }
 int glebench_run_double(glebench::Run<double> *run) { return glebench::run(run); }
 }

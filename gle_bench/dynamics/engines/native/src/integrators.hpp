@@ -6,7 +6,7 @@
 
 namespace glebench {
 
-// The only one of 'exponential', and the four of 'rk4': at t, twice at t + dt/2, and at t + dt.
+// The stages of a step: one for 'exponential', four for 'rk4' (at t, twice at t + dt/2, and at t + dt).
 enum class Stage { only, first, second, third, last };
 
 constexpr bool at_start(Stage stage) { return stage == Stage::only || stage == Stage::first; }
@@ -78,7 +78,7 @@ template <Stage S, class T> void errors(const OrderedLayer<T> &layer, const T *a
         }
 }
 
-// Softmax of one sample.
+// The softmax of one sample.
 template <class T> void softmax_of(const T *rates, T *to, int neurons) {
     const T top = *std::max_element(rates, rates + neurons);
     T sum = 0;

@@ -1,4 +1,4 @@
-// A network through a whole batch with all its time steps, by one thread or by a few that share its batch.
+// Runs one network through all time steps of a batch, on one thread or on several that share the batch.
 #pragma once
 
 #include "neurons.hpp"
@@ -98,7 +98,7 @@ template <class T> class Network {
         });
     }
 
-    // The network's own predictions over the inputs that it does not know.
+    // Writes the network's own predictions over the inputs that are unknown in closed loop.
     void close_loop(int panel, int inputs, int step) {
         each_sample(space_, panel, padded<T>(inputs), [&](int b, size_t at) {
             for (int n = 0; n < inputs; ++n)
@@ -107,7 +107,7 @@ template <class T> class Network {
         });
     }
 
-    // Errors of the output.
+    // The errors of the output layer.
     void nudge() {
         LayerBuffers<T> &top = space_.layers.back();
         for (int p = first_; p < last_ && top.layer->has_errors; ++p) {
@@ -120,7 +120,7 @@ template <class T> class Network {
         }
     }
 
-    // W r + b, and the neurons' step while the sums are at hand.
+    // W r + b, and the neurons' step while the sums are still in registers.
     void forward(LayerBuffers<T> &layer, const T *below) {
         for (int p = first_; p < last_; ++p)
             for (int tile = 0; tile < layer.rows.count; ++tile) {

@@ -70,8 +70,7 @@ void nudging(const T *rates, const T *target, const T *mask, T beta, bool cross_
         }
 }
 
-// How far a step goes towards a constant drive, and ahead/tau, of every neuron, again after each change of the time
-// constants.
+// The fractions dt/tau and ahead/tau of every neuron, computed again after each change of the time constants.
 template <class T> void set_leaks(const LayerBuffers<T> &buffers, const Run<T> &run) {
     const T dt = T(run.dt);
     const auto step = [&](T tau) { return run.integrator == EXPONENTIAL ? -std::expm1(-dt / tau) : dt / tau; };

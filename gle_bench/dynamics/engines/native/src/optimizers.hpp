@@ -1,4 +1,4 @@
-// Adam and plain gradient descent, as gle_bench/dynamics/optimizers.py states them, on contiguous parameters.
+// Adam and plain gradient descent, with the formulas of gle_bench/dynamics/optimizers.py, on contiguous parameters.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace glebench {
 
-// The update of one time step: what of the optimizer's formula is the same for all parameters.
+// The update of one time step, with the factors of the optimizer's formula that are the same for all parameters.
 template <class T> struct Update {
     bool adam;
     T keep_mean, keep_square; // 1 - beta1, 1 - beta2: the weight of what is new
@@ -24,7 +24,7 @@ template <class T> struct Update {
         rate = T(adam ? decayed / (1 - std::pow(run.beta1, n)) : decayed);
     }
 
-    // One update of `count` parameters, whose gradient is `factor` times what is given.
+    // Updates `count` parameters; their gradient is `factor` times the given values.
     void apply(const Learned<T> &p, const T *gradient, T factor, size_t count) const {
         T *__restrict value = p.value, *__restrict mean = p.mean, *__restrict square = p.square;
         const T *__restrict g = gradient;
@@ -43,7 +43,7 @@ template <class T> struct Update {
     }
 };
 
-// Learned time constants into their range.
+// Clamps learned time constants to their range.
 template <class T> inline void clamp(T *taus, int count, const Run<T> &run) {
     for (int n = 0; n < count; ++n) taus[n] = std::min(std::max(taus[n], T(run.tau_lowest)), T(run.tau_highest));
 }

@@ -120,7 +120,7 @@ template <class T> class Ordered {
             }
     }
 
-    // Eqs. 21-24, from what was found at t.
+    // Eqs. 21-24, from the values at t.
     void learn(int64_t step) {
         const Update<T> update(run_, run_.rates[member_], step);
         const T *below = space_.now.inputs;

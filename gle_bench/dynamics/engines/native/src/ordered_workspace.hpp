@@ -6,17 +6,17 @@
 
 namespace glebench {
 
-// What is integrated, u or v of a layer: at t, at the stage of the step, and at t + dt as far as it is summed up.
+// An integrated variable, u or v of a layer: at t, at the stage of the step, and the partial sum for t + dt.
 template <class T> struct Integrated {
     T *now, *stage, *end;
 };
 
-// What a traversal finds in a layer.
+// The values that a traversal computes in a layer.
 template <class T> struct Found {
     T *r, *slope, *e;
 };
 
-// A layer at work, all arrays (B, padded N). What is found at t is kept apart from what later stages find.
+// The arrays of one layer, all (B, padded N). Values at t are kept apart from those of later stages.
 template <class T> struct OrderedLayer : LayerBuffers<T> {
     Integrated<T> membrane_u, error_v;
     Found<T> first, later;
@@ -34,7 +34,7 @@ template <class T> struct OrderedLayer : LayerBuffers<T> {
     }
 };
 
-// What the world gives at one instant.
+// Inputs, targets and mask at one instant.
 template <class T> struct Instant {
     T *inputs; // (B, padded N_in)
     T *target; // (B, padded C)

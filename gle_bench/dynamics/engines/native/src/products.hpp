@@ -1,7 +1,7 @@
-// The three matrix products of a step, tile by tile: what stays in registers, and in which order sums are made.
+// The three matrix products of a step, tile by tile: use of registers and order of sums.
 //
 // Neurons lie as (neurons, lanes) in panels of a few vectors of the batch; weights lie as (N, stride), row after row.
-// Every sum runs in an order that shapes decide.
+// The order of every sum depends on the shapes alone.
 #pragma once
 
 #include <utility>
@@ -50,7 +50,7 @@ void error_tile(const T *weights, size_t stride, const T *errors, int neurons, T
     store_tile<T, R, C>(sum, out, C * V);
 }
 
-// Where a batch of neurons lies: panel p begins at begin(p) * neurons vectors.
+// The layout of a batch of neurons: panel p begins at begin(p) * neurons vectors.
 using Panels = Partition;
 
 // out (R, C vectors) = e r summed over the batch, for R neurons and a strip of C vectors of inputs. Errors lie in

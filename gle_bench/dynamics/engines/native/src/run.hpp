@@ -1,4 +1,4 @@
-// What Python hands over: gle_bench/dynamics/engines/native/call.py declares the same structures for ctypes.
+// The arguments that Python passes; gle_bench/dynamics/engines/native/call.py declares the same structures for ctypes.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace glebench {
 
-// One tensor of S members, contiguous within a member; null where there is none.
+// One tensor of S members, contiguous within a member; null if there is none.
 template <class T> struct Learned {
     T *value, *mean, *square; // the parameter and Adam's moments, which are null where nothing learns
 

@@ -1,4 +1,4 @@
-// Threads: a barrier for those that share a network, and flushing denormals for as long as they compute.
+// A barrier for threads that share a network, and the flushing of denormals while they compute.
 #pragma once
 
 #include <atomic>
@@ -10,8 +10,8 @@
 
 namespace glebench {
 
-// All wait until all have come. Spins briefly, since a phase of a step takes microseconds, then yields: where there are
-// more threads than cores the one waited for must get to run.
+// A barrier: all threads wait until all have arrived. It spins briefly, since a phase of a step takes microseconds, then
+// yields: if there are more threads than cores, the last one must be able to run.
 class Barrier {
   public:
     explicit Barrier(int threads) : threads_(threads) {}

@@ -1,4 +1,4 @@
-// Vectors as wide as the instruction set has them, written with the compiler's vector extension: one source for all.
+// Vectors of the instruction set's width, written with the compiler's vector extension: one source for all widths.
 #pragma once
 
 #include <cstddef>

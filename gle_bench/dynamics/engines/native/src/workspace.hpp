@@ -1,4 +1,4 @@
-// Everything a network needs while it runs, in one allocation, and the ways in and out of it.
+// The workspace of a running network, in one allocation, and the copies into and out of it.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace glebench {
 
-// Hands out aligned pieces of one block. Without a block it only counts, so that the same layout is walked twice.
+// An allocator of aligned pieces of one block. Without a block it only counts, so that one layout serves both.
 class Arena {
   public:
     template <class T> T *take(size_t count) {
@@ -46,7 +46,7 @@ template <class T> struct Leaks {
 // number of vectors, so that they can be turned by blocks.
 template <class T> inline int padded(int neurons) { return (neurons + LANES<T>) / LANES<T> * LANES<T>; }
 
-// A layer at work: neurons in panels, weights row after row (see products.hpp).
+// The arrays of one layer: neurons in panels, weights row after row (see products.hpp).
 template <class T> struct LayerBuffers {
     const Layer<T> *layer;
     int inputs, neurons, stride; // stride: of the weights' rows, in which the bias comes after the inputs, then zeros
@@ -75,7 +75,7 @@ template <class T> struct LayerBuffers {
     }
 };
 
-// What a thread scribbles on.
+// The scratch memory of one thread.
 template <class T> struct Scratch {
     T *tile, *gradient, *above;
 };
