@@ -22,7 +22,8 @@ class Layer:
     """One layer of neurons and the connection that drives it.
 
     Attributes:
-        inputs, neurons: N_in and N.
+        inputs: N_in, the neurons or channels below.
+        neurons: N.
         tau_m, tau_r: membrane and prospective time constants, one a neuron, or one for all.
         phi: name of the activation.
         connection: the connection from the layer below; `Dense(plastic=False)` has fixed weights. A layer without
