@@ -86,6 +86,9 @@ def test_every_command_works(command: Command, tmp_path: Path, data: Path) -> No
 @pytest.mark.parametrize("command", INLINE, ids=str)
 def test_every_command_in_the_text_is_one_that_the_command_line_takes(command: Command) -> None:
     name, *words = command.words[1:]
+    assert name in GROUP.commands
+    if not words:  # no command line, but the command's name
+        return
     parsed = GROUP.commands[name].make_context(name, words).params
     if name == "run" and parsed["rule"] is None and parsed["task"].islower():  # TASK stands for any
         pair, _ = registry.configure(parsed["task"], parsed["model"], None, "paper", "short", parsed["set_"] or ())
@@ -166,23 +169,21 @@ def _sphinx(command: Command, folder: Path, data: Path) -> None:
 
 
 def _pip(command: Command, folder: Path, data: Path) -> None:
-    """Paths hold a project, requirements are valid, and extras of ours exist."""
+    """Each folder that is installed holds a project, each requirement is valid, and the extras exist."""
     action, *words = command.words[1:]
     assert action == "install"
     install(command.document, folder)
     for word in words:
         if word in ("-e", "--editable"):
             continue
-        name, _, extras = word.partition("[")
-        if name.startswith("."):
-            project = (
-                folder if name == "." and (folder / "pyproject.toml").exists() else ROOT / name
-            ) / "pyproject.toml"
-            assert "name" in tomllib.loads(project.read_text())["project"]
-        requirement = Requirement(f"glebench[{extras}" if extras and name.startswith(".") else word.lstrip("./"))
-        if requirement.name == "glebench":
-            ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-            assert requirement.extras <= set(ours)
+        place, _, extras = word.rstrip("]").partition("[") if word.startswith(".") else ("", "", "")
+        if not place:
+            requirement = Requirement(word)
+            assert requirement.name == "glebench", f"{command}: installs a package that is not ours"
+        own = place == "." and (folder / "pyproject.toml").exists()  # the document shows the project itself
+        project = tomllib.loads(((folder if own else ROOT / place) / "pyproject.toml").read_text())["project"]
+        named = set(filter(None, extras.split(","))) if place else requirement.extras
+        assert named <= set(project.get("optional-dependencies", {}))
 
 
 def _help(command: Command, folder: Path, data: Path) -> None:
