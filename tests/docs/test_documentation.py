@@ -25,3 +25,7 @@ def test_the_reference_describes_every_module_of_its_rooms() -> None:
     pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
     described = {line.split("::")[1].strip() for line in pages.splitlines() if line.startswith(".. automodule::")}
     assert described == modules
+
+
+def test_a_rule_can_be_added_after_reading_few_lines() -> None:
+    assert len((ROOT / "docs" / "add-a-rule.md").read_text().splitlines()) <= 150
