@@ -1,5 +1,6 @@
 """The documentation builds without a warning, and its reference leaves no module out."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,3 +30,18 @@ def test_the_reference_describes_every_module_of_its_rooms() -> None:
 
 def test_a_rule_can_be_added_after_reading_few_lines() -> None:
     assert len((ROOT / "docs" / "add-a-rule.md").read_text().splitlines()) <= 150
+
+
+def test_the_places_that_the_changelog_names_are_where_it_says() -> None:
+    """A module that went somewhere is gone, unless another one has its name now."""
+    rows = re.findall(r"^\| `([\w/]+\.py)` \| (.+) \|$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    places = {place for _, now in rows for place in re.findall(r"`([^`]+)`", now)}
+    assert len(rows) > 50
+    assert not [place for place in places if not (ROOT / place).exists()]
+    assert not [before for before, _ in rows if (ROOT / before).exists() and before not in places]
+    folders = re.findall(r"^\| `(tests/[^`]+)` \| (.+) \|$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert len(folders) > 10
+    for folder, files in folders:
+        for before, now in re.findall(r"`([^`]+)`(?: \(now `([^`]+)`\))?", files):
+            name = (now or before).removeprefix(f"{folder.rpartition('/')[2]}/")
+            assert (ROOT / folder / name).exists(), f"{folder}/{name}"
