@@ -3,12 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import pytest
 import torch
 from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.interface import Window
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.state import BlockParameters, Parameters, initial_parameters
@@ -88,30 +86,6 @@ def make_batch(network: Network, steps: int, size: int, seed: int = 0, members: 
     else:
         target = normal(members, size, steps, network.outputs, seed=seed + 1)
     return Window(steps, inputs, target, None)
-
-
-class Tried:
-    """An engine whose refusals skip the test, as its absence does; `torch` is never absent and refuses nothing."""
-
-    def __init__(self, name: str) -> None:
-        absent = choice.absence(name)
-        if absent is not None and name != "torch":
-            pytest.skip(f"engine {name} is absent: {absent}")
-        self.name, self._engine = name, choice.make(name)
-
-    def learn(self, *arguments: Any, **options: Any) -> Any:
-        return self._or_skip(self._engine.learn, *arguments, **options)
-
-    def infer(self, *arguments: Any, **options: Any) -> Any:
-        return self._or_skip(self._engine.infer, *arguments, **options)
-
-    def _or_skip(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        try:
-            return call(*arguments, **options)
-        except NotImplementedError as refusal:
-            if self.name == "torch":
-                raise
-            pytest.skip(f"engine {self.name} refuses: {refusal}")
 
 
 def layerwise(network: Network, blocks: Any) -> list[dict[str, Any]]:

@@ -16,13 +16,13 @@ import torch
 from command import Finished, glebench, real, together
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import Tried
 from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
 from gle_bench.errors import GleBenchError
 from gle_bench.surroundings.processes import Interrupted
+from gle_bench.testing.engines import Tried
 from gle_bench.tracking.lock import Heartbeat, heartbeat, hold, is_live
 from gle_bench.tracking.store import Store
 from gle_bench.training import checkpoints

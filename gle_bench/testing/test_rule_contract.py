@@ -1,0 +1,154 @@
+"""The contract of rules: what every registered rule keeps to; an online one, on small networks in float64."""
+
+from contextlib import suppress
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from gle_bench import registry
+from gle_bench.contracts import Footing, Shape
+from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.torch import TorchEngine
+from gle_bench.dynamics.ensemble import Carry, cloned, join, pack, select
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.state import BlockParameters
+from gle_bench.models.gle import GLENetwork, Population
+from gle_bench.words import Loss
+
+RULES = list(registry.places("rules"))
+
+
+def online_rules() -> list[str]:
+    """The names of the online rules; one that cannot be loaded is none, and fails the first test."""
+    names = []
+    for name in RULES:
+        with suppress(Exception):  # a stranger's code may raise anything
+            if registry.rule(name).online:
+                names.append(name)
+    return names
+
+
+EVERY_RULE = pytest.mark.parametrize("name", RULES)
+EVERY_ONLINE_RULE = pytest.mark.parametrize("name", online_rules())
+EVERY_LOSS = pytest.mark.parametrize("loss", get_args(Loss))
+FAMILY = GLENetwork(
+    populations=(Population(neurons=3, tau_m=1.0, tau_r=0.4), Population(neurons=2, tau_m=1.0, tau_r=1.0)),
+    hidden_layers=2,
+    dt=0.2,
+    tau_output=0.4,
+)
+BATCH, SEEDS, RATE = 3, (5, 6), 0.01
+
+
+def draw(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def network_for(loss: Loss) -> Network:
+    return FAMILY.network(Shape(1, 2, 3), loss)
+
+
+def begin(network: Network, seed: int) -> Carry:
+    parameters = tuple(
+        BlockParameters(*(None if x is None else x.double() for x in block))
+        for block in FAMILY.initialise(network, seed)
+    )
+    return start(network, parameters, Optimizer("sgd"), BATCH)
+
+
+def sequence(network: Network, steps: int) -> Window:
+    """Inputs and targets of both members, each its own."""
+    inputs, signals = (draw(2, BATCH, steps, width, seed=width) for width in (network.inputs, network.outputs))
+    classes = torch.nn.functional.one_hot(signals[:, :, :1].argmax(-1), network.outputs).double()
+    return Window(steps, inputs, classes if network.loss == "ce" else signals, None)
+
+
+def of_member(window: Window, member: int) -> Window:
+    inputs, target = (None if x is None else x[member : member + 1] for x in (window.inputs, window.target))
+    assert inputs is not None
+    return Window(window.steps, inputs, target, None)
+
+
+def learn(name: str, network: Network, carry: Carry, window: Window) -> tuple[Carry, Tensor]:
+    """What the rule makes of the ensemble, and the outputs."""
+    rates = torch.full((carry.state[0].u.shape[1],), RATE, dtype=torch.float64)
+    return TorchEngine().learn(network, registry.rule(name), Optimizer("sgd"), carry, window, rates)
+
+
+def windows_of(name: str, count: int) -> int:
+    return count * registry.rule(name).window
+
+
+@EVERY_RULE
+def test_it_is_called_as_it_is_registered(name: str) -> None:
+    rule = registry.rule(name)
+    assert rule.name == name
+    assert rule.version >= 1
+    assert rule.window >= 1
+    assert "torch" in rule.engines
+    assert isinstance(rule.footing, Footing)
+    assert rule.online + rule.autograd + rule.closed_form == 1
+
+
+@EVERY_ONLINE_RULE
+@EVERY_LOSS
+def test_what_is_plastic_learns_and_all_is_finite(name: str, loss: Loss) -> None:
+    network = network_for(loss)
+    ensemble = join(network, [begin(network, seed) for seed in SEEDS])
+    steps = windows_of(name, 4)
+    learned, outputs = learn(name, network, ensemble, sequence(network, steps))
+    assert outputs.shape == (2, BATCH, steps, network.outputs)
+    before, after = pack(network, ensemble.parameters), pack(network, learned.parameters)
+    assert outputs.isfinite().all()
+    assert after.isfinite().all()
+    assert (before != after).any(-1).all()  # in both members
+    for old, new in zip(ensemble.parameters, learned.parameters, strict=True):
+        assert [x is None for x in old] == [x is None for x in new]
+        assert all(x.shape == y.shape for x, y in zip(old, new, strict=True) if x is not None and y is not None)
+
+
+@EVERY_ONLINE_RULE
+@EVERY_LOSS
+def test_a_member_learns_as_it_would_alone(name: str, loss: Loss) -> None:
+    network = network_for(loss)
+    members = [begin(network, seed) for seed in SEEDS]
+    window = sequence(network, windows_of(name, 3))
+    together, outputs = learn(name, network, join(network, members), window)
+    for number, member in enumerate(members):
+        alone, answers = learn(name, network, member, of_member(window, number))
+        ours = pack(network, select(network, together, [number]).parameters)
+        assert_close(ours, pack(network, alone.parameters), rtol=0, atol=1e-10)
+        assert_close(outputs[number : number + 1], answers, rtol=0, atol=1e-10)
+
+
+@EVERY_ONLINE_RULE
+def test_what_it_is_given_stays_as_it_was_and_gives_the_same_again(name: str) -> None:
+    network = network_for("mse")
+    ensemble = join(network, [begin(network, seed) for seed in SEEDS])
+    window = sequence(network, windows_of(name, 3))
+    parameters, inputs = pack(network, ensemble.parameters).clone(), window.inputs.clone()
+    state = cloned(ensemble.state)
+    first, _ = learn(name, network, ensemble, window)
+    assert torch.equal(pack(network, ensemble.parameters), parameters)
+    assert torch.equal(window.inputs, inputs)
+    assert_close(ensemble.state, state, rtol=0, atol=0)
+    again, _ = learn(name, network, ensemble, window)
+    assert torch.equal(pack(network, first.parameters), pack(network, again.parameters))
+
+
+@EVERY_ONLINE_RULE
+def test_all_that_it_remembers_is_in_its_state_and_memory(name: str) -> None:
+    """Learning goes on after any number of windows as if nothing had come between, which a checkpoint relies on."""
+    network = network_for("mse")
+    carry = join(network, [begin(network, seed) for seed in SEEDS])
+    steps, cut = windows_of(name, 4), windows_of(name, 1)
+    window = sequence(network, steps)
+    whole, outputs = learn(name, network, carry, window)
+    first, before = learn(name, network, carry, window.part(0, cut))
+    rest, after = learn(name, network, first, window.part(cut, steps))
+    assert_close(torch.cat([before, after], 2), outputs, rtol=0, atol=1e-10)
+    assert_close(pack(network, rest.parameters), pack(network, whole.parameters), rtol=0, atol=1e-10)

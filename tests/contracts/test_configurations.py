@@ -1,0 +1,58 @@
+"""Configurations: what their hashes cover, and what cannot be run together, on the toys."""
+
+import pytest
+from pydantic import ValidationError
+
+from gle_bench import registry
+from gle_bench.config import TrainingConfig
+from gle_bench.errors import UsageError
+from gle_bench.overrides import override
+from gle_bench.training.modules.base import Experiment
+from gle_bench.training.plan import check_pair
+
+CONFIGS = {f"{pair.task} {pair.model}": pair.configure("paper") for pair in registry.pairs()}
+
+
+def test_there_are_tasks() -> None:
+    assert {"mnist1d", "toy-signal"} <= set(registry.places("tasks"))
+
+
+def test_a_model_stands_once_for_a_task() -> None:
+    assert len(CONFIGS) == len(registry.pairs())
+    assert {"mnist1d gle-15k", "toy-signal toy-gle"} <= CONFIGS.keys()
+
+
+def test_a_hash_covers_meaning_alone() -> None:
+    config = CONFIGS["toy-classes toy-gle"]
+    plain = registry.run_hash(config, "data")
+    changed = [
+        registry.run_hash(override(config, [change]), "data")
+        for change in ("rate=0.5", "epochs=7", "phi=relu", "steps=20", "precision=float64")
+    ]
+    schedules = [f'schedule={{"kind": "{kind}"}}' for kind in ("plateau", "constant")]
+    changed += [registry.run_hash(override(config, schedules[:1]), "data"), registry.run_hash(config, "other")]
+    changed += [registry.run_hash(config.model_copy(update={"protocol": "clean"}), "data")]
+    assert len({plain, *changed}) == len(changed) + 1
+    explicit = override(config, ["epochs=3", "gamma=0.0", "evaluate_every=250", schedules[1]])
+    assert registry.run_hash(explicit, "data") == plain  # defaults written out are still the defaults
+
+
+def test_a_rule_that_a_model_cannot_learn_by_is_refused() -> None:
+    for name, rule in (("toy-classes toy-mlp", "gle"), ("toy-classes toy-gle", "backprop")):
+        config = CONFIGS[name].model_copy(update={"rule": rule})
+        with pytest.raises(UsageError, match="online"):
+            check_pair(Experiment(config, registry.task(config.task), registry.rule(rule)))
+
+
+def test_what_would_tear_a_task_apart_is_refused() -> None:
+    chunks = override(CONFIGS["toy-stream toy-gle"], ["batch_size=2"])
+    blind = CONFIGS["toy-signal toy-mlp"].model_copy(update={"task": "toy-loop"})
+    for config, reason in ((chunks, "one unbroken stream; set both to 1"), (blind, "is evaluated in closed loop")):
+        with pytest.raises(UsageError, match=reason):
+            check_pair(Experiment(config, registry.task(config.task), registry.rule(config.rule)))
+
+
+def test_training_has_one_length() -> None:
+    for lengths in ({}, {"epochs": 1, "batches": 1}):
+        with pytest.raises(ValidationError, match="give one of epochs"):
+            TrainingConfig(**lengths)
