@@ -100,14 +100,19 @@ def environment(tmp_path: Path) -> Environment:
     links, home = tmp_path / "requirements", tmp_path / "home"
     links.mkdir()
     home.mkdir()
-    for name in requirements(Requirement("glebench"), set()) - {"glebench"}:
-        files = distribution(name)
-        for top in {file.parts[0] for file in files.files or ()} - {"..", "__pycache__"}:
-            if not (links / top).exists():
-                (links / top).symlink_to(str(files.locate_file(top)))
+    link(links, requirements(Requirement("glebench"), set()) - {"glebench"})
     site = said([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
     Path(site, "requirements.pth").write_text(f"{links}\n")
     return Environment(python, home)
+
+
+def link(folder: Path, names: set[str]) -> None:
+    """Fills a folder with links to the files of distributions."""
+    for name in names:
+        files = distribution(name)
+        for top in {file.parts[0] for file in files.files or ()} - {"..", "__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(str(files.locate_file(top)))
 
 
 def test_the_sdist_holds_what_a_build_needs_and_what_is_installed(built: tuple[Path, Path]) -> None:
@@ -155,3 +160,24 @@ def test_offline_and_without_a_compiler_it_is_installed_without_the_native_engin
     (native,) = [line for line in doctor if "engine native" in line]
     assert native.startswith("warn")
     assert "install glebench again" in native
+
+
+def test_the_examples_run_and_keep_their_contracts_beside_the_wheel(
+    built: tuple[Path, Path], tree: Path, environment: Environment
+) -> None:
+    environment.install(built[1])
+    runs = {"rule": "mnist1d --model gle-15k --rule sign-gle", "task": "pitch --model gle"}
+    runs["baseline"] = "mnist1d --model leaky-rnn"
+    for example, arguments in runs.items():
+        environment.install(tree / "examples" / example, "--no-build-isolation")
+        environment.run("glebench", "run", *arguments.split(), "--budget", "smoke", "--wandb", "off")
+    records = [json.loads(path.read_text()) for path in environment.folder.glob("runs/**/record.json")]
+    assert sorted(record["status"] for record in records) == ["done"] * 3
+
+    with pytest.raises(AssertionError, match="needs? pytest, which is missing: pip install pytest"):
+        environment.run("python", "-m", "gle_bench.testing")
+    link(environment.python.parents[2] / "requirements", requirements(Requirement("pytest"), set()))
+    for name in ("sign-gle", "pitch", "leaky-rnn", "gsc"):
+        tested = environment.run("python", "-m", "pytest", "--pyargs", "gle_bench.testing", "-k", name, "-rs")
+        assert " passed" in tested
+        assert ("get them with: glebench prepare gsc" in tested) == (name == "gsc")
