@@ -1,4 +1,4 @@
-"""The example packages: each is installed and found, and the task is run; test_wheel.py runs them all beside a wheel."""
+"""The example packages: each is installed and found, and the task is run. From a wheel, test_wheel.py runs them all."""
 
 import json
 import shutil

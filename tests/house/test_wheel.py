@@ -174,7 +174,7 @@ def test_the_examples_run_and_keep_their_contracts_beside_the_wheel(
     records = [json.loads(path.read_text()) for path in environment.folder.glob("runs/**/record.json")]
     assert sorted(record["status"] for record in records) == ["done"] * 3
 
-    with pytest.raises(AssertionError, match="needs? pytest, which is missing: pip install pytest"):
+    with pytest.raises(AssertionError, match="pytest, which is missing: pip install pytest"):
         environment.run("python", "-m", "gle_bench.testing")
     link(environment.python.parents[2] / "requirements", requirements(Requirement("pytest"), set()))
     for name in ("sign-gle", "pitch", "leaky-rnn", "gsc"):
