@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from gle_bench import registry
+from gle_bench import plugins, registry
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Batch, OfflineModel, OnlineModel
 from gle_bench.dynamics.engines import choice
@@ -32,6 +34,7 @@ PAIRS = {f"{pair.task} {pair.model}": pair for pair in registry.pairs()}
 CONFIGS = {name: pair.configure("paper") for name, pair in PAIRS.items()}
 
 
+POINTS = [point for kind in registry.KINDS for point in plugins.offered(kind)]
 ONLINE = {name: config.network for name, config in CONFIGS.items() if isinstance(config.network, OnlineModel)}
 OFFLINE = {name: config.network for name, config in CONFIGS.items() if isinstance(config.network, OfflineModel)}
 CLOSED_LOOP = [name for name, family in OFFLINE.items() if family.closed_loop]
@@ -44,6 +47,20 @@ def samples(config: RunConfig, data: Path) -> Batch:
     """Four training samples, as an ensemble of one network sees them."""
     train = load(registry.task(config.task), config.options, config.protocol, data).splits["train"]
     return side_by_side([train.fetch(some(train), 1, 0)], torch.float32)
+
+
+@cache
+def complaints() -> list[str]:
+    """What glebench says of plugins, a line each, when it is asked for all that they offer."""
+    code = "from gle_bench import registry as r; r.pairs(); [r.points(kind) for kind in r.KINDS]"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
+def test_all_that_a_plugin_offers_is_used(point: EntryPoint) -> None:
+    assert [line for line in complaints() if plugins.called(point) in line] == []
 
 
 def hashes() -> dict[str, str]:
