@@ -7,7 +7,6 @@ from gle_bench import registry
 from gle_bench.config import TrainingConfig
 from gle_bench.errors import UsageError
 from gle_bench.overrides import override
-from gle_bench.training.modules.base import Experiment
 from gle_bench.training.plan import check_pair
 
 CONFIGS = {f"{pair.task} {pair.model}": pair.configure("paper") for pair in registry.pairs()}
@@ -41,15 +40,15 @@ def test_a_rule_that_a_model_cannot_learn_by_is_refused() -> None:
     for name, rule in (("toy-classes toy-mlp", "gle"), ("toy-classes toy-gle", "backprop")):
         config = CONFIGS[name].model_copy(update={"rule": rule})
         with pytest.raises(UsageError, match="online"):
-            check_pair(Experiment(config, registry.task(config.task), registry.rule(rule)))
+            check_pair(registry.resolved(config))
 
 
 def test_what_would_tear_a_task_apart_is_refused() -> None:
-    chunks = override(CONFIGS["toy-stream toy-gle"], ["batch_size=2"])
-    blind = CONFIGS["toy-signal toy-mlp"].model_copy(update={"task": "toy-loop"})
-    for config, reason in ((chunks, "one unbroken stream; set both to 1"), (blind, "is evaluated in closed loop")):
+    chunks = registry.resolved(override(CONFIGS["toy-stream toy-gle"], ["batch_size=2"]))
+    blind = registry.resolved(CONFIGS["toy-signal toy-mlp"])._replace(task=registry.task("toy-loop"))
+    for chosen, reason in ((chunks, "one unbroken stream; set both to 1"), (blind, "is evaluated in closed loop")):
         with pytest.raises(UsageError, match=reason):
-            check_pair(Experiment(config, registry.task(config.task), registry.rule(config.rule)))
+            check_pair(chosen)
 
 
 def test_training_has_one_length() -> None:
