@@ -158,9 +158,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a task with its models, or a run."""
+    from gle_bench.costs import count
+    from gle_bench.data.files import data_folder
     from gle_bench.report.terminal import show as reports
 
-    _print(reports.describe(name, runs), as_json, reports.as_text)
+    described = reports.describe(name, runs, lambda folder, record: count.of_run(folder, record, data_folder(None)))
+    _print(described, as_json, reports.as_text)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from gle_bench.costs.tracing import traced_exhibit
 from gle_bench.dynamics.ensemble import from_plain
 from gle_bench.dynamics.network import Network
 from gle_bench.errors import GleBenchError
-from gle_bench.report.tables.costs import Complexity, ended, read, write
+from gle_bench.tracking.costs import Complexity, ended, read, write
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
 

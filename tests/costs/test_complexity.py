@@ -20,17 +20,19 @@ from gle_bench.costs import neurobench as harness
 from gle_bench.costs.count import online_counts, state_updates
 from gle_bench.costs.exhibits import Activated, Evaluated, gle_exhibit
 from gle_bench.costs.tracing import traced_exhibit
+from gle_bench.data.files import data_folder
 from gle_bench.dynamics.engines.interface import Window
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.state import Parameters, initial_parameters, zero_state
 from gle_bench.errors import GleBenchError
 from gle_bench.report import results as sources
-from gle_bench.report.tables import costs as complexity
 from gle_bench.report.tables import table as tables
-from gle_bench.report.tables.costs import FILE, Complexity, differences
+from gle_bench.report.tables.costs import differences
 from gle_bench.report.terminal import show
-from gle_bench.tracking.record import Part
+from gle_bench.tracking import costs as complexity
+from gle_bench.tracking.costs import FILE, Complexity
+from gle_bench.tracking.record import Part, Record
 from gle_bench.tracking.store import RunFolder
 from gle_bench.words import Integrator
 
@@ -333,6 +335,11 @@ def test_what_neurobench_cannot_watch_is_told_from_what_costs_nothing() -> None:
     assert traced.effective_macs == traced.dense - 2 * 5 * 5  # the first state is zero
 
 
+def _counted(folder: RunFolder, record: Record) -> Complexity | str:
+    """What `glebench show` hands to `describe`."""
+    return counting.of_run(folder, record, data_folder(None))
+
+
 @pytest.mark.parametrize(
     ("task", "model"), [("toy-signal", "toy-gle"), ("toy-loop", "toy-gle"), ("toy-classes", "toy-mlp")]
 )
@@ -340,7 +347,7 @@ def test_a_run_is_counted_once(task: str, model: str, tmp_path: Path, monkeypatc
     monkeypatch.setattr(sources, "published_runs", lambda: tmp_path / "none")
     monkeypatch.setenv("GLEBENCH_DATA", str(tmp_path / "data"))
     (record,) = run(configured(task, model, budget="smoke"), [3], tmp_path)
-    described = json.loads(json.dumps(show.describe(record.run_id, tmp_path), allow_nan=False))
+    described = json.loads(json.dumps(show.describe(record.run_id, tmp_path, _counted), allow_nan=False))
     found, kept = described["complexity"], seed_folder(tmp_path, 3).path / FILE
     assert kept.exists()
     assert record.cost.macs == found["macs"] == found["dense"]
@@ -353,7 +360,7 @@ def test_a_run_is_counted_once(task: str, model: str, tmp_path: Path, monkeypatc
     assert f"{found['footprint']:,} bytes" in text
     assert " ".join(differences(Complexity.model_validate(found))[0].split()) in " ".join(text.split())
     monkeypatch.setattr(counting, "compute", _never)
-    assert show.describe(record.run_id, tmp_path)["complexity"] == found
+    assert show.describe(record.run_id, tmp_path, _counted)["complexity"] == found
 
 
 def _never(*arguments: Any) -> Complexity:

@@ -11,10 +11,10 @@ from torch import nn
 
 from gle_bench import registry
 from gle_bench.config import Phases, Plateau, RunConfig
-from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape
+from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape, footing
+from gle_bench.contracts.parameters import parameter_count
 from gle_bench.errors import UsageError
 from gle_bench.overrides import override
-from gle_bench.report.models import granted, parameter_count
 from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.gradient import OfflineModule
 from gle_bench.words import BUDGETS
@@ -77,7 +77,10 @@ def test_baselines_learn_by_hello_edges_recipe(model: str) -> None:
     assert (training.rate, training.schedule) == (5e-4, Phases(later=(1e-4, 2e-5)))
     assert training.batches == math.ceil(320 * 36_923 / 100)
     assert (options.front_end, options.augmentation) == ("mfcc-25" if model == "mlp" else "mfcc-49", "hello-edge")
-    assert (granted(config).online, granted(config).streamed) == (False, model in ("gru", "lstm"))
+    assert (
+        footing(registry.rule(config.rule), config.network).online,
+        footing(registry.rule(config.rule), config.network).streamed,
+    ) == (False, model in ("gru", "lstm"))
 
 
 @pytest.mark.parametrize("model", GSC_PARAMETERS)

@@ -11,6 +11,7 @@ from toy_runs import configured, parameters, seed_folder
 from gle_bench import registry
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape
+from gle_bench.contracts.parameters import parameter_count
 from gle_bench.dynamics.engines.interface import Window, start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
@@ -18,7 +19,6 @@ from gle_bench.dynamics.state import zero_state
 from gle_bench.dynamics.step import step
 from gle_bench.errors import UsageError
 from gle_bench.overrides import override
-from gle_bench.report.models import parameter_count
 from gle_bench.training.execute import execute
 from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.gradient import OfflineModule

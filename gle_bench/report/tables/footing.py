@@ -5,8 +5,7 @@ from statistics import fmean
 from typing import Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.contracts import Pair
-from gle_bench.report.models import granted
+from gle_bench.contracts import Pair, footing
 from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.record import Record
 
@@ -91,7 +90,7 @@ def _ground(record: Record, pair: Pair | None) -> Mapping[str, bool]:
         return record.footing
     config = pair.configure(record.budget)
     same = record.rule == config.rule
-    return {**vars(granted(config)), **record.footing} if same else record.footing
+    return {**vars(footing(registry.rule(config.rule), config.network)), **record.footing} if same else record.footing
 
 
 def _solved(record: Record) -> bool:

@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Pair, Task
-from gle_bench.report.models import parameter_count
+from gle_bench.contracts.parameters import parameter_count
 from gle_bench.report.tables.numbers import published_text, sample_text
 from gle_bench.report.tables.rows import Row, Section
 

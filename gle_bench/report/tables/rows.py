@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.contracts import LearningRule, Pair, Published, Task
-from gle_bench.report.models import granted, parameter_count
+from gle_bench.contracts import LearningRule, Pair, Published, Task, footing
+from gle_bench.contracts.parameters import parameter_count
 from gle_bench.report.statistics.equivalence import Comparison, compare, mean_interval
 from gle_bench.report.statistics.welch import Interval, Sample, sample
 from gle_bench.tracking.estimates import full_seconds
@@ -189,7 +189,7 @@ class _Builder:
         if pair is None:
             return Row(section, cell.split, cell.model, None, published=cell, notes=notes)
         config = pair.configure("paper")
-        ground = granted(config)
+        ground = footing(registry.rule(config.rule), config.network)
         if cell.model not in self._sizes:
             self._sizes[cell.model] = parameter_count(self._task, config)
         return Row(

@@ -17,10 +17,10 @@ from gle_bench.report.statistics.equivalence import ALPHA
 from gle_bench.report.tables import costs as complexity
 from gle_bench.report.tables import footing
 from gle_bench.report.tables.cells import sheet
-from gle_bench.report.tables.costs import Complexity
 from gle_bench.report.tables.layouts import LAYOUTS
 from gle_bench.report.tables.printed_settings import Line, setup_lines
 from gle_bench.report.tables.rows import SECTIONS, Row, rows
+from gle_bench.tracking.costs import Complexity, read_all
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
 from gle_bench.words import TableFormat
@@ -44,7 +44,7 @@ class Table:
     footnotes: tuple[str, ...]
     setup: tuple[Line, ...] = ()
     ground: tuple[footing.Line, ...] = ()
-    costs: tuple[complexity.Line, ...] = ()
+    costs: tuple[complexity.RunningCosts, ...] = ()
 
 
 def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
@@ -59,7 +59,7 @@ def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
     task = registry.task(named[name])
     found, skipped = gather_folders(runs)
     mine = [(folder, record) for folder, record in found if record.task == task.name]
-    counted = complexity.read_all(mine)
+    counted = read_all(mine)
     return build(task, [record for _, record in mine], registry.pairs(), counted), skipped
 
 
@@ -88,7 +88,7 @@ def build(
 
 def _costs(
     found: Sequence[Row], records: Sequence[Record], counted: Mapping[str, Complexity]
-) -> Iterator[complexity.Line]:
+) -> Iterator[complexity.RunningCosts]:
     """A line for each configuration of which a seed was counted, in the order of the rows."""
     labels = {(row.config_hash, row.section.protocol): row.label for row in found if row.config_hash}
     seeds: dict[str, list[Complexity]] = {}

@@ -1,33 +1,36 @@
 """What `glebench show` shows: a task, a model, or a run, as plain data and as text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from gle_bench import registry
-from gle_bench.contracts import Pair, Task
-from gle_bench.costs import count as counting
-from gle_bench.data.files import data_folder
+from gle_bench.contracts import Pair, Task, footing
+from gle_bench.contracts.parameters import parameter_count
 from gle_bench.errors import UnknownName, UsageError, did_you_mean, look_up
 from gle_bench.plugins import guarded
-from gle_bench.report.models import granted, parameter_count
 from gle_bench.report.output import plain
 from gle_bench.report.results import gather_folders
 from gle_bench.report.tables.costs import differences
 from gle_bench.report.terminal.run_sheet import as_text
 from gle_bench.surroundings.home import expanded
+from gle_bench.tracking.costs import Complexity, kept
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RECORD, RunFolder
 from gle_bench.words import PROTOCOLS
 
 TAIL: Final = 8  # rows of a history that are shown
 
+CostsOf = Callable[[RunFolder, Record], Complexity | str]  # the costs of running a run's network, or why there are none
+
 __all__ = ["as_text", "describe", "describe_model", "describe_run", "describe_task"]
 
 
-def describe(which: str, runs: Path) -> dict[str, Any]:
+def describe(which: str, runs: Path, costs_of: CostsOf = kept) -> dict[str, Any]:
     """The task, the model or the run of that name; a task wins over a model, and both over a run.
+
+    `costs_of` is asked for the costs of a run alone.
 
     Raises:
         UnknownName: there is none; with the nearest names. UsageError: several runs begin so.
@@ -38,7 +41,7 @@ def describe(which: str, runs: Path) -> dict[str, Any]:
     if which in models:
         return describe_model(which)
     try:
-        return describe_run(runs, which)
+        return describe_run(runs, which, costs_of)
     except UnknownName as error:
         tasks = registry.places("tasks")
         if any(which.startswith(f"{task}-") for task in tasks) or Path(which).name != which:
@@ -91,7 +94,7 @@ def describe_model(name: str) -> dict[str, Any]:
     return {"kind": "model", "name": name, "tasks": tasks}
 
 
-def describe_run(runs: Path, which: str) -> dict[str, Any]:
+def describe_run(runs: Path, which: str, costs_of: CostsOf = kept) -> dict[str, Any]:
     """A run by its id, the beginning of one that no other shares, its folder or its record.json.
 
     Raises:
@@ -104,16 +107,15 @@ def describe_run(runs: Path, which: str) -> dict[str, Any]:
         "folder": str(folder.path),
         "record": record.model_dump(mode="json"),
         "history": {"rows": len(history), "tail": plain(history[-TAIL:])},
-        "complexity": _complexity(folder, record),
+        "complexity": _complexity(costs_of(folder, record)),
     }
 
 
-def _complexity(folder: RunFolder, record: Record) -> dict[str, Any]:
-    """What running its network costs, counted when it is first asked for; or why that is not known."""
-    found = counting.of_run(folder, record, data_folder(None))
-    if isinstance(found, str):
-        return {"missing": found}
-    return found.model_dump(mode="json") | {"differences": differences(found)}
+def _complexity(costs: Complexity | str) -> dict[str, Any]:
+    """What running the run's network costs; or why that is not known."""
+    if isinstance(costs, str):
+        return {"missing": costs}
+    return costs.model_dump(mode="json") | {"differences": differences(costs)}
 
 
 def _pair(task: Task, pair: Pair) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def _pair(task: Task, pair: Pair) -> dict[str, Any]:
         "rule": config.rule,
         "parameters": parameter_count(task, config),
         "steps": task.shape(config.options).steps,
-        "footing": vars(granted(config)),
+        "footing": vars(footing(registry.rule(config.rule), config.network)),
         "seeds": list(pair.seeds),
         "summary": pair.summary,
         "notes": list(pair.notes),

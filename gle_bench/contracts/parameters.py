@@ -1,8 +1,8 @@
-"""What can be said of a model before it has run."""
+"""How many parameters a configuration's network learns."""
 
-from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.contracts import Footing, OfflineModel, OnlineModel, Task, footing
+from gle_bench.contracts.model import OfflineModel, OnlineModel
+from gle_bench.contracts.task import Task
 from gle_bench.errors import GleBenchError
 
 
@@ -22,8 +22,3 @@ def parameter_count(task: Task, config: RunConfig) -> int:
         module = config.network.build(shape, 0)
         return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     raise GleBenchError(f"Model '{config.model}' is neither an OnlineModel nor an OfflineModel.")
-
-
-def granted(config: RunConfig) -> Footing:
-    """What the configuration's rule and model are granted."""
-    return footing(registry.rule(config.rule), config.network)
