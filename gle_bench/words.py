@@ -19,6 +19,8 @@ Sampling = Literal["once", "replacement", "balanced"]
 StateReset = Literal["never", "batch", "epoch"]  # when the state of an online model starts at zero
 Direction = Literal["higher", "lower"]  # the better values of a metric
 SpreadKind = Literal["population sd", "sample sd", "sem", "none"]
+# Why a result must not be compared with a published one; "other" is what a record says in words of its own.
+MarkKind = Literal["budget", "data", "rule", "setting", "version", "code", "other"]
 PluginPart = Literal["task", "model", "rule"]  # what a plugin may supply to a run
 
 BUDGETS: tuple[Budget, ...] = get_args(Budget)

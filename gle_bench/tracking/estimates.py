@@ -51,7 +51,7 @@ def full_seconds(task: Task, pair: Pair, records: Sequence[Record]) -> float | N
     """
     whole = pair.configure("paper")
     own = [r for r in records if (r.model, r.rule, r.status) == (pair.model, whole.rule, "done") and r.cost.steps]
-    own = [r for r in own if not any("=" in mark for mark in r.marks)]
+    own = [r for r in own if not any(mark.changed for mark in r.marks)]
     if not own:
         return None
     longest = max(own, key=lambda record: record.cost.steps)

@@ -1,5 +1,6 @@
 """record.json: what survives a run."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -9,6 +10,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     JsonValue,
+    PlainSerializer,
+    PlainValidator,
     ValidationError,
     model_validator,
 )
@@ -19,7 +22,7 @@ from gle_bench.data.foreign import Malformed
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.environment import Environment
 from gle_bench.tracking.provenance import Plugin
-from gle_bench.words import Budget, PluginPart, Protocol, RunStatus, Selection
+from gle_bench.words import Budget, MarkKind, PluginPart, Protocol, RunStatus, Selection
 
 # Raised when a field's meaning changes or a field without a default joins; a new field with a default leaves it.
 SCHEMA_VERSION: Final = 1
@@ -127,6 +130,62 @@ class Part(Entry):
     pid: Count
 
 
+@dataclass(frozen=True)
+class Mark:
+    """One reason why a result must not be compared with a published one.
+
+    Attributes:
+        value: the budget, the rule, or 'field=value' of a setting; 'other' for data, a version and code.
+    """
+
+    kind: MarkKind
+    value: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the configuration differs from the pair's own, in its rule or in another setting."""
+        return self.kind in ("rule", "setting")
+
+    @property
+    def word(self) -> str:
+        """The mark as labels have it: every changed setting is the same word."""
+        return "changed" if self.changed else "other data" if self.kind == "data" else str(self)
+
+    def __str__(self) -> str:
+        """The mark as record.json and footnotes spell it; `read_mark` reads it back."""
+        texts = {"budget": f"budget {self.value}", "rule": f"rule={self.value}", "data": f"{self.value} {_DATA}"}
+        texts |= {kind: f"{self.value} {kind}" for kind in ("version", "code")}
+        return texts.get(self.kind, self.value)
+
+
+_DATA: Final = "data than the official"
+OTHER_DATA: Final = Mark("data", "other")
+OTHER_VERSION: Final = Mark("version", "other")
+OTHER_CODE: Final = Mark("code", "other")
+
+
+def read_mark(text: str) -> Mark:
+    """The mark that record.json spells so."""
+    if text.startswith("rule="):
+        return Mark("rule", text.removeprefix("rule="))
+    if "=" in text:
+        return Mark("setting", text)
+    if text.startswith("budget "):
+        return Mark("budget", text.removeprefix("budget "))
+    return next((mark for mark in (OTHER_DATA, OTHER_VERSION, OTHER_CODE) if str(mark) == text), Mark("other", text))
+
+
+def _mark(value: Any) -> Mark:
+    if isinstance(value, Mark):
+        return value
+    if isinstance(value, str):
+        return read_mark(value)
+    raise ValueError("a mark is a text")
+
+
+WrittenMark = Annotated[Mark, PlainValidator(_mark), PlainSerializer(str, return_type=str)]
+
+
 class Record(Entry):
     """One run of one seed, whatever became of it.
 
@@ -161,7 +220,7 @@ class Record(Entry):
     environment: Environment
     lineage: tuple[Part, ...] = ()
     plugins: dict[PluginPart, Plugin] = Field(default_factory=dict)
-    marks: tuple[str, ...] = ()
+    marks: tuple[WrittenMark, ...] = ()
     error: Message | None = None
 
     @model_validator(mode="after")

@@ -200,7 +200,7 @@ def _init(record: Record, folder: Path, mode: Literal["online", "offline"], iden
         id=identity,
         name=record.run_id,
         group=f"{record.task}-{record.model}-{record.rule}-{record.config_hash}",
-        tags=[tag[:64] for tag in (record.protocol, record.budget, *record.marks)],  # W&B refuses longer tags
+        tags=[tag[:64] for tag in (record.protocol, record.budget, *map(str, record.marks))],  # W&B refuses longer tags
         config=record.model_dump(mode="json", include={*described, "parameters", "environment", "config"}),
         dir=folder,
         mode=mode,

@@ -3,18 +3,20 @@
 from typing import Any
 
 from gle_bench.config import RunConfig
+from gle_bench.tracking.record import OTHER_DATA, Mark, read_mark
 
 
-def marks(config: RunConfig, own: RunConfig, official: bool) -> tuple[str, ...]:
-    """Reduced budget, other data, changed settings: empty for a full run of the pair's own configuration."""
-    found = [] if config.budget == "paper" else [f"budget {config.budget}"]
-    if not official:
-        found.append("other data than the official")
-    return (*found, *changes(config, own))
+def marks(config: RunConfig, own: RunConfig, official: bool) -> tuple[Mark, ...]:
+    """Reduced budget, other data, changed settings: empty for a full run of the pair's own configuration.
+
+    `own` is the pair's configuration of the same budget.
+    """
+    reduced = [] if config.budget == "paper" else [Mark("budget", config.budget)]
+    return (*reduced, *([] if official else [OTHER_DATA]), *map(read_mark, changes(config, own)))
 
 
 def changes(config: RunConfig, own: RunConfig) -> list[str]:
-    """'field=value' for each field that differs from `own`, the pair's own configuration of that budget."""
+    """'field=value' for each field that differs from the pair's own configuration of that budget."""
     before, now = _leaves(own.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
     return [f"{key}={value}" for key, value in now.items() if key != "protocol" and before.get(key) != value]
 

@@ -11,6 +11,7 @@ from shared import ROOT, shared_path
 
 from gle_bench import registry
 from gle_bench.report.tables import table as tables
+from gle_bench.tracking.record import OTHER_DATA
 from gle_bench.tracking.store import RunFolder, Store
 from gle_bench.training.execute import execute
 from gle_bench.training.plan import Settings
@@ -37,7 +38,7 @@ def test_every_committed_record_is_read() -> None:
 def test_a_committed_record_stands_where_it_belongs(folder, record) -> None:
     assert folder.path.name == f"seed-{record.seed}"
     assert folder.path.parent.name == record.config_hash
-    assert record.data.official is ("other data than the official" not in record.marks)
+    assert record.data.official is (OTHER_DATA not in record.marks)
     rows = folder.read_history()
     assert rows[0]["update"] == 0
     if record.status == "done":

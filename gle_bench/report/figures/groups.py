@@ -11,7 +11,7 @@ from gle_bench.contracts import Task
 from gle_bench.errors import GleBenchError, look_up
 from gle_bench.report.results import gather_folders
 from gle_bench.report.tables.rows import UNFINISHED, grouped
-from gle_bench.tracking.record import Record
+from gle_bench.tracking.record import Mark, Record
 from gle_bench.tracking.store import RunFolder, Skipped
 from gle_bench.words import Protocol
 
@@ -42,15 +42,14 @@ class Group:
     """
 
     model: str
-    marks: tuple[str, ...]
+    marks: tuple[Mark, ...]
     done: Mapping[int, tuple[Record, RunFolder]]
     notes: tuple[str, ...]
 
     @property
     def words(self) -> tuple[str, ...]:
         """Its marks, changed settings as one word."""
-        words = ("changed" if "=" in mark else mark.removesuffix(" than the official") for mark in self.marks)
-        return tuple(dict.fromkeys(words))
+        return tuple(dict.fromkeys(mark.word for mark in self.marks))
 
     @property
     def label(self) -> str:
@@ -102,8 +101,8 @@ def _done(records: Sequence[Record]) -> int:
     return sum(record.status == "done" for record in records)
 
 
-def _changed(marks: Sequence[str]) -> list[str]:
-    changed = [mark for mark in marks if "=" in mark]
+def _changed(marks: Sequence[Mark]) -> list[str]:
+    changed = [str(mark) for mark in marks if mark.changed]
     return [f"changed settings: {', '.join(changed)}."] if changed else []
 
 

@@ -80,7 +80,7 @@ def _counted(records: Sequence[Record]) -> Mapping[object, int]:
 
 
 def _network(record: Record) -> object:
-    changed = frozenset(mark for mark in record.marks if "=" in mark)
+    changed = frozenset(mark for mark in record.marks if mark.changed)
     return record.model, record.rule, record.parameters, changed
 
 

@@ -15,11 +15,9 @@ from gle_bench.report.statistics.equivalence import Comparison, compare, mean_in
 from gle_bench.report.statistics.welch import Interval, Sample, sample
 from gle_bench.tracking.estimates import full_seconds
 from gle_bench.tracking.provenance import changed_since
-from gle_bench.tracking.record import Record
+from gle_bench.tracking.record import OTHER_CODE, OTHER_VERSION, Mark, Record
 from gle_bench.words import Protocol, Selection
 
-OTHER_VERSION: Final = "other version"
-OTHER_CODE: Final = "other code"
 UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")
 
 
@@ -66,7 +64,7 @@ class Row:
     split: str
     model: str
     rule: str | None
-    marks: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
     config_hash: str | None = None
     parameters: int | None = None
     online: bool | None = None
@@ -84,9 +82,8 @@ class Row:
     @property
     def label(self) -> str:
         """The model, its rule where that is not its own, and its marks, changed settings as one word."""
-        named = any(mark.startswith("rule=") for mark in self.marks)
-        short = ["changed" if "=" in mark else mark.removesuffix(" than the official") for mark in self.marks]
-        shown = ", ".join(dict.fromkeys(short))
+        named = any(mark.kind == "rule" for mark in self.marks)
+        shown = ", ".join(dict.fromkeys(mark.word for mark in self.marks))
         return f"{self.model}{f'+{self.rule}' if named else ''}{f' [{shown}]' if shown else ''}"
 
     @property
@@ -101,7 +98,7 @@ class Together(NamedTuple):
     """Records of one meaning."""
 
     records: tuple[Record, ...]
-    marks: tuple[str, ...]
+    marks: tuple[Mark, ...]
 
     @property
     def first(self) -> Record:
@@ -151,7 +148,7 @@ def _is_present(
     first = members[0]
     if first.model not in known:
         return False
-    if any("=" in mark for record in members for mark in record.marks):
+    if any(mark.changed for record in members for mark in record.marks):
         return True
     if first.rule not in rules:
         return False
@@ -243,7 +240,7 @@ class _Builder:
 
 def _notes(group: Together, used: int) -> Iterator[str]:
     total, counts = len(group.records), Counter(record.status for record in group.records)
-    changed = [mark for mark in group.marks if "=" in mark]
+    changed = [str(mark) for mark in group.marks if mark.changed]
     if changed:
         yield f"Changed settings: {', '.join(changed)}."
     yield from group.first.data.notes

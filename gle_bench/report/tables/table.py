@@ -166,7 +166,7 @@ def _flat(built: Table, row: Row) -> dict[str, Any]:
         "split": row.split,
         "model": row.model,
         "rule": row.rule,
-        "marks": list(row.marks),
+        "marks": [str(mark) for mark in row.marks],
         "config_hash": row.config_hash,
         "parameters": row.parameters,
         "online": row.online,

@@ -130,11 +130,7 @@ def _contender(task: Task, title: str, group: Together, selection: Selection, sp
             values[record.seed] = found[metric].value
     if not values:
         raise UsageError(f"{title} has no {metric} on {split}; leave it out.")
-    marks = dict.fromkeys(
-        "changed" if "=" in mark else mark.removesuffix(" than the official")
-        for mark in group.marks
-        if not mark.startswith("rule=")
-    )
+    marks = dict.fromkeys(mark.word for mark in group.marks if mark.kind != "rule")
     begins = {"data": "one a seed"} if task.data_per_seed else _begins(group.first.config)
     return Contender(f"{title} [{', '.join(marks)}]" if marks else title, values, begins)
 

@@ -26,7 +26,7 @@ def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule
             out.append(
                 f"  {split} mean {mean(values):.2f} ± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})"
             )
-    marks = [mark for mark in first.marks if not mark.startswith("budget ")]
+    marks = [str(mark) for mark in first.marks if mark.kind != "budget"]
     if marks:
         out.append(f"  Marked: {'; '.join(marks)}.")
     if first.budget != "paper":
