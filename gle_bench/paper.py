@@ -1,13 +1,36 @@
-"""What the paper's Table 1 prints: neurons, networks and training of its GLE networks (arXiv:2403.16933)."""
+"""The tables and figures of the paper (arXiv:2403.16933): their tasks, their models, and what its Table 1 prints."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from gle_bench.contracts import Setting
 
+RESULTS: Final = {"2": "mnist1d", "3": "gsc"}  # the number of a table of results: its task
+
+
+class TrainingPanel(NamedTuple):
+    """One panel of the paper's Figure 8: models of one task over training, in the order of their colours.
+
+    Attributes:
+        bars: whether the paper has bars; training is then shown beside them.
+    """
+
+    title: str
+    task: str
+    models: tuple[str, ...]
+    bars: bool = False
+
+
+FIGURE_8: Final = {
+    "8d": TrainingPanel("MNIST-1D", "mnist1d", ("gle-42k", "gle-15k", "mlp-published", "tcn", "gru")),
+    "8e": TrainingPanel("Google Speech Commands", "gsc", ("gle", "mlp", "tcn", "gru", "lstm")),
+    "8f": TrainingPanel("LagNet on MNIST-1D", "mnist1d", ("lagnet-le", "mlp-0", "tcn-0", "gru-0")),
+    "8g": TrainingPanel("CIFAR-10 in the LE limit", "cifar10", ("le", "bp", "bp-matched"), bars=True),
+}
+
 
 class Column(NamedTuple):
-    """A column of the table, by the pair of ours that it describes."""
+    """A column of Table 1, by the pair of ours that it describes."""
 
     task: str
     model: str

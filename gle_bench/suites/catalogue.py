@@ -5,11 +5,10 @@ from typing import Final
 
 from gle_bench import registry
 from gle_bench.errors import look_up
-from gle_bench.report.figures.figure8 import SUBJECTS
+from gle_bench.paper import FIGURE_8, RESULTS
 from gle_bench.suites.matrix import Entry, Suite, from_file
 from gle_bench.surroundings.home import expanded
 
-TABLES: Final = {"table2": "mnist1d", "table3": "gsc"}
 SUMMARIES: Final = {
     "table2": "MNIST-1D: every published model, under both protocols",
     "table3": "Google Speech Commands: every published model",
@@ -27,9 +26,9 @@ def suite(name: str) -> Suite:
         return from_file(expanded(name))
     summary = look_up("suite", name, SUMMARIES)
     if name == "figure8":
-        entries = [entry for subject in SUBJECTS.values() for entry in _entries(subject.task, subject.models)]
+        entries = [entry for panel in FIGURE_8.values() for entry in _entries(panel.task, panel.models)]
         return Suite(name, summary, tuple(dict.fromkeys(entries)))
-    task = TABLES[name]
+    task = RESULTS[name.removeprefix("table")]
     models = dict.fromkeys(cell.model for cell in registry.task(task).published)
     entries = _entries(task, models)
     if name == "table2":  # where the paper validates on its test split, and clean does not

@@ -1,34 +1,15 @@
 """Figure 8 d-g: a metric over training, with its spread, the published levels and the authors' released mean curves."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from gle_bench import registry
 from gle_bench.errors import UsageError
+from gle_bench.paper import FIGURE_8
 from gle_bench.report.figures.bars import HATCHED, bars_panel
 from gle_bench.report.figures.groups import Request, find
 from gle_bench.report.figures.plot import Built, Plot
 from gle_bench.report.figures.training import training_panel
 
-
-class Subject(NamedTuple):
-    """What a panel of the paper compares; models in the order of their colours.
-
-    Attributes:
-        bars: whether the paper has bars; training is then shown beside them.
-    """
-
-    title: str
-    task: str
-    models: tuple[str, ...]
-    bars: bool = False
-
-
-SUBJECTS: Final = {
-    "8d": Subject("MNIST-1D", "mnist1d", ("gle-42k", "gle-15k", "mlp-published", "tcn", "gru")),
-    "8e": Subject("Google Speech Commands", "gsc", ("gle", "mlp", "tcn", "gru", "lstm")),
-    "8f": Subject("LagNet on MNIST-1D", "mnist1d", ("lagnet-le", "mlp-0", "tcn-0", "gru-0")),
-    "8g": Subject("CIFAR-10 in the LE limit", "cifar10", ("le", "bp", "bp-matched"), bars=True),
-}
 SIZE: Final = (6.2, 3.6)  # inches
 WIDE: Final = (9.0, 3.4)  # inches, with bars
 BESIDE: Final = "h"  # no panel of the paper's: training, beside the bars
@@ -40,7 +21,7 @@ def build(name: str, request: Request) -> Built:
     Raises:
         UsageError: a seed, or a model that the panel does not have. GleBenchError: nothing of it was run.
     """
-    subject, letter = SUBJECTS[name], name[-1]
+    subject, letter = FIGURE_8[name], name[-1]
     if request.seed is not None:
         raise UsageError(f"--seed {request.seed}: figure {name} shows all seeds; leave it out.")
     if request.model is not None and request.model not in subject.models:

@@ -12,7 +12,7 @@ from gle_bench.tracking.record import Record
 PASSES: Final = 3  # through each weight, to learn: for the output, for the error, for the gradient
 
 
-class Line(NamedTuple):
+class FootingLine(NamedTuple):
     """One configuration, over its seeds that are done. None: not known.
 
     Attributes:
@@ -39,7 +39,7 @@ class Line(NamedTuple):
     tried: int | None
 
 
-def footing_lines(rows: Sequence[Row], records: Sequence[Record], known: Mapping[str, Pair]) -> Iterator[Line]:
+def footing_lines(rows: Sequence[Row], records: Sequence[Record], known: Mapping[str, Pair]) -> Iterator[FootingLine]:
     """A line for each configuration of the rows with a seed that is done, in their order; `known` are the pairs."""
     done: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -52,11 +52,11 @@ def footing_lines(rows: Sequence[Row], records: Sequence[Record], known: Mapping
             yield _line(label, mine, counted, known.get(mine[0].model))
 
 
-def _line(label: str, mine: Sequence[Record], counted: Mapping[object, int], pair: Pair | None) -> Line:
+def _line(label: str, mine: Sequence[Record], counted: Mapping[object, int], pair: Pair | None) -> FootingLine:
     first = mine[0]
     peaks = [record.cost.peak_memory for record in mine if record.cost.peak_memory is not None]
     macs, ground = first.cost.macs or counted.get(_network(first)), _ground(first, pair)
-    return Line(
+    return FootingLine(
         model=label,
         protocol=first.protocol,
         seeds=len(mine),

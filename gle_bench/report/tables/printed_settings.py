@@ -13,7 +13,7 @@ FULL: Final = Section("paper", "last")
 DECIMALS: Final = 2
 
 
-class Line(NamedTuple):
+class PrintedSettings(NamedTuple):
     """One model as the paper has it, or as it is here: {column: text}, and the footnotes of its columns."""
 
     model: str
@@ -22,7 +22,7 @@ class Line(NamedTuple):
     notes: Mapping[str, str]
 
 
-def setup_lines(task: Task, pairs: Sequence[Pair], rows: Sequence[Row]) -> list[Line]:
+def setup_lines(task: Task, pairs: Sequence[Pair], rows: Sequence[Row]) -> list[PrintedSettings]:
     """Two lines for each model of `task.setup`; none if the paper has no such table.
 
     Ours are from the configuration of a full run, and from the full runs that there are.
@@ -32,7 +32,7 @@ def setup_lines(task: Task, pairs: Sequence[Pair], rows: Sequence[Row]) -> list[
     return [line for model in models for line in _lines(task, known.get(model), model, rows)]
 
 
-def _lines(task: Task, pair: Pair | None, model: str, rows: Sequence[Row]) -> Iterator[Line]:
+def _lines(task: Task, pair: Pair | None, model: str, rows: Sequence[Row]) -> Iterator[PrintedSettings]:
     printed = {setting.name: setting.printed.get(model, "") for setting in task.setup}
     notes = {setting.name: setting.notes[model] for setting in task.setup if model in setting.notes}
     measured = [row for row in rows if row.section == FULL and row.model == model and not row.marks]
@@ -41,11 +41,11 @@ def _lines(task: Task, pair: Pair | None, model: str, rows: Sequence[Row]) -> It
     cells = {cell.split: cell for cell in task.published if (cell.model, cell.selection) == (model, "last")}
     notes |= {columns[split]: cell.caveat for split, cell in cells.items() if cell.caveat}
     theirs = {column: published_text(cells[split]) if split in cells else "" for split, column in columns.items()}
-    yield Line(model, "paper", printed | theirs, notes)
+    yield PrintedSettings(model, "paper", printed | theirs, notes)
     if pair is not None:
         config = pair.configure("paper")
         ours = {column: _ours(split, measured) for split, column in columns.items()}
-        yield Line(model, "ours", _described(task, config, printed, measured) | ours, {})
+        yield PrintedSettings(model, "ours", _described(task, config, printed, measured) | ours, {})
 
 
 def _described(task: Task, config: RunConfig, names: Mapping[str, str], measured: Sequence[Row]) -> dict[str, str]:

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gle_bench import registry
 from gle_bench.contracts import Metric, Pair, Task
 from gle_bench.errors import UnknownName, did_you_mean
+from gle_bench.paper import RESULTS
 from gle_bench.report.output import csv_cells
 from gle_bench.report.results import gather_folders
 from gle_bench.report.statistics.equivalence import ALPHA
@@ -18,14 +19,12 @@ from gle_bench.report.tables import costs as complexity
 from gle_bench.report.tables import footing
 from gle_bench.report.tables.cells import sheet
 from gle_bench.report.tables.layouts import LAYOUTS
-from gle_bench.report.tables.printed_settings import Line, setup_lines
+from gle_bench.report.tables.printed_settings import PrintedSettings, setup_lines
 from gle_bench.report.tables.rows import SECTIONS, Row, rows
 from gle_bench.tracking.costs import Complexity, read_all
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
 from gle_bench.words import TableFormat
-
-TABLES: Final = {"2": "mnist1d", "3": "gsc"}  # the paper's tables of results -> tasks; 1 is `report.hyperparameters`
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Table:
     metric: Metric
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
-    setup: tuple[Line, ...] = ()
-    ground: tuple[footing.Line, ...] = ()
+    setup: tuple[PrintedSettings, ...] = ()
+    ground: tuple[footing.FootingLine, ...] = ()
     costs: tuple[complexity.RunningCosts, ...] = ()
 
 
@@ -53,7 +52,7 @@ def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
     Raises:
         UnknownName: no such table or task.
     """
-    named = TABLES | {known: known for known in registry.places("tasks")}
+    named = RESULTS | {known: known for known in registry.places("tasks")}
     if name not in named:
         raise UnknownName(did_you_mean("table", name, ["1", *named]))
     task = registry.task(named[name])
@@ -126,7 +125,7 @@ def as_json(built: Table) -> dict[str, Any]:
 def _title(task: Task) -> str:
     head, colon, _ = (sys.modules[type(task).__module__].__doc__ or "").partition(":")  # 'MNIST-1D: ten classes of ...'
     name = head if colon and "\n" not in head else task.name
-    numbers = [f"Table {number} - " for number, known in TABLES.items() if known == task.name]
+    numbers = [f"Table {number} - " for number, known in RESULTS.items() if known == task.name]
     return f"{''.join(numbers)}{name}: {task.metric.name}{f' ({task.metric.unit})' if task.metric.unit else ''}"
 
 

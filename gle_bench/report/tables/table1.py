@@ -27,7 +27,7 @@ CAPTION: Final = (
 UNIFORM: Final = "U(-√k, √k), k = 1/fan-in"
 
 
-class Line(NamedTuple):
+class ComparedSetting(NamedTuple):
     """One setting of one network; `notes` are footnotes."""
 
     column: Column
@@ -41,13 +41,13 @@ class Line(NamedTuple):
 class Hyperparameters:
     """Table 1, network by network; footnotes are numbered from 1."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[ComparedSetting, ...]
 
     @property
     def footnotes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(note for line in self.lines for note in line.notes))
 
-    def numbers(self, line: Line) -> tuple[int, ...]:
+    def numbers(self, line: ComparedSetting) -> tuple[int, ...]:
         return tuple(self.footnotes.index(note) + 1 for note in line.notes)
 
 
@@ -60,12 +60,12 @@ def build() -> Hyperparameters:
     return Hyperparameters(tuple(line for column in COLUMNS for line in _lines(column)))
 
 
-def _lines(column: Column) -> Iterator[Line]:
+def _lines(column: Column) -> Iterator[ComparedSetting]:
     key = f"{column.task}/{column.model}"
     ours = described(registry.task(column.task), registry.pair(column.task, column.model))
     for setting in SETTINGS:
         note = setting.notes.get(key)
-        yield Line(column, setting.name, setting.printed[key], ours[setting.name], (note,) if note else ())
+        yield ComparedSetting(column, setting.name, setting.printed[key], ours[setting.name], (note,) if note else ())
 
 
 def described(task: Task, pair: Pair) -> dict[str, str]:
