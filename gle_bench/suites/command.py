@@ -54,7 +54,11 @@ def jobs(name: str, standings: Sequence[Standing], options: Options) -> list[Job
     for each in standings:
         seeds = each.to_run(options.again)
         if seeds:
-            words = (*each.planned.words(seeds), *(("--rerun", "failed") if options.again else ()), *options.passed)
+            words = (
+                *each.planned.command(seeds).words,
+                *(("--rerun", "failed") if options.again else ()),
+                *options.passed,
+            )
             label = each.planned.label
             found.append(Job(label, words, folder / f"{re.sub('[^A-Za-z0-9.=+-]+', '-', label)}.log"))
     labels = [job.label for job in found]
@@ -83,7 +87,7 @@ def as_json(standings: Sequence[Standing], again: bool) -> list[dict[str, Any]]:
             **each.planned.entry.model_dump(mode="json"),
             "states": {str(seed): state for seed, state in each.states.items()},
             "seconds": each.estimate(again),
-            "command": " ".join(["glebench", *each.planned.words(each.to_run(again))]) if each.to_run(again) else None,
+            "command": str(each.planned.command(each.to_run(again))) if each.to_run(again) else None,
         }
         for each in standings
     ]

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from gle_bench import registry
 from gle_bench.config import Frozen, parse_seeds
+from gle_bench.contracts.command import RunCommand
 from gle_bench.data import foreign
 from gle_bench.data.foreign import Malformed, reason, toml_table
 from gle_bench.errors import UsageError
@@ -59,12 +60,10 @@ class Planned(NamedTuple):
         changed += [f"budget {entry.budget}"] if entry.budget != "paper" else []
         return ", ".join([f"{entry.task} {entry.model}{rule}", *changed])
 
-    def words(self, seeds: Iterable[int]) -> list[str]:
-        """What follows `glebench` to run some of its seeds."""
-        entry = self.entry
-        chosen = ["--model", entry.model, *(["--rule", entry.rule] if entry.rule else [])]
-        chosen += ["--protocol", entry.protocol, "--budget", entry.budget, "--seeds", ",".join(map(str, seeds))]
-        return ["run", entry.task, *chosen, *(word for change in entry.set for word in ("--set", change))]
+    def command(self, seeds: Iterable[int]) -> RunCommand:
+        """What runs some of its seeds."""
+        entry, chosen = self.entry, ",".join(map(str, seeds))
+        return RunCommand(entry.task, entry.model, entry.rule, chosen, entry.budget, entry.protocol, entry.set)
 
 
 def resolve(suite: Suite) -> list[Planned]:

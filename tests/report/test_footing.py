@@ -8,7 +8,7 @@ from record_examples import example
 from gle_bench import registry
 from gle_bench.contracts import Footing, footing
 from gle_bench.report.tables import table as tables
-from gle_bench.report.tables.footing import Line, footing_lines
+from gle_bench.report.tables.footing import FootingLine, footing_lines
 from gle_bench.report.tables.rows import rows
 from gle_bench.tracking.estimates import full_seconds
 from gle_bench.tracking.record import Cost, DataUsed, Record
@@ -34,7 +34,7 @@ def record(model: str, seed: int = 1, protocol: str = "paper", **changes: Any) -
     return example(seed, **{**fields, "run_id": f"{model}-{protocol}-{seed}", **changes})
 
 
-def lines(*records: Record) -> list[Line]:
+def lines(*records: Record) -> list[FootingLine]:
     return [*footing_lines(rows(TASK, records, PAIRS), records, KNOWN)]
 
 

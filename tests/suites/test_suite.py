@@ -63,10 +63,11 @@ def test_a_file_names_models_and_settings(tmp_path: Path) -> None:
     first, _, last = resolve(suite)
     assert first.chosen.config.training.epochs == 3
     assert first.label == "mnist1d gle-15k, epochs=3, clean"
-    assert last.words([1]) == [
+    assert last.command([1]).words == [
         *("run", "gsc", "--model", "mlp"),
-        *("--protocol", "paper", "--budget", "paper", "--seeds", "1"),
+        *("--seeds", "1", "--budget", "paper"),
     ]
+    assert str(first.command([3, 4])).endswith("--seeds 3,4 --budget paper --protocol clean --set epochs=3")
 
 
 def test_a_file_from_an_editor_that_marks_its_encoding_is_read(tmp_path: Path) -> None:
@@ -267,7 +268,8 @@ def test_what_fails_does_not_stop_the_others_and_is_told(tmp_path: Path) -> None
     states = [entry["states"] for entry in json.loads(suite(path, runs, "--dry-run", "--json").out)]
     assert states == [{"1": "failed"}, {"1": "done", "2": "done"}, {"1": "done", "2": "done"}]
     again = json.loads(suite(path, runs, "--dry-run", "--json", "--rerun", "failed").out)
-    assert again[0]["command"].endswith("--seeds 1 --set rate=1e38 --set optimizer=sgd")
+    chosen = "--model toy-gle --seeds 1 --budget paper --set rate=1e38 --set optimizer=sgd"
+    assert again[0]["command"] == f"glebench run toy-classes {chosen}"
     assert suite(path, runs).err == ""  # a failure stands until it is asked for
 
 

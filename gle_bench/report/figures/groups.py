@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gle_bench import registry
 from gle_bench.contracts import Task
+from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import GleBenchError, look_up
 from gle_bench.report.results import gather_folders
 from gle_bench.report.tables.rows import UNFINISHED, grouped
@@ -86,15 +87,9 @@ def find(task: Task, models: Sequence[str], request: Request) -> Found:
     if not found:
         raise GleBenchError(
             f"No run of {task.name} by {' or '.join(models)} under protocol {request.protocol} is done; make some with "
-            f"`{command(task, models[0], request.protocol)}`."
+            f"`{RunCommand(task.name, models[0], protocol=request.protocol)}`."
         )
     return Found(found, skipped)
-
-
-def command(task: Task, model: str, protocol: Protocol) -> str:
-    """What makes the runs that the published ones are to be compared with."""
-    clean = "" if protocol == "paper" else f" --protocol {protocol}"
-    return f"glebench run {task.name} --model {model} --seeds paper --budget paper{clean}"
 
 
 def _done(records: Sequence[Record]) -> int:

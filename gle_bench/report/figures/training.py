@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from gle_bench.contracts import Task
+from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import GleBenchError
 from gle_bench.report.figures.curves import Curves, axis_name, curves, levels, limits, mean_line, reference_line
-from gle_bench.report.figures.groups import Found, Request, command
+from gle_bench.report.figures.groups import Found, Request
 from gle_bench.report.figures.plot import Line, Panel
 from gle_bench.report.figures.reference import reference
 
@@ -38,7 +39,7 @@ def training_panel(
     )
     dotted = sorted({DOTTED.format(seeds=curve.seeds, split=curve.split) for curve in overlaid.values()})
     missing = [model for model in colors if model not in found.groups]
-    cure = f"; say `{command(task, missing[0], request.protocol)}`" if missing else ""
+    cure = f"; say `{RunCommand(task.name, missing[0], protocol=request.protocol)}`" if missing else ""
     not_run = [f"Not run: {', '.join(missing)}{cure}."] if missing else []
     return panel, [" ".join([BAND, DASHED, *dotted]), *notes, *not_run]
 

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from gle_bench import registry
 from gle_bench.contracts import LearningRule, Pair, Published, Task, footing
+from gle_bench.contracts.command import RunCommand
 from gle_bench.contracts.parameters import parameter_count
 from gle_bench.report.statistics.equivalence import Comparison, compare, mean_interval
 from gle_bench.report.statistics.welch import Interval, Sample, sample
@@ -198,7 +199,7 @@ class _Builder:
             online=ground.online,
             streamed=ground.streamed,
             published=cell,
-            command=f"glebench run {self._task.name} --model {cell.model} --seeds paper --budget paper",
+            command=str(RunCommand(self._task.name, cell.model)),
             seconds=full_seconds(self._task, pair, alike),
             notes=notes,
         )

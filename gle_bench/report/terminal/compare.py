@@ -8,6 +8,7 @@ from typing import Any, Final
 from gle_bench import registry
 from gle_bench.config import TrainingConfig
 from gle_bench.contracts import Metric, Task
+from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import UsageError, look_up
 from gle_bench.report.results import gather
 from gle_bench.report.statistics.equivalence import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval
@@ -82,12 +83,9 @@ def compare(
 def _too_few(task: Task, missing: Sequence[str], protocol: Protocol) -> str:
     if not missing:
         return f"There are not two models of {task.name} to compare under protocol {protocol}; run another one."
-    model, plus, rule = missing[0].partition("+")
-    words = f"{task.name} --model {model}{f' --rule {rule}' if plus else ''}"
-    return (
-        f"No run of {task.name} by {missing[0]} under protocol {protocol} is done; make some with "
-        f"`glebench run {words} --seeds paper --budget paper{'' if protocol == 'paper' else ' --protocol clean'}`."
-    )
+    model, _, rule = missing[0].partition("+")
+    command = RunCommand(task.name, model, rule or None, protocol=protocol)
+    return f"No run of {task.name} by {missing[0]} under protocol {protocol} is done; make some with `{command}`."
 
 
 def _compared(task: Task, found: Mapping[str, Together], protocol: Protocol, selection: Selection) -> Compared:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 
 from gle_bench.contracts import Task
+from gle_bench.contracts.command import RunCommand
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record
 
@@ -43,9 +44,7 @@ def _result(record: Record, metric: str, unit: str) -> str:
 
 
 def _not_a_reproduction(record: Record, seconds: float | None, own_rule: str) -> str:
-    command = f"glebench run {record.task} --model {record.model}"
-    command += f" --rule {record.rule}" if record.rule != own_rule else ""
-    command += f" --protocol {record.protocol}" if record.protocol != "paper" else ""
-    command += " --budget paper --seeds paper"
+    rule = record.rule if record.rule != own_rule else None
+    command = RunCommand(record.task, record.model, rule, protocol=record.protocol)
     time = "" if seconds is None else f" (about {duration(seconds)} on this machine, estimated from this run)"
     return f"  Budget {record.budget} is not a reproduction; the full run is:\n    {command}{time}"
