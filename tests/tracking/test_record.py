@@ -12,7 +12,18 @@ from pydantic import ValidationError
 from record_examples import example
 
 from gle_bench.tracking.environment import environment
-from gle_bench.tracking.record import SCHEMA_VERSION, Cost, Measured, Part, Record, UnreadableRecord, parse, run_id
+from gle_bench.tracking.record import (
+    SCHEMA_VERSION,
+    Cost,
+    Mark,
+    Measured,
+    Part,
+    Record,
+    UnreadableRecord,
+    parse,
+    read_mark,
+    run_id,
+)
 
 words = st.text(max_size=8)
 moments = st.datetimes(datetime(1980, 1, 1), datetime(8999, 1, 1), timezones=st.just(UTC))
@@ -113,3 +124,26 @@ def test_reading_records_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "word"),
+    [
+        ("budget short", "budget", "budget short"),
+        ("other data than the official", "data", "other data"),
+        ("rule=backprop", "rule", "changed"),
+        ("training.rate=0.01", "setting", "changed"),
+        ("other version", "version", "other version"),
+        ("other code", "code", "other code"),
+        ("by hand", "other", "by hand"),
+    ],
+)
+def test_a_mark_is_written_in_the_words_that_it_was_read_from(text: str, kind: str, word: str) -> None:
+    mark = read_mark(text)
+    assert (mark.kind, mark.word, str(mark)) == (kind, word, text)
+
+
+@given(st.text())
+def test_whatever_a_record_says_as_a_mark_is_kept(text: str) -> None:
+    assert str(read_mark(text)) == text
+    assert read_mark(str(Mark("setting", f"a={text}"))) == Mark("setting", f"a={text}")
