@@ -345,7 +345,7 @@ for steps in (36, 36, 720):
 
 def test_memory_does_not_grow_with_the_number_of_steps(engine: Any) -> None:
     """A state is half a megabyte here, so that keeping all of them would add more than 300."""
-    script = PEAKS.format(engine=engine.name, tests=SUPPORT)
+    script = PEAKS.format(engine=engine.name, tests=str(SUPPORT))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     _, short, long = (int(line) / 1024 for line in done.stdout.split())
     assert long - short < 20

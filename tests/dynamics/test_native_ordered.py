@@ -22,7 +22,6 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.step import Instant
 from gle_bench.rules.gle import GLE
 
-native, threads = native_work.native, native_work.threads  # fixtures
 ORDERED = pytest.mark.parametrize("integrator", ["exponential", "rk4"])
 VARIED: list[dict[str, Any]] = [{"bias": False}, {"prospective_errors": False, "forgets": True}, {"bias": False}, {}]
 INTEGRATORS = pytest.mark.parametrize("integrator", ["euler", "exponential", "rk4"])
