@@ -13,6 +13,7 @@ from torch import Tensor
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.activations import activation
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State, present
 from gle_bench.dynamics.step import Instant, Signals, Step, local_gradients, output_feedback, step
 from gle_bench.errors import UsageError
@@ -31,6 +32,7 @@ class Variables(NamedTuple):
 class Traversal(NamedTuple):
     """All layers at one instant, a layer each, (S, B, N) unless noted. Errors are None where they have no effect."""
 
+    inputs: Tensor  # (S, B, N_in)  the input's rates
     current: tuple[Tensor, ...]  # W r + b: what u is drawn to
     rate: tuple[Tensor, ...]
     slope: tuple[Tensor, ...]  # phi'
@@ -48,11 +50,12 @@ def advance(
     *,
     plastic: bool = True,
     errors: bool = True,
+    seams: Seams = NO_SEAMS,
 ) -> Step:
     """The step of the network's integrator: `network.step` or `ordered_step`."""
     if network.ordered:
-        return ordered_step(network, parameters, state, now, following, plastic=plastic, errors=errors)
-    return step(network, parameters, state, *now, plastic=plastic, errors=errors)
+        return ordered_step(network, parameters, state, now, following, plastic=plastic, errors=errors, seams=seams)
+    return step(network, parameters, state, *now, plastic=plastic, errors=errors, seams=seams)
 
 
 def ordered_step(
@@ -65,6 +68,7 @@ def ordered_step(
     midpoint: Instant | None = None,
     plastic: bool = True,
     errors: bool = True,
+    seams: Seams = NO_SEAMS,
 ) -> Step:
     """From t to t + dt. Pure and differentiable; of the old state it reads u and v alone.
 
@@ -75,6 +79,7 @@ def ordered_step(
         midpoint: the instant t + dt/2, for 'rk4'; None: the mean of both ends.
         plastic: whether gradients are wanted; without, they are all None.
         errors: False freezes v and e, which a passing evaluation never looks at.
+        seams: what watches and disturbs this step.
 
     Returns:
         The state with u and v of t + dt, and r, e, phi' and W^T e of t; the gradients and signals of t, among which
@@ -86,31 +91,38 @@ def ordered_step(
     if not network.ordered:
         raise UsageError("integrator = 'euler' lets all layers switch together; use step, or another integrator.")
     start = Variables(tuple(block.u[0] for block in state), tuple(block.v[0] for block in state))
-    first = traverse(network, parameters, start, now, errors)
+    first = traverse(network, parameters, start, now, errors, seams)
     if network.integrator == "rk4":
-        moved = _rk4(network, parameters, start, first, now, following, midpoint, errors)
+        moved = _rk4(network, parameters, start, first, now, following, midpoint, errors, seams.unobserved)
     else:
         moved = _exponential(network, parameters, start, first)
     u_dots = _u_dots(network, parameters, start, first)
     gradients = (NOTHING,) * len(state)
     if plastic:
-        gradients = _gradients(network, first, parameters, now.inputs, u_dots)
+        gradients = _gradients(network, first, parameters, u_dots)
     instants = tuple(None if instant is None else instant[None] for instant in first.instantaneous)
     return Step(_new_state(network, state, moved, first), gradients, Signals(first.rate[-1], instants, u_dots))
 
 
-def traverse(network: Network, parameters: Parameters, at: Variables, now: Instant, errors: bool) -> Traversal:
+def traverse(
+    network: Network, parameters: Parameters, at: Variables, now: Instant, errors: bool, seams: Seams = NO_SEAMS
+) -> Traversal:
     """Rates upwards and errors downwards, given u and v."""
+    passed = seams.pass_layer if seams else None
     currents, rates, slopes = [], [], []
-    rate = now.inputs
-    for block, p, u in zip(network.blocks, parameters, at.u, strict=True):
+    rate = inputs = now.inputs if passed is None else passed("rate", 0, now.inputs)
+    for n, (block, p, u) in enumerate(zip(network.blocks, parameters, at.u, strict=True), 1):
         weight, bias, tau_m, tau_r = _own(p)
         current = block.connection.current(weight, bias, rate)
+        if passed is not None:
+            current = passed("current", n, current)
         potential, phi = neurons.prospective_potential(u, current, tau_m, tau_r), activation(block.like.phi)
         rate = phi.rate(potential)
+        slopes.append(phi.slope(potential, rate))
+        if passed is not None:
+            rate = passed("rate", n, rate)
         currents.append(current)
         rates.append(rate)
-        slopes.append(phi.slope(potential, rate))
 
     instants: list[Tensor | None] = [None] * len(rates)
     es, feedbacks = list(instants), list(instants)
@@ -119,12 +131,19 @@ def traverse(network: Network, parameters: Parameters, at: Variables, now: Insta
         if above is None or not block.has_errors:
             break  # and no layer below has errors either
         weight, _, tau_m, tau_r = _own(parameters[n])
-        instants[n] = instant = neurons.instantaneous_error(slopes[n], above)
-        es[n] = e = instant
+        instant = neurons.instantaneous_error(slopes[n], above)
+        if passed is not None:
+            instant = passed("instantaneous", n + 1, instant)
+        e = instant
         if block.like.prospective_errors:
-            es[n] = e = neurons.prospective_error(at.v[n], instant, tau_m, tau_r)
+            e = neurons.prospective_error(at.v[n], instant, tau_m, tau_r)
+        if passed is not None:
+            e = passed("error", n + 1, e)
+        instants[n], es[n] = instant, e
         feedbacks[n] = above = block.connection.feedback(weight, e) if block.feeds_back else None
-    return Traversal(tuple(currents), tuple(rates), tuple(slopes), tuple(instants), tuple(es), tuple(feedbacks))
+    return Traversal(
+        inputs, tuple(currents), tuple(rates), tuple(slopes), tuple(instants), tuple(es), tuple(feedbacks)
+    )
 
 
 def _exponential(network: Network, parameters: Parameters, start: Variables, first: Traversal) -> Variables:
@@ -145,13 +164,14 @@ def _rk4(
     following: Following,
     midpoint: Instant | None,
     errors: bool,
+    seams: Seams,
 ) -> Variables:
     dt, later = network.dt, following(first.rate[-1])
     middle = midpoint or Instant(_mean(now.inputs, later.inputs), _mean_target(now, later), None)
     k = [_derivatives(parameters, start, first)]
     for ahead, instant in ((dt / 2, middle), (dt / 2, middle), (dt, later)):
         at = _moved(start, k[-1], ahead)
-        stage = traverse(network, parameters, at, instant._replace(mask=now.mask), errors)
+        stage = traverse(network, parameters, at, instant._replace(mask=now.mask), errors, seams)
         k.append(_derivatives(parameters, at, stage))
     mean = Variables(*(tuple(map(_weighted, *stages)) for stages in zip(*k, strict=True)))
     return _moved(start, mean, dt)
@@ -210,13 +230,12 @@ def _gradients(
     network: Network,
     first: Traversal,
     parameters: Parameters,
-    inputs: Tensor,
     u_dots: tuple[Tensor | None, ...],
 ) -> Parameters:
     """Eqs. 21-24 at t."""
     found = []
     for n, block in enumerate(network.blocks):
-        e, instant, below = first.error[n], first.instantaneous[n], first.rate[n - 1] if n else inputs
+        e, instant, below = first.error[n], first.instantaneous[n], first.rate[n - 1] if n else first.inputs
         if e is None or instant is None:
             found.append(NOTHING)
             continue

@@ -1,6 +1,5 @@
 """A GLE network at work: one step of all its layers; the shapes are those of `gle_bench.dynamics.state`."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,12 +9,9 @@ from gle_bench.dynamics import neurons
 from gle_bench.dynamics.activations import activation
 from gle_bench.dynamics.connections import tau_m_gradient, tau_r_gradient
 from gle_bench.dynamics.network import Block, Network
+from gle_bench.dynamics.seams import NO_SEAMS, Pass, Seams
 from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State, present
 from gle_bench.errors import UsageError
-
-# Called as intervene(signal, layer, tensor) -> tensor, each (S, B, N), for each layer (counted from 0) and the signals
-# 'current', 'rate', 'instantaneous' and 'error': returns it changed, to inject noise or to replace it, or the same.
-Intervention = Callable[[str, int, Tensor], Tensor]
 
 
 class Signals(NamedTuple):
@@ -52,7 +48,7 @@ def step(
     *,
     plastic: bool = True,
     errors: bool = True,
-    intervene: Intervention | None = None,
+    seams: Seams = NO_SEAMS,
 ) -> Step:
     """All layers read step n and switch together (facts/algorithms.md, section 3). Pure and differentiable.
 
@@ -63,7 +59,7 @@ def step(
         mask: (S|1, B, 1), 1 where the target counts.
         plastic: whether gradients are wanted; without, they are all None.
         errors: False freezes v and e where they do not move the membrane, which a passing evaluation never looks at.
-        intervene: see `Intervention`.
+        seams: what watches and disturbs this step.
 
     Raises:
         UsageError: the network's layers are ordered.
@@ -73,6 +69,9 @@ def step(
             f"integrator = '{network.integrator}' has no step in which all layers switch together; "
             "use ordered_step, or integrator = 'euler'."
         )
+    passed = seams.pass_block if seams else None
+    if passed is not None:
+        inputs = seams.pass_layer("rate", 0, inputs)
     output = state[-1].r[-1]
     belows = [inputs, *(block.r[-1] for block in state[:-1])]
     relayed = {
@@ -89,10 +88,10 @@ def step(
     u_dots: list[Tensor | None] = []
     for index, block in enumerate(network.blocks):
         if index in relayed:
-            new, gradient, instant, u_dot = _relay_step(block, state[index], relayed[index][0], intervene)
+            new, gradient, instant, u_dot = _relay_step(block, state[index], relayed[index][0], passed)
         else:
             new, gradient, instant, u_dot = _block_step(
-                network, block, parameters[index], state[index], belows[index], aboves[index], plastic, intervene
+                network, block, parameters[index], state[index], belows[index], aboves[index], plastic, passed
             )
         new_states.append(new)
         gradients.append(gradient)
@@ -132,23 +131,24 @@ def _block_step(
     below: Tensor,
     above: Tensor | None,
     plastic: bool,
-    intervene: Intervention | None,
+    passed: Pass | None,
 ) -> tuple[BlockState, BlockParameters, Tensor | None, Tensor | None]:
     like, dt = block.like, network.dt
-    watch = _watcher(block, intervene)
+    first = block.first + 1  # the input is layer 0
     weight, tau_m, tau_r = (present(p) for p in (parameters.weight, parameters.tau_m, parameters.tau_r))
     rates = _stacked(below, state.r[:-1])
 
     instant, v, e, feedback = None, state.v, state.e, state.feedback
     if above is not None and block.has_errors:
-        instant = watch(
-            "instantaneous", neurons.instantaneous_error(state.slope, _stacked_above(state.feedback[1:], above))
-        )
+        instant = neurons.instantaneous_error(state.slope, _stacked_above(state.feedback[1:], above))
+        if passed is not None:
+            instant = passed("instantaneous", first, instant)
         if like.prospective_errors:
             v, e = neurons.error_step(state.v, instant, tau_m, tau_r, dt)
         else:
             v = e = instant
-        e = watch("error", e)
+        if passed is not None:
+            e = passed("error", first, e)
         if block.feeds_back:
             feedback = _unflat(block.connection.feedback(weight.flatten(0, 1), e.flatten(0, 1)), e)
 
@@ -156,14 +156,18 @@ def _block_step(
     current = _unflat(block.connection.current(weight.flatten(0, 1), bias, rates.flatten(0, 1)), state.u)
     if like.gamma:
         current = torch.add(current, e, alpha=like.gamma)
-    current = watch("current", current)
+    if passed is not None:
+        current = passed("current", first, current)
     u, potential = neurons.membrane_step(state.u, current, tau_m, tau_r, dt)
     u_dot = None
     if network.learn_tau_m or network.learn_tau_r:
         u_dot = neurons.membrane_derivative(state.u, current, tau_m)
     phi = activation(like.phi)
     r = phi.rate(potential)
-    new = BlockState(u, v, watch("rate", r), e, phi.slope(potential, r), feedback)
+    slope = phi.slope(potential, r)
+    if passed is not None:
+        r = passed("rate", first, r)
+    new = BlockState(u, v, r, e, slope, feedback)
 
     gradient = BlockParameters(None, None, None, None)
     if plastic and instant is not None:
@@ -172,9 +176,9 @@ def _block_step(
 
 
 def _relay_step(
-    block: Block, state: BlockState, rates: Tensor, intervene: Intervention | None
+    block: Block, state: BlockState, rates: Tensor, passed: Pass | None
 ) -> tuple[BlockState, BlockParameters, None, None]:
-    r = _watcher(block, intervene)("rate", rates[None])
+    r = rates[None] if passed is None else passed("rate", block.first + 1, rates[None])
     return state._replace(r=r), BlockParameters(None, None, None, None), None, None
 
 
@@ -207,13 +211,3 @@ def _stacked_above(upper: Tensor, above: Tensor) -> Tensor:
 
 def _unflat(tensor: Tensor, like: Tensor) -> Tensor:
     return tensor.view(*like.shape[:2], *tensor.shape[1:])
-
-
-def _watcher(block: Block, intervene: Intervention | None) -> Callable[[str, Tensor], Tensor]:
-    if intervene is None:
-        return lambda signal, tensor: tensor
-
-    def watch(signal: str, tensor: Tensor) -> Tensor:
-        return torch.stack([intervene(signal, block.first + k, layer) for k, layer in enumerate(tensor)])
-
-    return watch

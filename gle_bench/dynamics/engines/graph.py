@@ -26,6 +26,7 @@ from gle_bench.dynamics.ensemble import (
 )
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Corrections, Optimizer, OptimizerState, clone
+from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import Parameters, State, constrain
 from gle_bench.dynamics.step import step
 
@@ -47,10 +48,12 @@ class GraphEngine:
         self._programs: OrderedDict[Hashable, Learning | Inference] = OrderedDict()
 
     def refusal(self, job: Job) -> str | None:
-        """A GPU is needed, an open loop, layers that switch together, and a rule that looks at one step at a time."""
+        """A GPU is needed, an open loop, layers that switch together, a rule that looks at one step, and no seams."""
         if job.device != "cuda":
             return f"the device is {job.device}" if torch.cuda.is_available() else "there is no GPU"
-        return _closed_loop(job.feedback) or _ordered(job.network) or _long_window(job.learner)
+        return (
+            _closed_loop(job.feedback) or _ordered(job.network) or _long_window(job.learner) or job.seams.refusal()
+        )
 
     def learn(
         self,
@@ -61,9 +64,10 @@ class GraphEngine:
         batch: Window,
         rates: Tensor,
         decay: float = 1.0,
+        seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
         """One update a step. The learner is called while a program is captured, and not again when it is replayed."""
-        _raise(_ordered(network) or _long_window(learner))
+        _raise(_ordered(network) or _long_window(learner) or seams.refusal())
         size = batch.inputs.shape[1]
         with _plain_tensors(), denormals_flushed():
             known = carry.memory if carry.state[0].u.shape[2] == size else ()
@@ -88,9 +92,10 @@ class GraphEngine:
         *,
         errors: bool = True,
         feedback: Feedback | None = None,
+        seams: Seams = NO_SEAMS,
     ) -> tuple[State, Tensor]:
         """Frozen weights, no target, open loop."""
-        _raise(_closed_loop(feedback) or _ordered(network))
+        _raise(_closed_loop(feedback) or _ordered(network) or seams.refusal())
         errors = errors or any(layer.gamma for layer in network.layers)
         with _plain_tensors(), denormals_flushed():
             state = prepare_state(network, state, batch.inputs.shape[1])
@@ -153,7 +158,7 @@ class Learning:
         state, memory, outputs = self.state, self.memory, []
         for t in range(steps):
             now = self.window.part(t, t + 1)
-            result = self.learner.learn(self.network, self.parameters, state, memory, now)
+            result = self.learner.learn(self.network, self.parameters, state, memory, now, NO_SEAMS)
             state, memory = result.state, result.memory
             outputs.append(result.outputs[:, :, 0])
             gradient = pack_gradients(self.names, result.gradients)

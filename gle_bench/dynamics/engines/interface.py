@@ -10,6 +10,7 @@ from torch import Tensor
 from gle_bench.dynamics.ensemble import Carry, fit_batch, pack
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import Parameters, State, zero_state
 from gle_bench.dynamics.step import Instant
 
@@ -69,9 +70,18 @@ class Learner(Protocol):
         ...
 
     def learn(
-        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
     ) -> Learned:
-        """Runs the network over the window; the gradients' sign is such that descending along them learns."""
+        """Runs the network over the window; the gradients' sign is such that descending along them learns.
+
+        `seams` are those of the window's first step; step t of the window is given `seams.at(t)`.
+        """
         ...
 
 
@@ -84,6 +94,7 @@ class Job(NamedTuple):
     device: str  # 'cpu' or 'cuda'
     dtype: torch.dtype
     feedback: Feedback | None  # what evaluation closes the loop with: it is given to `infer`
+    seams: Seams = NO_SEAMS  # what watches and disturbs the run
 
 
 class Engine(Protocol):
@@ -110,6 +121,7 @@ class Engine(Protocol):
         batch: Window,
         rates: Tensor,
         decay: float = 1.0,
+        seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
         """Learns from a batch, one update a window, and returns the new carry and the outputs (S, B, T, C).
 
@@ -117,6 +129,7 @@ class Engine(Protocol):
             carry: untouched; state is tiled or truncated to the batch.
             rates: learning rate of each member, (S,).
             decay: factor on the rates after each update.
+            seams: what watches and disturbs the batch, as of its first step.
 
         A window that does not divide T leaves a shorter one at the end.
 
@@ -134,12 +147,14 @@ class Engine(Protocol):
         *,
         errors: bool = True,
         feedback: Feedback | None = None,
+        seams: Seams = NO_SEAMS,
     ) -> tuple[State, Tensor]:
         """Runs the network with frozen weights and no target; returns the new state and the outputs (S, B, T, C).
 
         Args:
             errors: whether error potentials go on decaying, which matters only where the state is used afterwards.
             feedback: closes the loop: gives each step's input.
+            seams: what watches and disturbs the batch, as of its first step.
 
         Raises:
             NotImplementedError: this engine cannot run it; the text is the reason.

@@ -12,6 +12,7 @@ from gle_bench.dynamics.ensemble import Carry, ensemble_size, learned, pack, pac
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.ordered_step import advance
+from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import Parameters, State, constrain, silent
 from gle_bench.dynamics.step import Instant
 
@@ -35,6 +36,7 @@ class TorchEngine:
         batch: Window,
         rates: Tensor,
         decay: float = 1.0,
+        seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
         """One update a window; a window that does not divide T leaves a shorter one at the end."""
         size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
@@ -52,7 +54,7 @@ class TorchEngine:
                 window = batch.part(begin, end)
                 if network.ordered:
                     window = window._replace(following=batch.at(end, count))
-                result = learner.learn(network, parameters, state, memory, window)
+                result = learner.learn(network, parameters, state, memory, window, seams.at(begin))
                 state, memory = result.state, result.memory
                 outputs[begin:end] = result.outputs.permute(2, 0, 1, 3)
                 moments = optimizer.update(flat, pack_gradients(names, result.gradients), moments, rate)
@@ -70,6 +72,7 @@ class TorchEngine:
         *,
         errors: bool = True,
         feedback: Feedback | None = None,
+        seams: Seams = NO_SEAMS,
     ) -> tuple[State, Tensor]:
         """One step after the other, with frozen weights and no target."""
         size, count = batch.inputs.shape[1], ensemble_size(parameters)
@@ -79,11 +82,14 @@ class TorchEngine:
             outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
             world = _World(batch, feedback, outputs)
             for t in range(batch.steps):
-                # From a state at rest, or where errors are instantaneous after a step a layer, there are none: exactly.
-                if errors and t in (0, len(network.layers) + 1):
+                # From a state at rest, or where errors are instantaneous after a step a layer, there are none: exactly,
+                # unless a disturbance makes some.
+                if errors and t in (0, len(network.layers) + 1) and not seams.disturbances:
                     errors = not silent(state)
-                following = partial(world.following, t)
-                result = advance(network, parameters, state, world.at(t), following, plastic=False, errors=errors)
+                following, now = partial(world.following, t), seams.at(t)
+                result = advance(
+                    network, parameters, state, world.at(t), following, plastic=False, errors=errors, seams=now
+                )
                 state, outputs[t] = result.state, result.signals.output
         return state, outputs.permute(1, 2, 0, 3)
 

@@ -22,6 +22,7 @@ from gle_bench.dynamics.ensemble import Carry, cloned, ensemble_size, learned, p
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
+from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State
 from gle_bench.errors import GleBenchError
 
@@ -52,7 +53,7 @@ class NativeEngine:
         except GleBenchError as error:
             return f"it is not here: {error}"
         unsupported = _unlike_gle(job.learner) or _unsupported(job.network, job.dtype)
-        return unsupported or _other_feedback(job.network, job.feedback)
+        return unsupported or _other_feedback(job.network, job.feedback) or job.seams.refusal()
 
     def learn(
         self,
@@ -63,10 +64,11 @@ class NativeEngine:
         batch: Window,
         rates: Tensor,
         decay: float = 1.0,
+        seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
         """One update a step."""
         flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
-        _refuse(_unlike_gle(learner) or _unsupported(network, flat.dtype) or _other_following(batch))
+        _refuse(_unlike_gle(learner) or _unsupported(network, flat.dtype) or _other_following(batch) or seams.refusal())
         state = cloned(prepare_state(network, carry.state, batch.inputs.shape[1]))
         parameters = unpack(network, flat, cloned(carry.parameters))
         window, outputs = _signals(network, parameters, batch)
@@ -86,10 +88,11 @@ class NativeEngine:
         *,
         errors: bool = True,
         feedback: Feedback | None = None,
+        seams: Seams = NO_SEAMS,
     ) -> tuple[State, Tensor]:
         """With frozen weights and no target."""
         dtype = state[0].u.dtype
-        _refuse(_unsupported(network, dtype) or _other_feedback(network, feedback))
+        _refuse(_unsupported(network, dtype) or _other_feedback(network, feedback) or seams.refusal())
         state = cloned(prepare_state(network, state, batch.inputs.shape[1]))
         parameters = cloned(parameters)
         window, outputs = _signals(network, parameters, _without_target(batch))
