@@ -115,8 +115,33 @@ class TrainingConfig(Frozen):
         return self
 
 
+class RateNoiseConfig(Frozen):
+    """Gaussian noise on rates, a disturbance of runs on the `torch` engine.
+
+    By default it acts on learning alone, because a metric says what was learned: noise in evaluations would lower it
+    even where learning was not disturbed at all.
+
+    Attributes:
+        std: standard deviation of the noise.
+        layers: numbers of the layers whose rates are noisy, the input being layer 0; None: all layers.
+        in_evaluation: whether evaluations are noisy too.
+    """
+
+    kind: Literal["rate-noise"]  # without a default, so that the hash always has it
+    std: Positive
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    in_evaluation: bool = False
+
+
+DisturbanceConfig = RateNoiseConfig  # further kinds make it a union, discriminated by `kind`
+
+
 class RunConfig(Frozen):
-    """One experiment, all but the seed."""
+    """One experiment, all but the seed.
+
+    Attributes:
+        disturbances: what changes signals of a network while it runs; only for networks that learn online.
+    """
 
     task: str
     model: str
@@ -127,6 +152,7 @@ class RunConfig(Frozen):
     options: SerializeAsAny[TaskOptions] = TaskOptions()
     network: SerializeAsAny[ModelConfig]
     training: TrainingConfig
+    disturbances: tuple[DisturbanceConfig, ...] = ()
 
 
 def meaning(config: RunConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gle_bench.dynamics.engines.interface import Learned, Window
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State
 from gle_bench.rules.gle import GLE
 
@@ -16,8 +17,14 @@ class SignGLE(GLE):
     name: ClassVar[str] = "sign-gle"
 
     def learn(
-        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
     ) -> Learned:
-        learned = super().learn(network, parameters, state, memory, window)
+        learned = super().learn(network, parameters, state, memory, window, seams)
         signs = [BlockParameters(*(None if g is None else g.sign() for g in block)) for block in learned.gradients]
         return learned._replace(gradients=tuple(signs))

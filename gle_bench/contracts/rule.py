@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from gle_bench.dynamics.engines.interface import Learned, Window
     from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.seams import Seams
     from gle_bench.dynamics.state import Parameters, State
 
 
@@ -59,9 +60,18 @@ class LearningRule:
         return ()
 
     def learn(
-        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
     ) -> Learned:
         """Runs the network over the window. Gradients are batch means; descending along them learns.
+
+        `seams` watch and disturb the run, as of the window's first step: `step` of the window's step t is given
+        `seams.at(t)`.
 
         It is called without autograd: a rule that differentiates says `torch.enable_grad()` itself.
         """

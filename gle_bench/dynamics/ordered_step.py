@@ -141,9 +141,7 @@ def traverse(
             e = passed("error", n + 1, e)
         instants[n], es[n] = instant, e
         feedbacks[n] = above = block.connection.feedback(weight, e) if block.feeds_back else None
-    return Traversal(
-        inputs, tuple(currents), tuple(rates), tuple(slopes), tuple(instants), tuple(es), tuple(feedbacks)
-    )
+    return Traversal(inputs, tuple(currents), tuple(rates), tuple(slopes), tuple(instants), tuple(es), tuple(feedbacks))
 
 
 def _exponential(network: Network, parameters: Parameters, start: Variables, first: Traversal) -> Variables:

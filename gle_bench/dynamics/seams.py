@@ -1,7 +1,7 @@
-"""The two places where a run can be entered while it steps: an `Observer` watches signals, a `Disturbance` changes them.
+"""What can be watched and changed in a run while it steps: an `Observer` sees signals, a `Disturbance` replaces them.
 
     signal          of layers   shape        what it is
-    rate            0 to L      (S, B, N)    r, which the layer above is driven by; of layer 0 the input, of L the output
+    rate            0 to L      (S, B, N)    r, which drives the layer above; of layer 0 the input, of L the output
     current         1 to L      (S, B, N)    W r + b (+ gamma e), which u is drawn to
     instantaneous   1 to L      (S, B, N)    phi' o W^T e, which v is drawn to; at the output phi' o the nudging
     error           1 to L      (S, B, N)    e, which Eqs. 21-24 learn by
@@ -37,6 +37,9 @@ class Moment(NamedTuple):
     evaluation: int | None = None  # the batch's number within an evaluation; None: the network learns
 
 
+START = Moment()
+
+
 class Observer(ABC):
     """What watches a run. It is given copies, so that it cannot change the run, and is no part of a run's identity."""
 
@@ -60,9 +63,7 @@ class Disturbance(ABC):
     in_evaluation: bool = False
 
     @abstractmethod
-    def disturb(
-        self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]
-    ) -> Tensor:
+    def disturb(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]) -> Tensor:
         """What takes the tensor's place, (S, B, N); the tensor itself must stay as it is.
 
         Args:
@@ -81,7 +82,7 @@ class Seams:
     observers: tuple[Observer, ...] = ()
     disturbances: tuple[Disturbance, ...] = ()
     seeds: tuple[int, ...] = ()  # of the members
-    moment: Moment = Moment()
+    moment: Moment = START
 
     def __bool__(self) -> bool:
         return bool(self.observers or self.disturbances)
@@ -141,9 +142,7 @@ class RateNoise(Disturbance):
     in_evaluation: bool = False
     stream: int = 0
 
-    def disturb(
-        self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]
-    ) -> Tensor:
+    def disturb(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]) -> Tensor:
         if self.layers is not None and layer not in self.layers:
             return tensor
         if len(seeds) != len(tensor):

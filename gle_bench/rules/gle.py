@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from gle_bench.dynamics.engines.interface import Learned, Window
     from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.seams import Seams
     from gle_bench.dynamics.state import Parameters, State
 
 
@@ -25,11 +26,18 @@ class GLE(LearningRule):
     )
 
     def learn(
-        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
     ) -> Learned:
         from gle_bench.dynamics.engines.interface import Learned
         from gle_bench.dynamics.ordered_step import advance
 
         ensemble = state[0].u.shape[1]
-        result = advance(network, parameters, state, window.at(0, ensemble), lambda output: window.at(1, ensemble))
+        now = window.at(0, ensemble)
+        result = advance(network, parameters, state, now, lambda output: window.at(1, ensemble), seams=seams)
         return Learned(result.state, result.gradients, result.signals.output[:, :, None])

@@ -12,6 +12,8 @@ from gle_bench.contracts import Data, LearningRule, OnlineModel, Shape, Task
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.seams import NO_SEAMS, Observer, RateNoise, Seams
+from gle_bench.errors import UsageError
 from gle_bench.registry import Chosen
 from gle_bench.training.data import batches_per_epoch, round_ends
 
@@ -26,6 +28,7 @@ class Experiment:
         engine: the name of the engine, and why it is this one.
         device: 'cpu' or 'cuda'.
         data: each seed's own data, or under None those of all seeds; empty where nothing is trained.
+        seams: the observers and disturbances of all its runs.
     """
 
     chosen: Chosen
@@ -33,6 +36,7 @@ class Experiment:
     engine: Choice
     device: str
     data: Mapping[int | None, Data]
+    seams: Seams = NO_SEAMS
 
     @classmethod
     def of(cls, chosen: Chosen) -> "Experiment":
@@ -108,3 +112,30 @@ def network_of(chosen: Chosen) -> Network | None:
     """The network of an online model; None for an offline model."""
     model, task = chosen.config.network, chosen.task
     return model.network(task.shape(chosen.config.options), task.loss) if isinstance(model, OnlineModel) else None
+
+
+def seams_of(chosen: Chosen, network: Network | None, observers: tuple[Observer, ...]) -> Seams:
+    """The observers, and the disturbances that the configuration names.
+
+    Raises:
+        UsageError: there are some, and the model learns offline or has no layer of that number.
+    """
+    configs = chosen.config.disturbances
+    if network is None:
+        if configs or observers:
+            raise UsageError(
+                f"{chosen.config.model} learns offline, without steps of its own that could be "
+                f"{'disturbed; set disturbances to []' if configs else 'watched; leave the observers out'}, "
+                "or choose a model that learns online, such as gle."
+            )
+        return NO_SEAMS
+    for config in configs:
+        if config.layers is not None and max(config.layers) > len(network.layers):
+            raise UsageError(
+                f"layers = {list(config.layers)} of disturbance {config.kind}: the network has layers 0, its input, "
+                f"to {len(network.layers)}; name some of these, or none for all."
+            )
+    noises = (
+        RateNoise(config.std, config.layers, config.in_evaluation, stream) for stream, config in enumerate(configs)
+    )
+    return Seams(observers, tuple(noises))

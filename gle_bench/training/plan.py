@@ -12,6 +12,7 @@ from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.engines.interface import Job
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.seams import Observer, Seams
 from gle_bench.errors import GleBenchError, UsageError, look_up
 from gle_bench.models.readout import ReadoutModel
 from gle_bench.plugins import guarded
@@ -21,7 +22,7 @@ from gle_bench.tracking.provenance import Plugin, changed_files, plugins_of
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
 from gle_bench.training.data import sampling_weights
-from gle_bench.training.experiment import Experiment, network_of
+from gle_bench.training.experiment import Experiment, network_of, seams_of
 from gle_bench.words import PluginPart, Rerun, WandbMode
 
 
@@ -37,6 +38,7 @@ class Settings:
         wandb: mode of the mirror.
         rerun: which existing records are made anew: none, those that failed or diverged, or all.
         report: prints a line for the user.
+        observers: what watches the runs of an online model, from Python.
     """
 
     runs: Path
@@ -48,6 +50,7 @@ class Settings:
     wandb: WandbMode = "auto"
     rerun: Rerun = "missing"
     report: Callable[[str], None] = print
+    observers: tuple[Observer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,14 +112,15 @@ def _experiment(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Exp
     device = choose_device(settings.device)
     with guarded(f"Model {config.model}"):
         network = network_of(chosen)
-        engine = choose_engine(settings.engine, chosen, network, device)
+        seams = seams_of(chosen, network, settings.observers)
+        engine = choose_engine(settings.engine, chosen, network, device, seams)
     with guarded(f"Loading the data of {config.task}"):
         data = load_data(chosen, seeds, settings)
         train = next(iter(data.values())).splits["train"]
         if not len(train):
             raise GleBenchError(f"The training split of {config.task} is empty; it needs samples to learn from.")
         sampling_weights(config.training, train)  # refuses what cannot be drawn
-    return Experiment(chosen, network, engine, device, data)
+    return Experiment(chosen, network, engine, device, data, seams)
 
 
 def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[PluginPart, Plugin]) -> None:
@@ -137,7 +141,7 @@ def stands(record: Record, rerun: Rerun) -> bool:
     return record.status == "done" or (rerun == "missing" and record.status in ("failed", "diverged"))
 
 
-def choose_engine(name: str, chosen: Chosen, network: Network | None, device: str) -> Choice:
+def choose_engine(name: str, chosen: Chosen, network: Network | None, device: str, seams: Seams) -> Choice:
     """The engine that runs `network` on that device, and why this one; `network` is None for an offline model.
 
     Raises:
@@ -147,7 +151,7 @@ def choose_engine(name: str, chosen: Chosen, network: Network | None, device: st
         return choice.choose_offline(name)
     config, rule = chosen.config, chosen.rule
     dtype, feedback = getattr(torch, config.precision), chosen.task.feedback(config.options)
-    return choice.choose(name, Job(network, rule, rule.engines, device, dtype, feedback))
+    return choice.choose(name, Job(network, rule, rule.engines, device, dtype, feedback, seams))
 
 
 def choose_device(name: str) -> str:

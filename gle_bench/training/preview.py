@@ -127,12 +127,15 @@ def _time(call: Callable[[], object]) -> float:
 def _learn(module: OnlineModule, batch: Batch, steps: int) -> None:
     window = module.window(batch).part(0, steps)
     rates = torch.full((len(module.seeds),), module.experiment.config.training.rate)
-    module.engine.learn(module.net, module.experiment.rule, module.optimizer, module.carry, window, rates)
+    module.engine.learn(
+        module.net, module.experiment.rule, module.optimizer, module.carry, window, rates, seams=module.seams
+    )
 
 
 def _infer(module: OnlineModule, batch: Batch, steps: int) -> None:
     window = Window(batch.steps, batch.inputs, None, None).part(0, steps)
-    module.engine.infer(module.net, module.carry.parameters, module.carry.state, window)
+    seams = module.seams.in_evaluation(0)
+    module.engine.infer(module.net, module.carry.parameters, module.carry.state, window, seams=seams)
 
 
 def _updates(module: WholeModule, batches: Iterable[Batch]) -> Iterator[Batch]:

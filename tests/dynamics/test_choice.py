@@ -129,7 +129,7 @@ def experiment(task: str, model: str, rule: str, *assignments: str) -> Experimen
 
 
 def chosen_engine(experiment: Experiment, device: str) -> Choice:
-    return choose_engine("auto", experiment.chosen, experiment.network, device)
+    return choose_engine("auto", experiment.chosen, experiment.network, device, experiment.seams)
 
 
 def asked(refusals: dict[str, Refusal], *words: str, device: str = "cpu") -> list[Job]:

@@ -17,6 +17,7 @@ from gle_bench.dynamics.ensemble import Carry, pack, select
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State, zero_state
 from gle_bench.dynamics.step import step
 from gle_bench.rules.gle import GLE
@@ -39,13 +40,19 @@ class Bptt(LearningRule):
         self.windows: list[int] = []
 
     def learn(
-        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
     ) -> Learned:
         self.windows.append(window.steps)
         weights = [block.weight.clone().requires_grad_() for block in parameters]
         leaves = tuple(block._replace(weight=weight) for block, weight in zip(parameters, weights, strict=True))
         with torch.enable_grad():
-            loss, state, outputs = total_loss(network, leaves, state, window)
+            loss, state, outputs = total_loss(network, leaves, state, window, seams)
             # A window shorter than the network is deep does not see the lowest weights.
             grads = torch.autograd.grad(loss, weights, materialize_grads=True)
         gradients = tuple(BlockParameters(grad, None, None, None) for grad in grads)
@@ -53,12 +60,14 @@ class Bptt(LearningRule):
         return Learned(state, gradients, outputs.detach())
 
 
-def total_loss(network: Network, parameters: Parameters, state: State, window: Window) -> tuple[Tensor, State, Tensor]:
+def total_loss(
+    network: Network, parameters: Parameters, state: State, window: Window, seams: Seams = NO_SEAMS
+) -> tuple[Tensor, State, Tensor]:
     """Squared error summed over members, steps and channels, a mean over the batch; final state; outputs."""
     outputs = []
     for t in range(window.steps):
         inputs, _, _ = window.at(t, state[0].u.shape[1])
-        result = step(network, parameters, state, inputs, plastic=False)
+        result = step(network, parameters, state, inputs, plastic=False, seams=seams.at(t))
         state = result.state
         outputs.append(result.signals.output)
     y = torch.stack(outputs, 2)
@@ -261,8 +270,10 @@ class Counting(GLE):
     def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
         return (torch.zeros(parameters[0].weight.shape[1], batch),)
 
-    def learn(self, network: Network, parameters: Parameters, state: State, memory: Any, window: Window) -> Learned:
-        return super().learn(network, parameters, state, (), window)._replace(memory=(memory[0] + 1,))
+    def learn(
+        self, network: Network, parameters: Parameters, state: State, memory: Any, window: Window, seams: Seams
+    ) -> Learned:
+        return super().learn(network, parameters, state, (), window, seams)._replace(memory=(memory[0] + 1,))
 
 
 def test_a_rules_memory_is_carried_and_starts_anew_with_another_batch_size() -> None:

@@ -19,6 +19,7 @@ from gle_bench.dynamics.ensemble import Carry
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Corrections, Optimizer
+from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import Parameters, State
 from gle_bench.rules.gle import GLE
 
@@ -254,8 +255,10 @@ class Scaled(GLE):
     def __init__(self, factor: float) -> None:
         self.factor = factor
 
-    def learn(self, network: Network, parameters: Parameters, state: State, memory: Any, window: Window) -> Learned:
-        learned = super().learn(network, parameters, state, (), window)
+    def learn(
+        self, network: Network, parameters: Parameters, state: State, memory: Any, window: Window, seams: Seams
+    ) -> Learned:
+        learned = super().learn(network, parameters, state, (), window, seams)
         larger = tuple(
             type(block)(*(None if x is None else x * self.factor for x in block)) for block in learned.gradients
         )
@@ -270,8 +273,10 @@ class Delayed(GLE):
         assert weight is not None
         return tuple(torch.zeros_like(weight.transpose(0, 1)) for _ in range(2))
 
-    def learn(self, network: Network, parameters: Parameters, state: State, memory: Any, window: Window) -> Learned:
-        learned = super().learn(network, parameters, state, (), window)
+    def learn(
+        self, network: Network, parameters: Parameters, state: State, memory: Any, window: Window, seams: Seams
+    ) -> Learned:
+        learned = super().learn(network, parameters, state, (), window, seams)
         first, *others = learned.gradients
         late = first._replace(weight=memory[1].transpose(0, 1))
         return learned._replace(gradients=(late, *others), memory=(first.weight.transpose(0, 1), memory[0]))

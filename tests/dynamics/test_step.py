@@ -236,42 +236,6 @@ def test_plastic_and_errors_can_be_switched_off() -> None:
         assert torch.equal(old.v, new.v)
 
 
-SIGNALS = ("current", "rate", "instantaneous", "error")
-
-
-def test_a_watcher_sees_every_layer_and_changes_nothing() -> None:
-    network = learning_all()
-    given = warm(network, members=2)
-    seen: dict[tuple[str, int], Tensor] = {}
-
-    def watch(signal: str, layer: int, tensor: Tensor) -> Tensor:
-        assert (signal, layer) not in seen
-        seen[signal, layer] = tensor
-        return tensor
-
-    plain, watched = step(network, *given), step(network, *given, intervene=watch)
-    assert all(torch.equal(a, b) for a, b in zip(tensors_of(plain), tensors_of(watched), strict=True))
-    assert seen.keys() == {(signal, layer) for signal in SIGNALS for layer in range(4)}
-    for layer, state in enumerate(layerwise(network, plain.state)):
-        assert torch.equal(seen["rate", layer], state["r"])
-        assert torch.equal(seen["error", layer], state["e"])
-
-
-@pytest.mark.parametrize("signal", SIGNALS)
-def test_signals_can_be_replaced(signal: str) -> None:
-    """Noise on one layer's signal changes that layer and no other one in the same step."""
-    network = learning_all()
-    given = warm(network)
-    plain = step(network, *given)
-    noisy = step(network, *given, intervene=lambda name, layer, x: x + 0.5 if (name, layer) == (signal, 1) else x)
-    for layer, (a, b) in enumerate(zip(layerwise(network, plain.state), layerwise(network, noisy.state), strict=True)):
-        same = all(torch.equal(a[name], b[name]) for name in a)
-        assert same == (layer != 1)
-    if signal in ("rate", "error"):
-        name = signal[0]
-        close(layerwise(network, noisy.state)[1][name], layerwise(network, plain.state)[1][name] + 0.5)
-
-
 def test_states_are_tiled_and_truncated() -> None:
     network = make_network(SIZES)
     state = warm(network)[1]

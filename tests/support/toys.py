@@ -35,6 +35,7 @@ from gle_bench.dynamics.engines.interface import Feedback, Learned, Window
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import pack, per_parameter, unpack
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State, present_weight, zero_state
 from gle_bench.dynamics.step import step
 from gle_bench.models.gle import GLENetwork, Population
@@ -284,7 +285,13 @@ class ToyBPTT(LearningRule):
         return (weight.new_zeros(weight.shape[1]),)
 
     def learn(
-        self, network: Network, parameters: Parameters, state: State, memory: tuple[Tensor, ...], window: Window
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
     ) -> Learned:
         count, size = state[0].u.shape[1:3]
         flat, outputs = pack(network, parameters).requires_grad_(), []
@@ -294,7 +301,8 @@ class ToyBPTT(LearningRule):
             for t in range(window.steps):
                 inputs, target, mask = window.at(t, count)
                 assert target is not None
-                result = step(network, free, state, inputs, plastic=False, errors=False)
+                now = seams.at(t)
+                result = step(network, free, state, inputs, plastic=False, errors=False, seams=now)
                 state = result.state
                 outputs.append(result.signals.output)
                 cost = cost + _cost(network, outputs[-1], target, 1.0 if mask is None else mask) / size

@@ -24,8 +24,8 @@ from gle_bench.rules.gle import GLE
 class Rule(GLE):
     name = "strange-rule"
 
-    def learn(self, network, parameters, state, memory, window):
-        learned = super().learn(network, parameters, state, memory, window)
+    def learn(self, network, parameters, state, memory, window, seams):
+        learned = super().learn(network, parameters, state, memory, window, seams)
         def scaled(block):
             return type(block)(*(None if g is None else gain() * g for g in block))
         return learned._replace(gradients=tuple(map(scaled, learned.gradients)))

@@ -51,9 +51,7 @@ class GraphEngine:
         """A GPU is needed, an open loop, layers that switch together, a rule that looks at one step, and no seams."""
         if job.device != "cuda":
             return f"the device is {job.device}" if torch.cuda.is_available() else "there is no GPU"
-        return (
-            _closed_loop(job.feedback) or _ordered(job.network) or _long_window(job.learner) or job.seams.refusal()
-        )
+        return _closed_loop(job.feedback) or _ordered(job.network) or _long_window(job.learner) or job.seams.refusal()
 
     def learn(
         self,

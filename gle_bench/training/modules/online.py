@@ -1,6 +1,7 @@
 """Online learning: one `training_step` gives a batch with all its time steps to the engine."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from gle_bench.dynamics.ensemble import (
     to_plain,
 )
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.seams import Moment, Seams
 from gle_bench.dynamics.state import Parameters, zero_state
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
@@ -53,7 +55,7 @@ class OnlineModule(BenchModule):
         self.feedback = task.feedback(config.options)
         self.optimizer = Optimizer(config.training.optimizer)
         self.carry = join(self.net, [self._first(model.initialise(self.net, seed)) for seed in seeds])
-        self._evaluation_state = self.carry.state
+        self._evaluation_state, self._evaluated = self.carry.state, 0
 
     def _first(self, parameters: Parameters) -> Carry:
         converted = tuple(
@@ -91,7 +93,7 @@ class OnlineModule(BenchModule):
 
         def learn() -> float:
             carry, out = self.engine.learn(
-                self.net, self.experiment.rule, self.optimizer, self.carry, self.window(batch), rates, decay
+                self.net, self.experiment.rule, self.optimizer, self.carry, self.window(batch), rates, decay, self.seams
             )
             self.carry = carry
             outputs.append(out)
@@ -118,11 +120,17 @@ class OnlineModule(BenchModule):
         targets = self.experiment.task.targets(batch, self.net.outputs)
         return Window(batch.steps, batch.inputs, targets, batch.mask)
 
+    @property
+    def seams(self) -> Seams:
+        """The observers and disturbances of the next batch to learn from."""
+        return replace(self.experiment.seams, seeds=tuple(self.seeds), moment=Moment(self.batches))
+
     def _reset(self) -> None:
         size = self.carry.state[0].u.shape[2]
         self.carry = self.carry._replace(state=zero_state(self.net, self.carry.parameters, size), memory=())
 
     def begin_evaluation(self) -> None:
+        self._evaluated = 0
         fresh = self.experiment.clean or self.experiment.task.reset != "never"
         size = self.carry.state[0].u.shape[2]
         self._evaluation_state = zero_state(self.net, self.carry.parameters, size) if fresh else self.carry.state
@@ -141,7 +149,9 @@ class OnlineModule(BenchModule):
             Window(batch.steps, batch.inputs, None, None),
             errors=persists,
             feedback=self.feedback,
+            seams=self.seams.in_evaluation(self._evaluated),
         )
+        self._evaluated += 1
         self._evaluation_state = state
         if persists:
             # The next batch to train is of this size, so the rest of the tiled state is never looked at again.
