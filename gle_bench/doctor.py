@@ -39,9 +39,7 @@ def diagnose(runs: Path, data: Path) -> list[Check]:
     checks = [
         _guarded("python", _python),
         _guarded("torch", _torch),
-        _guarded("engine graph", _graph),
-        _guarded("engine native", _native),
-        _guarded("engine torch", _torch_engine),
+        *_engines(),
         _guarded("lightning", lambda: _package("pytorch-lightning")),
         _guarded("sound", _sound),
         _guarded("wandb", _wandb),
@@ -87,32 +85,20 @@ def _torch() -> tuple[Status, str]:
     return "ok", f"{torch.__version__}; {where}; {os.cpu_count()} cores in this machine"
 
 
-def _graph() -> tuple[Status, str]:
-    import torch
-
-    return "ok", f"on {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "there is no GPU: not used"
-
-
-def _native() -> tuple[Status, str]:
-    """Loads the compiled engine. Without it everything runs, but more slowly."""
-    from gle_bench.dynamics.engines.native import library
-
+def _engines() -> list[Check]:
+    """A check of every engine in the table of engines, which cannot be read where PyTorch is broken."""
     try:
-        loaded = library.load()
-    except GleBenchError as error:
-        return "warn", f"not used, and the others are slower on a CPU: {error}"
-    return "ok", f"{loaded.variant}: {loaded.path}"
+        from gle_bench.dynamics.engines.choice import ENGINES
+    except BaseException as error:
+        return [Check("engines", "fail", plugins.failure(error))]
+    return [_guarded(f"engine {name}", partial(_engine, name)) for name in ENGINES]
 
 
-def _torch_engine() -> tuple[Status, str]:
-    """Computes one step of a single neuron in PyTorch."""
-    import torch
+def _engine(name: str) -> tuple[Status, str]:
+    from gle_bench.dynamics.engines import choice
 
-    from gle_bench.dynamics.neurons import membrane_step
-
-    zero, tau = torch.zeros(1, 1, 1), torch.ones(1, 1)
-    membrane_step(zero, zero, tau, tau, 0.1)
-    return "ok", "pure PyTorch: any layer, any device, any precision"
+    in_order, text = choice.make(name).condition()
+    return "ok" if in_order else "warn", text
 
 
 def _sound() -> tuple[Status, str]:

@@ -22,7 +22,7 @@ class Case(NamedTuple):
 
     @property
     def device(self) -> str:
-        return _device(self.engine)
+        return choice.device(self.engine)
 
 
 class Missing(NamedTuple):
@@ -57,7 +57,7 @@ def cases(networks: Iterable[str], engines: Iterable[str], cores: int) -> tuple[
             if reason is not None:
                 missing.append(Missing(name, engine, reason))
                 continue
-            layouts = _layouts(standard, _device(engine), cores)
+            layouts = _layouts(standard, choice.device(engine), cores)
             found += [Case(name, engine, threads, count) for threads, count in layouts]
     return found, missing
 
@@ -73,9 +73,4 @@ def _layouts(standard: Standard, device: str, cores: int) -> Sequence[tuple[int,
 
 
 def _job(standard: Standard, engine: str) -> Job:
-    return Job(standard.network(), GLE(), GLE.engines, _device(engine), torch.float32, feedback=None)
-
-
-def _device(engine: str) -> str:
-    """The device on which an engine is measured: the one that it is made for."""
-    return "cuda" if engine == "graph" and torch.cuda.is_available() else "cpu"
+    return Job(standard.network(), GLE(), GLE.engines, choice.device(engine), torch.float32, feedback=None)

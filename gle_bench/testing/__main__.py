@@ -3,9 +3,10 @@
 import sys
 from importlib.util import find_spec
 
-if find_spec("pytest") is None:
-    sys.exit("The contract tests need pytest, which is missing: pip install pytest.")
+if __name__ == "__main__":
+    if find_spec("pytest") is None:
+        sys.exit("The contract tests need pytest, which is missing: pip install pytest.")
 
-import pytest
+    import pytest
 
-sys.exit(pytest.main(["--pyargs", "gle_bench.testing", *sys.argv[1:]]))
+    sys.exit(pytest.main(["--pyargs", "gle_bench.testing", *sys.argv[1:]]))

@@ -68,7 +68,8 @@ def preload() -> None:
     names = [module.name for module in pkgutil.walk_packages(gle_bench.__path__, "gle_bench.")]
     for package in ("gle_bench.tasks", "gle_bench.baselines"):
         names += [module.name for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}.")]
-    names = [name for name in names if "native._" not in name]  # which are no modules
+    # Compiled libraries are no modules, and no command imports the contract tests.
+    names = [name for name in names if "native._" not in name and not name.startswith("gle_bench.testing")]
     for name in (*names, "toys", "mnist1d.data", "matplotlib.backends.backend_agg", "scipy.stats"):
         try:
             import_module(name)

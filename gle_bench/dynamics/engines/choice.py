@@ -17,11 +17,14 @@ class Listed(NamedTuple):
     summary: str
     module: str
     cls: str
+    made_for_gpu: bool = False
 
 
 # In the order in which 'auto' tries them: the fastest first.
 ENGINES = {
-    "graph": Listed("the fast GPU path: CUDA graphs of many steps", "gle_bench.dynamics.engines.graph", "GraphEngine"),
+    "graph": Listed(
+        "the fast GPU path: CUDA graphs of many steps", "gle_bench.dynamics.engines.graph", "GraphEngine", True
+    ),
     "native": Listed(
         "the fast CPU path: compiled, dense stacks", "gle_bench.dynamics.engines.native.engine", "NativeEngine"
     ),
@@ -48,6 +51,11 @@ def make(name: str) -> Engine:
     listed = look_up("engine", name, ENGINES)
     engine: Engine = getattr(import_module(listed.module), listed.cls)()
     return engine
+
+
+def device(name: str) -> str:
+    """The device that an engine is made for, as far as it is here: 'cuda' or 'cpu'."""
+    return "cuda" if ENGINES[name].made_for_gpu and torch.cuda.is_available() else "cpu"
 
 
 def choose(name: str, job: Job) -> Choice:

@@ -47,6 +47,11 @@ class GraphEngine:
         self.tf32 = tf32
         self._programs: OrderedDict[Hashable, Learning | Inference] = OrderedDict()
 
+    def condition(self) -> tuple[bool, str]:
+        """The name of the GPU; a machine without one is in order, too."""
+        gpu = torch.cuda.is_available()
+        return True, f"on {torch.cuda.get_device_name()}" if gpu else "there is no GPU: not used"
+
     def refusal(self, job: Job) -> str | None:
         """A GPU is needed, an open loop, layers that switch together, a rule that looks at one step, and no seams."""
         if job.device != "cuda":

@@ -108,6 +108,10 @@ class Engine(Protocol):
         """Whether the number of threads may change the last bits of what it computes."""
         ...
 
+    def condition(self) -> tuple[bool, str]:
+        """Whether its installation is as it should be, and in a clause what it runs on or what is missing."""
+        ...
+
     def refusal(self, job: Job) -> str | None:
         """Why it cannot run the job, as a clause ("there is no GPU"), or None where it can."""
         ...

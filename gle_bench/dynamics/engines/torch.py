@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics import neurons
 from gle_bench.dynamics.engines.chunks import matmul_precision
 from gle_bench.dynamics.engines.interface import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
 from gle_bench.dynamics.ensemble import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
@@ -22,6 +23,12 @@ class TorchEngine:
 
     name = "torch"
     threads_matter = True
+
+    def condition(self) -> tuple[bool, str]:
+        """Computes one step of a single neuron in PyTorch."""
+        zero, tau = torch.zeros(1, 1, 1), torch.ones(1, 1)
+        neurons.membrane_step(zero, zero, tau, tau, 0.1)
+        return True, "pure PyTorch: any layer, any device, any precision"
 
     def refusal(self, job: Job) -> str | None:
         """It runs everything."""

@@ -44,6 +44,14 @@ class NativeEngine:
     def __init__(self) -> None:
         self.buffer_bytes = 0
 
+    def condition(self) -> tuple[bool, str]:
+        """Loads the compiled library. Without it everything runs, but more slowly."""
+        try:
+            loaded = library.load()
+        except GleBenchError as error:
+            return False, f"not used, and the others are slower on a CPU: {error}"
+        return True, f"{loaded.variant}: {loaded.path}"
+
     def refusal(self, job: Job) -> str | None:
         """Why it cannot run the job, as a clause, or None."""
         if job.device != "cpu":
