@@ -1,0 +1,125 @@
+"""Runs that are watched or disturbed: what is refused, recorded and hashed, and that a killed one resumes."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from command import glebench
+from torch import Tensor
+from toy_runs import assert_alike, checkpoint, configured, parameters, run, seed_folder, tensors
+
+from gle_bench.config import config_hash, meaning
+from gle_bench.dynamics.seams import Moment, Observer, Signal
+from gle_bench.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+NOISE = 'disturbances=[{"kind": "rate-noise", "std": 0.1}]'
+NOISY_EVALUATIONS = 'disturbances=[{"kind": "rate-noise", "std": 0.1, "in_evaluation": true}]'
+
+
+class Watching(Observer):
+    """Notes when it saw which signals, and spoils what it was given."""
+
+    def __init__(self) -> None:
+        self.moments: set[Moment] = set()
+        self.layers: set[tuple[str, int]] = set()
+
+    def see(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment) -> None:
+        self.moments.add(moment)
+        self.layers.add((signal, layer))
+        tensor.fill_(torch.nan)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "clean"])
+def test_an_observed_run_ends_bit_identical_to_an_unobserved_one(tmp_path: Path, protocol: str) -> None:
+    config, watching = configured("toy-classes", "toy-gle", protocol=protocol, budget="short"), Watching()
+    run(config, [1, 2], tmp_path / "watched", observers=(watching,))
+    run(config, [1, 2], tmp_path / "plain")
+    for seed in (1, 2):
+        assert_alike(tmp_path / "watched", tmp_path / "plain", seed)
+    assert {"rate", "error"} <= {signal for signal, _ in watching.layers}
+    learned = {moment.batch for moment in watching.moments if moment.evaluation is None}
+    assert learned == set(range(6))  # two epochs of three batches
+    assert {moment.step for moment in watching.moments} == set(range(10))
+    assert {0, 1} <= {moment.evaluation for moment in watching.moments if moment.evaluation is not None}
+
+
+@pytest.mark.parametrize(
+    ("rule", "noise", "protocol"),
+    [("gle", NOISE, "paper"), ("toy-bptt", NOISE, "clean"), ("gle", NOISY_EVALUATIONS, "clean")],
+)
+def test_a_killed_run_with_noise_ends_bit_identical_to_an_unbroken_one(
+    tmp_path: Path, rule: str, noise: str, protocol: str
+) -> None:
+    config = configured("toy-classes", "toy-gle", noise, rule=rule, protocol=protocol)
+    words = ["run", "toy-classes", "--model", "toy-gle", "--seeds", "1,2", "--budget", "paper", "--rule", rule]
+    words += ["--protocol", protocol, "--set", noise, "--runs", str(tmp_path / "broken"), "--wandb", "off"]
+    assert glebench(*words, TOYS_SIGNAL="SIGKILL 1 2").code == -signal.SIGKILL
+    resumed = glebench(*words)
+    assert resumed.code == 0, resumed.err
+    run(config, [1, 2], tmp_path / "unbroken")
+    for seed in (1, 2):
+        assert_alike(tmp_path / "broken", tmp_path / "unbroken", seed)
+    record = seed_folder(tmp_path / "broken", 1).read()
+    assert len(record.lineage) == 2
+    assert record.environment.engine == "torch"  # which 'auto' picked
+    assert record.config["disturbances"][0]["std"] == 0.1
+
+
+def test_noise_changes_what_is_learned_and_a_seeds_noise_is_the_same_in_any_company(tmp_path: Path) -> None:
+    """In float64, where an ensemble's members differ from lone runs by rounding alone."""
+    noisy = configured("toy-classes", "toy-gle", NOISE, "precision=float64")
+    run(noisy, [1, 2], tmp_path / "together")
+    run(noisy, [2], tmp_path / "alone")
+    run(configured("toy-classes", "toy-gle", "precision=float64"), [2], tmp_path / "plain")
+    assert_alike(tmp_path / "together", tmp_path / "alone", 2, 1e-10)
+    noises = zip(parameters(tmp_path / "alone", 2), parameters(tmp_path / "plain", 2), strict=True)
+    assert any(not torch.equal(a, b) for a, b in noises)
+
+
+def test_noise_in_evaluations_leaves_learning_alone_where_the_state_is_not_carried(tmp_path: Path) -> None:
+    """Protocol clean evaluates apart from training; so weights are the same, and evaluations differ."""
+    run(configured("toy-classes", "toy-gle", NOISE, protocol="clean"), [1], tmp_path / "spared")
+    run(configured("toy-classes", "toy-gle", NOISY_EVALUATIONS, protocol="clean"), [1], tmp_path / "noisy")
+    spared, noisy = (tensors(checkpoint(tmp_path / name, 1)["member"]) for name in ("spared", "noisy"))
+    assert all(torch.equal(a, b) for a, b in zip(spared, noisy, strict=True))
+    losses = [seed_folder(tmp_path / name, 1).read_history()[-1]["loss"] for name in ("spared", "noisy")]
+    assert losses[0] != losses[1]
+
+
+def test_disturbances_are_hashed_where_there_are_some() -> None:
+    plain = configured("toy-classes", "toy-gle")
+    assert "disturbances" not in meaning(plain)
+    noisy = [
+        configured("toy-classes", "toy-gle", f'disturbances=[{{"kind": "rate-noise", "std": {std}{more}}}]')
+        for std, more in ((0.1, ""), (0.2, ""), (0.1, ', "layers": [0]'), (0.1, ', "in_evaluation": true'))
+    ]
+    assert meaning(noisy[0])["disturbances"] == [{"kind": "rate-noise", "std": 0.1}]
+    assert len({config_hash(config, {}, "data") for config in (plain, *noisy)}) == 5
+    assert plain == configured("toy-classes", "toy-gle", "disturbances=[]")
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "complaint"),
+    [
+        ("toy-mlp", '[{"kind": "rate-noise", "std": 0.1}]', "toy-mlp learns offline, .* set disturbances to \\[\\]"),
+        (
+            "toy-gle",
+            '[{"kind": "rate-noise", "std": 0.1, "layers": [1, 4]}]',
+            r"layers = \[1, 4\] .* 0, its input, to 3",
+        ),
+        ("toy-gle", '[{"kind": "rate-noise", "std": 0}]', r"disturbances\.0\.std: Input should be greater than 0"),
+        ("toy-gle", '[{"kind": "noise", "std": 1}]', r"disturbances\.0\.kind: Input should be 'rate-noise'"),
+        ("toy-gle", '[{"std": 1}]', r"disturbances\.0\.kind: Field required"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(tmp_path: Path, model: str, value: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        run(configured("toy-classes", model, f"disturbances={value}"), [1], tmp_path)
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_an_offline_model_is_not_watched(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"without steps of its own that could be watched; leave the observers out"):
+        run(configured("toy-classes", "toy-mlp"), [1], tmp_path, observers=(Watching(),))
