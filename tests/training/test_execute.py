@@ -22,6 +22,7 @@ from gle_bench.dynamics.engines.interface import Window, start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import from_plain, to_plain
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.seams import NO_SEAMS
 from gle_bench.dynamics.state import zero_state
 from gle_bench.errors import UsageError
 from gle_bench.models.gle import GLENetwork
@@ -326,7 +327,7 @@ def test_every_engine_trains_alike(
 def refused(name: str, experiment: Experiment) -> str | None:
     """What the command line would say."""
     try:
-        choose_engine(name, experiment.chosen, experiment.network, "cpu")
+        choose_engine(name, experiment.chosen, experiment.network, "cpu", NO_SEAMS)
     except UsageError as error:
         return str(error)
     return None
