@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gle_bench import registry
 from gle_bench.bench.measure import Sgemm
 from gle_bench.contracts import OfflineModel, Shape
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.window import Window
 from gle_bench.models.le import LE
 from gle_bench.rules.gle import GLE
 

@@ -19,11 +19,12 @@ try:
     from torch import Tensor
 
     from gle_bench.dynamics.engines import choice
-    from gle_bench.dynamics.engines.interface import Engine, Window, start
+    from gle_bench.dynamics.engines.interface import Engine, start
     from gle_bench.dynamics.ensemble import Carry, join, select
     from gle_bench.dynamics.network import Layer, Network
     from gle_bench.dynamics.optimizers import Optimizer
     from gle_bench.dynamics.state import Parameters, initial_parameters
+    from gle_bench.dynamics.window import Window
     from gle_bench.rules.gle import GLE
 except ModuleNotFoundError:  # another Python than the checkout's: go on in .venv, made on first use
     if Path(sys.prefix) == ROOT / ".venv":

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from gle_bench.dynamics.engines.interface import Learned, Window
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State
+from gle_bench.dynamics.window import Learned, Window
 from gle_bench.rules.gle import GLE
 
 

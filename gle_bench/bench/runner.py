@@ -10,11 +10,12 @@ from torch import Tensor
 from gle_bench.bench.cases import Case
 from gle_bench.bench.networks import NETWORKS
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.ensemble import Carry, join, pack
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import BlockParameters
+from gle_bench.dynamics.window import Window
 from gle_bench.rules.gle import GLE
 
 REPEAT_S = 0.3  # seconds of a repeat: long compared with a call, short compared with changes of the machine's load

@@ -17,18 +17,21 @@ from gle_bench.config import ModelConfig
 from gle_bench.contracts.data import Batch, Data, Shape, Split, TensorSplit
 from gle_bench.contracts.model import OfflineModel, OnlineModel, Pair, RateGroup, Stepwise, footing
 from gle_bench.contracts.results import Metric, Published, Setting
-from gle_bench.contracts.rule import Footing, LearningRule
 from gle_bench.contracts.task import Task, cross_entropy, mean_over_time
+from gle_bench.dynamics.rule import ClosedFormRule, Footing, GradientRule, LearningRule, OnlineRule
 
 __all__ = [
     "Batch",
+    "ClosedFormRule",
     "Data",
     "Footing",
+    "GradientRule",
     "LearningRule",
     "Metric",
     "ModelConfig",
     "OfflineModel",
     "OnlineModel",
+    "OnlineRule",
     "Pair",
     "Published",
     "RateGroup",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from gle_bench.config import ModelConfig, RunConfig
 from gle_bench.contracts.data import Shape
-from gle_bench.contracts.rule import Footing, LearningRule
+from gle_bench.dynamics.rule import Footing, LearningRule
 from gle_bench.words import Budget
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines.interface import Feedback, Window
+from gle_bench.dynamics.engines.interface import Feedback
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.state import BlockParameters, Parameters, zero_state
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError
 
 

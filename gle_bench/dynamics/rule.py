@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.engines.interface import Learned, Window
+    from gle_bench.config import ModelConfig
     from gle_bench.dynamics.network import Network
     from gle_bench.dynamics.seams import Seams
     from gle_bench.dynamics.state import Parameters, State
+    from gle_bench.dynamics.window import Learned, Window
 
 
 @dataclass(frozen=True)
@@ -26,39 +28,55 @@ class Footing:
     normalised: bool = False  # normalises over a batch or a layer, or drops out
 
 
-class LearningRule:
-    """How parameters are updated. An online rule implements `learn`; `backprop` leaves gradients to autograd.
+class LearningRule(ABC):
+    """How parameters are updated. It is of one of three kinds: `OnlineRule`, `GradientRule` or `ClosedFormRule`.
 
     Attributes:
         name: as on the command line.
-        engines: those that can run it; 'torch' can run everything. A subclass that learns, starts or cuts windows in a
-            way of its own is back at 'torch' alone, until it names others itself.
-        online: whether the engine calls it, once in `window` time steps.
-        autograd: whether it leaves an offline model's gradients to autograd.
-        closed_form: whether it solves an offline model's linear readout in closed form (`models.readout`).
-        ordered: whether it can learn in networks whose layers are traversed in order, without delays.
-        footing: see `Footing`.
+        version: raised when what the rule computes changes.
+        footing: what the rule is granted.
     """
 
     name: ClassVar[str]
-    version: ClassVar[int] = 1  # raised when what the rule computes changes
+    version: ClassVar[int] = 1
+    footing: ClassVar[Footing] = Footing()
+
+    def refusal(self, model: ModelConfig) -> str | None:
+        """Why the rule cannot train that model, as a clause ("it has layers without weights"); None: it can.
+
+        It is asked for models that learn in the rule's way only: online, by gradients, or in closed form.
+        """
+        return None
+
+
+class OnlineRule(LearningRule):
+    """A rule that sees a window of time steps and returns gradients, while the sample is still streaming in.
+
+    Attributes:
+        engines: those that can run it; 'torch' can run everything. A subclass that learns, starts or cuts windows in a
+            way of its own is back at 'torch' alone, until it names others itself.
+        ordered: whether it can learn in networks whose layers are traversed in order, without delays.
+        window: time steps that it sees at once; there is one update a window.
+    """
+
     engines: ClassVar[frozenset[str]] = frozenset({"torch"})
-    online: ClassVar[bool] = True
-    autograd: ClassVar[bool] = False
-    closed_form: ClassVar[bool] = False
     ordered: ClassVar[bool] = False
     window: int = 1
-    footing: ClassVar[Footing] = Footing()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "engines" not in vars(cls) and {"start", "learn", "window"} & vars(cls).keys():
             cls.engines = frozenset({"torch"})
 
-    def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
-        """The rule's memory before its first window (eligibility traces, say), each tensor (S, ...)."""
+    def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """The rule's memory before its first window (eligibility traces, say), each tensor (S, ...).
+
+        `seeds` are those of the S members, in their order; empty where the engine's caller named none. A member's
+        memory depends on its own seed alone, so that it learns as it would without the others.
+        """
         return ()
 
+    @abstractmethod
     def learn(
         self,
         network: Network,
@@ -75,4 +93,11 @@ class LearningRule:
 
         It is called without autograd: a rule that differentiates says `torch.enable_grad()` itself.
         """
-        raise NotImplementedError(f"rule '{self.name}' leaves gradients to autograd")
+
+
+class GradientRule(LearningRule):
+    """A rule that leaves a whole sample to autograd: an offline model is trained by the gradient of its loss."""
+
+
+class ClosedFormRule(LearningRule):
+    """A rule that solves for a linear readout in closed form (`models.readout`), from all samples seen."""

@@ -2,12 +2,10 @@
 
 from typing import ClassVar
 
-from gle_bench.contracts import LearningRule
+from gle_bench.contracts import GradientRule
 
 
-class Backprop(LearningRule):
+class Backprop(GradientRule):
     """The exact gradient of the whole sample's loss. It grants itself all that GLE does without: see `Footing`."""
 
     name: ClassVar[str] = "backprop"
-    online: ClassVar[bool] = False
-    autograd: ClassVar[bool] = True

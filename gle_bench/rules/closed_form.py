@@ -2,12 +2,10 @@
 
 from typing import ClassVar
 
-from gle_bench.contracts import LearningRule
+from gle_bench.contracts import ClosedFormRule
 
 
-class ReadoutRule(LearningRule):
+class ReadoutRule(ClosedFormRule):
     """The linear readout that minimises the squared error over all samples seen, with a penalty on its weights."""
 
     name: ClassVar[str] = "readout"
-    online: ClassVar[bool] = False
-    closed_form: ClassVar[bool] = True

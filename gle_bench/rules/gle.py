@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from gle_bench.contracts import Footing, LearningRule
+from gle_bench.contracts import Footing, OnlineRule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.dynamics.engines.interface import Learned, Window
     from gle_bench.dynamics.network import Network
     from gle_bench.dynamics.seams import Seams
     from gle_bench.dynamics.state import Parameters, State
+    from gle_bench.dynamics.window import Learned, Window
 
 
-class GLE(LearningRule):
+class GLE(OnlineRule):
     """Generalized Latent Equilibrium, Eqs. 21-24: the network's own dynamics give the gradient at every step."""
 
     name: ClassVar[str] = "gle"
@@ -34,8 +34,8 @@ class GLE(LearningRule):
         window: Window,
         seams: Seams,
     ) -> Learned:
-        from gle_bench.dynamics.engines.interface import Learned
         from gle_bench.dynamics.ordered_step import advance
+        from gle_bench.dynamics.window import Learned
 
         ensemble = state[0].u.shape[1]
         now = window.at(0, ensemble)

@@ -16,11 +16,12 @@ from pydantic import ValidationError
 
 from gle_bench import plugins, registry
 from gle_bench.config import RunConfig
-from gle_bench.contracts import Batch, OfflineModel, OnlineModel
+from gle_bench.contracts import Batch, OfflineModel, OnlineModel, OnlineRule
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.engines.interface import Job, Window, start
+from gle_bench.dynamics.engines.interface import Job, start
 from gle_bench.dynamics.ensemble import pack
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import UsageError
 from gle_bench.models.initial import seeded
 from gle_bench.overrides import override
@@ -173,6 +174,7 @@ def test_online_networks_learn_and_infer(engine: Tried, data: Path, name: str) -
     shape, rule, optimizer = task.shape(config.options), registry.rule(config.rule), Optimizer()
     network = ONLINE[name].network(shape, task.learned_by(ONLINE[name]).loss)
     assert (network.inputs, network.outputs) == (shape.inputs, shape.outputs)
+    assert isinstance(rule, OnlineRule)
     feedback = task.feedback(config.options)
     job = Job(network, rule, rule.engines, "cpu", torch.float32, feedback)
     # What an engine accepts it runs: it may no longer refuse, which would skip this test.

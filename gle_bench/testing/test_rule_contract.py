@@ -9,13 +9,16 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from gle_bench import registry
-from gle_bench.contracts import Footing, Shape
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.contracts import ClosedFormRule, Footing, GradientRule, OnlineRule, Shape
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
-from gle_bench.dynamics.ensemble import Carry, cloned, join, pack, select
+from gle_bench.dynamics.ensemble import Carry, cloned, fit_batch, join, pack, select
+from gle_bench.dynamics.ensemble import learned as learned_names
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters
+from gle_bench.dynamics.window import Window
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.words import Loss
 
@@ -27,7 +30,7 @@ def online_rules() -> list[str]:
     names = []
     for name in RULES:
         with suppress(Exception):  # a stranger's code may raise anything
-            if registry.rule(name).online:
+            if isinstance(registry.rule(name), OnlineRule):
                 names.append(name)
     return names
 
@@ -73,14 +76,24 @@ def of_member(window: Window, member: int) -> Window:
     return Window(window.steps, inputs, target, None)
 
 
-def learn(name: str, network: Network, carry: Carry, window: Window) -> tuple[Carry, Tensor]:
+def online_rule(name: str) -> OnlineRule:
+    rule = registry.rule(name)
+    assert isinstance(rule, OnlineRule)
+    return rule
+
+
+def learn(
+    name: str, network: Network, carry: Carry, window: Window, seeds: tuple[int, ...] = SEEDS
+) -> tuple[Carry, Tensor]:
     """What the rule makes of the ensemble, and the outputs."""
     rates = torch.full((carry.state[0].u.shape[1],), RATE, dtype=torch.float64)
-    return TorchEngine().learn(network, registry.rule(name), Optimizer("sgd"), carry, window, rates)
+    return TorchEngine().learn(
+        network, online_rule(name), Optimizer("sgd"), carry, window, rates, seams=Seams(seeds=seeds)
+    )
 
 
 def windows_of(name: str, count: int) -> int:
-    return count * registry.rule(name).window
+    return count * online_rule(name).window
 
 
 @EVERY_RULE
@@ -88,10 +101,14 @@ def test_it_is_called_as_it_is_registered(name: str) -> None:
     rule = registry.rule(name)
     assert rule.name == name
     assert rule.version >= 1
-    assert rule.window >= 1
-    assert "torch" in rule.engines
     assert isinstance(rule.footing, Footing)
-    assert rule.online + rule.autograd + rule.closed_form == 1
+    assert sum(isinstance(rule, kind) for kind in (OnlineRule, GradientRule, ClosedFormRule)) == 1
+    for pair in registry.pairs():
+        reason = rule.refusal(pair.configure("smoke").network)
+        assert reason is None or reason.strip()
+    if isinstance(rule, OnlineRule):
+        assert rule.window >= 1
+        assert "torch" in rule.engines
 
 
 @EVERY_ONLINE_RULE
@@ -119,10 +136,34 @@ def test_a_member_learns_as_it_would_alone(name: str, loss: Loss) -> None:
     window = sequence(network, windows_of(name, 3))
     together, outputs = learn(name, network, join(network, members), window)
     for number, member in enumerate(members):
-        alone, answers = learn(name, network, member, of_member(window, number))
+        alone, answers = learn(name, network, member, of_member(window, number), (SEEDS[number],))
         ours = pack(network, select(network, together, [number]).parameters)
         assert_close(ours, pack(network, alone.parameters), rtol=0, atol=1e-10)
         assert_close(outputs[number : number + 1], answers, rtol=0, atol=1e-10)
+
+
+@EVERY_ONLINE_RULE
+@EVERY_LOSS
+def test_gradients_are_means_over_the_batch_in_the_shapes_of_the_parameters(name: str, loss: Loss) -> None:
+    network, rule = network_for(loss), online_rule(name)
+    carry = join(network, [begin(network, seed) for seed in SEEDS])
+    window = sequence(network, rule.window)
+    assert window.target is not None
+    twice = window._replace(inputs=window.inputs.repeat(1, 2, 1, 1), target=window.target.repeat(1, 2, 1, 1))
+    warm, _ = learn(name, network, carry, sequence(network, windows_of(name, 4)))  # at rest there are no errors
+    gradients = []
+    for batch in (window, twice):
+        size = batch.inputs.shape[1]
+        memory = rule.start(network, carry.parameters, size, SEEDS)
+        with torch.no_grad():
+            state = fit_batch(warm.state, size)
+            gradients.append(rule.learn(network, carry.parameters, state, memory, batch, NO_SEAMS).gradients)
+    names = learned_names(network, carry.parameters)
+    once, again = ([getattr(blocks[index], field) for index, field in names] for blocks in gradients)
+    assert [g.shape for g in once] == [getattr(carry.parameters[index], field).shape for index, field in names]
+    assert all(g.isfinite().all() for g in once)
+    assert any(g.any() for g in once)
+    assert_close(once, again, rtol=0, atol=1e-10)
 
 
 @EVERY_ONLINE_RULE

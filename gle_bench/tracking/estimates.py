@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.contracts import LearningRule, Pair, Task
+from gle_bench.contracts import LearningRule, OnlineRule, Pair, Task
 from gle_bench.errors import GleBenchError
 from gle_bench.registry import Chosen
 from gle_bench.tracking.history import Row
@@ -76,7 +76,7 @@ def _full_seconds(
 ) -> float | None:
     """What all of the paper's seeds would take, each learning from so many samples, at the pace of a record."""
     whole = pair.configure("paper")
-    steps_per_batch = task.shape(whole.options).steps if rule.online else 1
+    steps_per_batch = task.shape(whole.options).steps if isinstance(rule, OnlineRule) else 1
     pace, batches = recorded_pace(record, rows, steps_per_batch), _batches(whole, samples)
     if pace is None or batches is None:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from gle_bench.contracts import OnlineModel
+from gle_bench.contracts import ClosedFormRule, OnlineModel
 from gle_bench.data.foreign import Malformed, parsing, sentence_if_unreadable
 from gle_bench.errors import GleBenchError
 from gle_bench.plugins import described, guarded
@@ -186,7 +186,7 @@ def module_class(experiment: Experiment) -> type[BenchModule]:
     """The class of the experiment's modules: online, offline by gradients, or offline in closed form."""
     if isinstance(experiment.config.network, OnlineModel):
         return OnlineModule
-    return ReadoutModule if experiment.rule.closed_form else OfflineModule
+    return ReadoutModule if isinstance(experiment.rule, ClosedFormRule) else OfflineModule
 
 
 def _stage(run: SeedRun) -> tuple[int, bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gle_bench.config import RunConfig
-from gle_bench.contracts import Data, LearningRule, OnlineModel, Shape, Task
+from gle_bench.contracts import Data, LearningRule, OnlineModel, OnlineRule, Shape, Task
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.network import Network
@@ -98,7 +98,7 @@ class Experiment:
     @property
     def steps_per_batch(self) -> int:
         """What a record counts as steps: time steps of an online rule, updates of any other."""
-        return self.shape.steps if self.rule.online else 1
+        return self.shape.steps if isinstance(self.rule, OnlineRule) else 1
 
     @cached_property
     def under(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from gle_bench.contracts import Data, OfflineModel, OnlineModel, Task
+from gle_bench.contracts import ClosedFormRule, Data, GradientRule, OfflineModel, OnlineModel, OnlineRule, Task
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.engines.interface import Job
@@ -150,6 +150,7 @@ def choose_engine(name: str, chosen: Chosen, network: Network | None, device: st
     if network is None:
         return choice.choose_offline(name)
     config, rule = chosen.config, chosen.rule
+    assert isinstance(rule, OnlineRule)
     dtype, feedback = getattr(torch, config.precision), chosen.task.feedback(config.options)
     return choice.choose(name, Job(network, rule, rule.engines, device, dtype, feedback, seams))
 
@@ -175,19 +176,22 @@ def check_pair(chosen: Chosen) -> None:
         UsageError: with the reason.
     """
     model, rule, config = chosen.config.network, chosen.rule, chosen.config
-    if rule.online and not isinstance(model, OnlineModel):
+    if isinstance(rule, OnlineRule) and not isinstance(model, OnlineModel):
         raise UsageError(f"Rule '{rule.name}' needs a network that learns online; {config.model} learns by backprop.")
-    if not rule.online and not isinstance(model, OfflineModel):
-        how = "solves for a linear readout" if rule.closed_form else "leaves gradients to autograd"
+    if not isinstance(rule, OnlineRule | GradientRule | ClosedFormRule):
+        kinds = "OnlineRule, GradientRule or ClosedFormRule"
+        raise UsageError(f"Rule '{rule.name}' is {type(rule).__name__}, of no kind of rule; derive it from {kinds}.")
+    if not isinstance(rule, OnlineRule) and not isinstance(model, OfflineModel):
+        how = "solves for a linear readout" if isinstance(rule, ClosedFormRule) else "leaves gradients to autograd"
         raise UsageError(f"Rule '{rule.name}' {how}; {config.model} learns online, say by gle.")
-    if not rule.online and not rule.autograd and not rule.closed_form:
-        raise UsageError(f"Rule '{rule.name}' learns neither online, by autograd nor in closed form: it cannot be run.")
-    if rule.closed_form and not isinstance(model, ReadoutModel):
+    if isinstance(rule, ClosedFormRule) and not isinstance(model, ReadoutModel):
         raise UsageError(f"Rule '{rule.name}' solves for a linear readout; {config.model} has more to learn.")
+    if reason := rule.refusal(model):
+        raise UsageError(f"Rule '{rule.name}' cannot train {config.model}: {reason}; choose another --rule.")
     task, training = chosen.task, config.training
     if isinstance(model, OfflineModel) and not model.closed_loop and task.feedback(config.options) is not None:
         raise UsageError(f"{task.name} is evaluated in closed loop, which {config.model} cannot be: it has no steps.")
-    if training.weight_decay and not rule.autograd:
+    if training.weight_decay and not isinstance(rule, GradientRule):
         raise UsageError(f"weight_decay = {training.weight_decay} is of learning by autograd; set it to 0.")
     if task.stream and training.sampling != "once":
         raise UsageError(f"sampling = {training.sampling} would tear {task.name} apart, which is one unbroken stream.")

@@ -10,7 +10,7 @@ import torch
 
 from gle_bench import registry
 from gle_bench.contracts import Batch
-from gle_bench.dynamics.engines.interface import Window
+from gle_bench.dynamics.window import Window
 from gle_bench.plugins import guarded
 from gle_bench.registry import Chosen
 from gle_bench.tracking.estimates import Length, Pace, same_work, seconds
@@ -127,9 +127,7 @@ def _time(call: Callable[[], object]) -> float:
 def _learn(module: OnlineModule, batch: Batch, steps: int) -> None:
     window = module.window(batch).part(0, steps)
     rates = torch.full((len(module.seeds),), module.experiment.config.training.rate)
-    module.engine.learn(
-        module.net, module.experiment.rule, module.optimizer, module.carry, window, rates, seams=module.seams
-    )
+    module.engine.learn(module.net, module.rule, module.optimizer, module.carry, window, rates, seams=module.seams)
 
 
 def _infer(module: OnlineModule, batch: Batch, steps: int) -> None:

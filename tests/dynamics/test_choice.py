@@ -9,7 +9,7 @@ from networks import make_network
 from toy_runs import configured
 
 from gle_bench import registry
-from gle_bench.contracts import LearningRule
+from gle_bench.contracts import OnlineRule
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.engines.interface import Job
@@ -43,7 +43,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> dict[str, Refusal]:
 
 def job(**options: Any) -> Job:
     given = {"rule_engines": ALL, "device": "cpu", "dtype": torch.float32, "feedback": None}
-    return Job(**{"network": make_network((2, 3)), "learner": GLE(), **given, **options})
+    return Job(**{"network": make_network((2, 3)), "rule": GLE(), **given, **options})
 
 
 def test_the_table_goes_from_the_fastest_to_the_one_that_runs_everything() -> None:
@@ -83,14 +83,17 @@ def test_a_rule_runs_on_the_engines_that_it_names(refusals: dict[str, Refusal]) 
 
 
 def test_a_rule_that_does_not_say_that_it_can_is_given_no_ordered_layers(refusals: dict[str, Refusal]) -> None:
-    class OfItsOwn(LearningRule):
+    class OfItsOwn(OnlineRule):
         name, engines = "test-own", ALL
+
+        def learn(self, *arguments: Any) -> Any:
+            raise AssertionError("nothing is to be learned")
 
     ordered = job(network=make_network((2, 3), integrator="exponential"))
     assert choice.choose("auto", ordered).engine == "graph"
     with pytest.raises(UsageError, match=r"^--engine torch: rule 'test-own' knows no integrator = 'exponential', but "):
-        choice.choose("torch", ordered._replace(learner=OfItsOwn()))
-    assert choice.choose("torch", job(learner=OfItsOwn())).engine == "torch"
+        choice.choose("torch", ordered._replace(rule=OfItsOwn()))
+    assert choice.choose("torch", job(rule=OfItsOwn())).engine == "torch"
 
 
 def test_an_engine_that_is_asked_for_runs_or_is_refused(refusals: dict[str, Refusal]) -> None:
@@ -144,7 +147,7 @@ def test_an_experiment_makes_the_job(refusals: dict[str, Refusal]) -> None:
     (found,) = asked(refusals, "toy-classes", "toy-gle", "gle", "precision=float64", device="cuda")
     assert (found.device, found.dtype, found.feedback) == ("cuda", torch.float64, None)
     assert (found.network.inputs, found.network.outputs, found.network.loss) == (2, 3, "ce")
-    assert isinstance(found.learner, GLE)
+    assert isinstance(found.rule, GLE)
     assert found.rule_engines == ALL
     (found,) = asked(refusals, "toy-loop", "toy-gle", "gle")
     assert (found.dtype, callable(found.feedback), found.network.loss) == (torch.float32, True, "mse")
@@ -174,6 +177,6 @@ def test_what_is_derived_from_a_known_rule_is_not_known() -> None:
         def start(self, *arguments: Any) -> Any:
             return ()
 
-    assert LearningRule.engines == Changed.engines == Windowed.engines == {"torch"}
+    assert OnlineRule.engines == Changed.engines == Windowed.engines == {"torch"}
     assert GLE.engines == Renamed.engines == ALL
     assert Vouched.engines == {"torch", "graph"}

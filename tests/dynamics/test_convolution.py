@@ -16,7 +16,7 @@ from torch.nn import functional
 from gle_bench.dynamics.connections import Dense, Relay
 from gle_bench.dynamics.convolution import Convolution, MaxPool, _grouped, _ungrouped, flat_images
 from gle_bench.dynamics.engines.graph import GraphEngine
-from gle_bench.dynamics.engines.interface import Job, Window, start
+from gle_bench.dynamics.engines.interface import Job, start
 from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, fit_batch, from_plain, join, learned, pack, select, to_plain, unpack
@@ -24,6 +24,7 @@ from gle_bench.dynamics.network import Layer, Network, relay_layer
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import BlockParameters, Parameters, initial_parameters, zero_state
 from gle_bench.dynamics.step import Step, step
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import UsageError
 from gle_bench.rules.gle import GLE
 

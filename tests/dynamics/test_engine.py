@@ -10,8 +10,8 @@ from networks import FIXED, descend, make_batch, make_network, make_parameters, 
 from shared import SUPPORT
 from torch import Tensor
 
-from gle_bench.contracts import LearningRule
-from gle_bench.dynamics.engines.interface import Learned, Window, start
+from gle_bench.contracts import OnlineRule
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, pack, select
 from gle_bench.dynamics.feedback import DelayedFeedback
@@ -20,6 +20,7 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State, zero_state
 from gle_bench.dynamics.step import step
+from gle_bench.dynamics.window import Learned, Window
 from gle_bench.rules.gle import GLE
 
 BATCH, STEPS = 4, 30
@@ -30,7 +31,7 @@ LEARNS = pytest.mark.parametrize(
 )
 
 
-class Bptt(LearningRule):
+class Bptt(OnlineRule):
     """Truncated backpropagation through time: autograd through a window, mean squared error summed over its steps."""
 
     name = "test-bptt"
@@ -267,7 +268,7 @@ def test_a_rule_with_a_window_works_in_ensembles() -> None:
 class Counting(GLE):
     """GLE with a memory: how many steps each sample has been learned from."""
 
-    def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
+    def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
         return (torch.zeros(parameters[0].weight.shape[1], batch),)
 
     def learn(
@@ -337,7 +338,8 @@ PEAKS = """
 import resource, sys, torch
 sys.path.insert(0, {tests!r})
 from networks import make_network, make_parameters
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
+from gle_bench.dynamics.window import Window
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.rules.gle import GLE

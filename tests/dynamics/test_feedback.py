@@ -7,11 +7,11 @@ import torch
 from networks import make_network, make_parameters, normal
 from torch import Tensor
 
-from gle_bench.dynamics.engines.interface import Window
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.state import Parameters, initial_parameters, zero_state
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import UsageError
 
 ORDERED = pytest.mark.parametrize("integrator", ["exponential", "rk4"])

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gle_bench.dynamics.engines import chunks
 from gle_bench.dynamics.engines.chunks import chunk_length, matmul_precision, tensors
 from gle_bench.dynamics.engines.graph import KEPT, GraphEngine
-from gle_bench.dynamics.engines.interface import Job, Learned, Window, start
+from gle_bench.dynamics.engines.interface import Job, start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry
 from gle_bench.dynamics.feedback import DelayedFeedback
@@ -21,6 +21,7 @@ from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Corrections, Optimizer
 from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import Parameters, State
+from gle_bench.dynamics.window import Learned, Window
 from gle_bench.rules.gle import GLE
 
 MEMBERS, BATCH = 3, 4
@@ -268,7 +269,7 @@ class Scaled(GLE):
 class Delayed(GLE):
     """GLE that descends along the gradient of the weights of two steps ago, which its memory passes down."""
 
-    def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
+    def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
         weight = parameters[0].weight
         assert weight is not None
         return tuple(torch.zeros_like(weight.transpose(0, 1)) for _ in range(2))
@@ -333,7 +334,7 @@ def test_what_it_refuses() -> None:
     assert "integrator = 'rk4'" in str(engine.refusal(on_gpu._replace(network=in_order)))
     long = GLE()
     long.window = 5
-    assert "learns from 5 steps at once" in str(engine.refusal(on_gpu._replace(learner=long)))
+    assert "learns from 5 steps at once" in str(engine.refusal(on_gpu._replace(rule=long)))
     carry, batch = started(network), batch_of(network, 7, BATCH, 1)
     with pytest.raises(NotImplementedError, match="learns from 5 steps at once"):
         engine.learn(network, long, Optimizer(), carry, batch, torch.ones(MEMBERS))

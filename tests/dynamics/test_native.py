@@ -38,12 +38,13 @@ from toy_runs import assert_alike, configured, run
 from gle_bench.bench.networks import NETWORKS
 from gle_bench.contracts import Batch
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.ensemble import join
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import State, initial_parameters, zero_state
+from gle_bench.dynamics.window import Window
 from gle_bench.rules.gle import GLE
 
 # Work, and what comes of it -----------------------------------------------------------------------------------------

@@ -14,12 +14,13 @@ from networks import FIXED, PHIS, make_batch, make_network, normal
 from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines.interface import Job, Window
+from gle_bench.dynamics.engines.interface import Job
 from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.step import Instant
+from gle_bench.dynamics.window import Window
 from gle_bench.rules.gle import GLE
 
 ORDERED = pytest.mark.parametrize("integrator", ["exponential", "rk4"])

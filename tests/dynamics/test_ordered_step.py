@@ -13,7 +13,7 @@ from networks import FIXED, PHIS, generator, layerwise, make_batch, make_network
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import pack, select
 from gle_bench.dynamics.network import Layer, Network
@@ -21,6 +21,7 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.ordered_step import ordered_step
 from gle_bench.dynamics.state import Parameters, State, initial_parameters, zero_state
 from gle_bench.dynamics.step import Instant, step
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import UsageError
 from gle_bench.rules.gle import GLE
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from gle_bench.dynamics.convolution import Convolution, MaxPool
 from gle_bench.dynamics.engines.chunks import tensors
 from gle_bench.dynamics.engines.graph import GraphEngine
-from gle_bench.dynamics.engines.interface import Job, Window, start
+from gle_bench.dynamics.engines.interface import Job, start
 from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, select
@@ -32,6 +32,7 @@ from gle_bench.dynamics.seams import (
 )
 from gle_bench.dynamics.state import initial_parameters, zero_state
 from gle_bench.dynamics.step import Step
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import UsageError
 from gle_bench.rules.gle import GLE
 

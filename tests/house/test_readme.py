@@ -12,9 +12,10 @@ from shared import ROOT
 from gle_bench import registry
 from gle_bench.cli import app
 from gle_bench.config import parse_seeds
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.window import Window
 
 README = ROOT / "README.md"
 

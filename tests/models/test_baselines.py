@@ -12,7 +12,7 @@ from shared import mnist1d_folder, shared_path
 from torch import nn
 
 from gle_bench import registry
-from gle_bench.contracts import Footing, Shape
+from gle_bench.contracts import Footing, GradientRule, Shape
 from gle_bench.errors import UsageError
 from gle_bench.words import BUDGETS
 
@@ -159,5 +159,5 @@ def test_sequences_too_short_for_a_convolution_are_refused(steps, layer):
 def test_the_rule_leaves_gradients_to_autograd():
     rule = registry.rule("backprop")
     assert rule.name == "backprop"
-    assert not rule.online
+    assert isinstance(rule, GradientRule)
     assert rule.footing == Footing()

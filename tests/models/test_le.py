@@ -12,11 +12,12 @@ from gle_bench import registry
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape
 from gle_bench.contracts.parameters import parameter_count
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import zero_state
 from gle_bench.dynamics.step import step
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import UsageError
 from gle_bench.overrides import override
 from gle_bench.training.execute import execute

@@ -17,9 +17,9 @@ from toys import ToyPerceptron
 from gle_bench import registry
 from gle_bench.config import RunConfig
 from gle_bench.contracts import OfflineModel, OnlineModel, Pair, Shape
-from gle_bench.dynamics.engines.interface import Window
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.state import zero_state
+from gle_bench.dynamics.window import Window
 from gle_bench.models.macs import count_macs
 from gle_bench.report.tables import table as tables
 from gle_bench.training.experiment import Experiment

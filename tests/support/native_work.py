@@ -10,7 +10,7 @@ import torch
 from networks import generator, make_batch, make_network, make_parameters, normal
 from torch import Tensor
 
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.native import build, library
 from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.engines.torch import TorchEngine
@@ -18,6 +18,7 @@ from gle_bench.dynamics.ensemble import Carry, select
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, OptimizerState
 from gle_bench.dynamics.state import State
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError
 from gle_bench.rules.gle import GLE
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines.interface import Window
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.state import BlockParameters, Parameters, initial_parameters
+from gle_bench.dynamics.window import Window
 
 FIXED = Dense(plastic=False)
 DT = 0.1

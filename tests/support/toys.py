@@ -20,10 +20,10 @@ from gle_bench.contracts import (
     Batch,
     Data,
     Footing,
-    LearningRule,
     Metric,
     ModelConfig,
     OfflineModel,
+    OnlineRule,
     Pair,
     Published,
     Shape,
@@ -31,13 +31,14 @@ from gle_bench.contracts import (
     TensorSplit,
 )
 from gle_bench.data.files import sha256
-from gle_bench.dynamics.engines.interface import Feedback, Learned, Window
+from gle_bench.dynamics.engines.interface import Feedback
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import pack, per_parameter, unpack
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State, present_weight, zero_state
 from gle_bench.dynamics.step import step
+from gle_bench.dynamics.window import Learned, Window
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.models.initial import seeded
 from gle_bench.models.modules.ridge import Readout, linear
@@ -273,14 +274,14 @@ class _Trace(Readout):
         return torch.cat([torch.ones_like(x[:, :1]), x, memory], 1), memory
 
 
-class ToyBPTT(LearningRule):
+class ToyBPTT(OnlineRule):
     """Backpropagation through the last few steps. Its memory counts windows, because the first ones teach less."""
 
     name: ClassVar[str] = "toy-bptt"
     window = 4
     footing: ClassVar[Footing] = Footing(streamed=True)
 
-    def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
+    def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
         weight = present_weight(parameters)
         return (weight.new_zeros(weight.shape[1]),)
 

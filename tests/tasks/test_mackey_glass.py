@@ -13,8 +13,8 @@ from toy_runs import configured, run, seed_folder
 from gle_bench import registry
 from gle_bench.contracts import Batch
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.engines.interface import Window
 from gle_bench.dynamics.state import zero_state
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.models.retrospective import RetrospectiveGLE
 from gle_bench.recipes.mackey_glass import MEAN, POINTS, SCALE, MackeyGlassOptions

@@ -18,12 +18,13 @@ from gle_bench.config import RunConfig, TrainingConfig
 from gle_bench.contracts import Batch, Data, Footing, Shape
 from gle_bench.dynamics.engines.choice import OFFLINE
 from gle_bench.dynamics.engines.graph import GraphEngine
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import from_plain, to_plain
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.seams import NO_SEAMS
 from gle_bench.dynamics.state import zero_state
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import UsageError
 from gle_bench.models.gle import GLENetwork
 from gle_bench.surroundings.processes import Interrupted

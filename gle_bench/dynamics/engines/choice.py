@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import torch
 
-from gle_bench.dynamics.engines.interface import Engine, Job, Window
+from gle_bench.dynamics.engines.interface import Engine, Job
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.state import initial_parameters, zero_state
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError, UsageError, look_up
 
 
@@ -97,13 +98,13 @@ def refusal(name: str, job: Job) -> str | None:
     if name not in job.rule_engines:
         return f"{_rule(job)} does not name it"
     # A rule that runs the network by itself calls `step`, which refuses such a network, but in its first batch only.
-    if job.network.ordered and not getattr(job.learner, "ordered", False):
+    if job.network.ordered and not job.rule.ordered:
         return f"{_rule(job)} knows no integrator = '{job.network.integrator}', but 'euler' only"
     return make(name).refusal(job)
 
 
 def _rule(job: Job) -> str:
-    return f"rule '{getattr(job.learner, 'name', type(job.learner).__name__)}'"
+    return f"rule '{job.rule.name}'"
 
 
 def absence(name: str) -> str | None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.engines.interface import Window
+from gle_bench.dynamics.window import Window
 
 SHORTEST, LONGEST = 20, 60  # steps of a chunk: enough to make its copies cheap, few enough to capture soon
 

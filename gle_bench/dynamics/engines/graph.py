@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.engines.chunks import Loop, chunk_length, copy, form, switch
-from gle_bench.dynamics.engines.interface import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.interface import Feedback, Job, denormals_flushed, prepare_state
 from gle_bench.dynamics.ensemble import (
     Carry,
     cloned,
@@ -26,9 +26,11 @@ from gle_bench.dynamics.ensemble import (
 )
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Corrections, Optimizer, OptimizerState, clone
+from gle_bench.dynamics.rule import OnlineRule
 from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import Parameters, State, constrain
 from gle_bench.dynamics.step import step
+from gle_bench.dynamics.window import Window
 
 KEPT = 8  # programs: training and evaluation of a run, each with a smaller last batch, and as many again
 
@@ -56,12 +58,12 @@ class GraphEngine:
         """A GPU is needed, an open loop, layers that switch together, a rule that looks at one step, and no seams."""
         if job.device != "cuda":
             return f"the device is {job.device}" if torch.cuda.is_available() else "there is no GPU"
-        return _closed_loop(job.feedback) or _ordered(job.network) or _long_window(job.learner) or job.seams.refusal()
+        return _closed_loop(job.feedback) or _ordered(job.network) or _long_window(job.rule) or job.seams.refusal()
 
     def learn(
         self,
         network: Network,
-        learner: Learner,
+        rule: OnlineRule,
         optimizer: Optimizer,
         carry: Carry,
         batch: Window,
@@ -69,20 +71,20 @@ class GraphEngine:
         decay: float = 1.0,
         seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
-        """One update a step. The learner is called while a program is captured, and not again when it is replayed."""
-        _raise(_ordered(network) or _long_window(learner) or seams.refusal())
+        """One update a step. The rule is called while a program is captured, and not again when it is replayed."""
+        _raise(_ordered(network) or _long_window(rule) or seams.refusal())
         size = batch.inputs.shape[1]
         with _plain_tensors(), denormals_flushed():
             known = carry.memory if carry.state[0].u.shape[2] == size else ()
-            memory = known or learner.start(network, carry.parameters, size)
+            memory = known or rule.start(network, carry.parameters, size, seams.seeds)
             carry = carry._replace(state=prepare_state(network, carry.state, size), memory=memory)
             window = batch.part(0, chunk_length(batch.steps))
             decays = decay != 1
-            # A program keeps its network and its learner alive, so that no other can get their identity.
-            key = (id(network), id(learner), optimizer, decays, window.steps, form(window), form(carry))
+            # A program keeps its network and its rule alive, so that no other can get their identity.
+            key = (id(network), id(rule), optimizer, decays, window.steps, form(window), form(carry))
             program = self._programs.pop(key, None)
             if not isinstance(program, Learning):
-                program = Learning(network, learner, optimizer, carry, window, decays, self.tf32)
+                program = Learning(network, rule, optimizer, carry, window, decays, self.tf32)
             self._keep(key, program)
             return program.run(carry, batch, rates, decay)
 
@@ -124,14 +126,14 @@ class Learning:
     def __init__(
         self,
         network: Network,
-        learner: Learner,
+        rule: OnlineRule,
         optimizer: Optimizer,
         carry: Carry,
         window: Window,
         decays: bool,
         tf32: bool,
     ) -> None:
-        self.network, self.learner, self.optimizer, self.decays = network, learner, optimizer, decays
+        self.network, self.rule, self.optimizer, self.decays = network, rule, optimizer, decays
         self.names = learned(network, carry.parameters)
         self.flat, self.moments = pack(network, carry.parameters), clone(carry.optimizer)
         self.parameters = unpack(network, self.flat, cloned(carry.parameters))
@@ -161,7 +163,7 @@ class Learning:
         state, memory, outputs = self.state, self.memory, []
         for t in range(steps):
             now = self.window.part(t, t + 1)
-            result = self.learner.learn(self.network, self.parameters, state, memory, now, NO_SEAMS)
+            result = self.rule.learn(self.network, self.parameters, state, memory, now, NO_SEAMS)
             state, memory = result.state, result.memory
             outputs.append(result.outputs[:, :, 0])
             gradient = pack_gradients(self.names, result.gradients)
@@ -223,10 +225,10 @@ def _ordered(network: Network) -> str | None:
     return f"integrator = '{network.integrator}' traverses the layers in order, and it has only 'euler'"
 
 
-def _long_window(learner: Learner) -> str | None:
-    if learner.window == 1:
+def _long_window(rule: OnlineRule) -> str | None:
+    if rule.window == 1:
         return None
-    return f"its rule learns from {learner.window} steps at once, and a graph updates after every step"
+    return f"its rule learns from {rule.window} steps at once, and a graph updates after every step"
 
 
 def _raise(refusal: str | None) -> None:

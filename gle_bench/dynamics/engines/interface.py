@@ -10,86 +10,21 @@ from torch import Tensor
 from gle_bench.dynamics.ensemble import Carry, fit_batch, pack
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.rule import OnlineRule
 from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import Parameters, State, zero_state
-from gle_bench.dynamics.step import Instant
+from gle_bench.dynamics.window import Window
 
 # Input of step t in closed loop, (S, B, N_in), from t, the true inputs (S|1, B, T|1, N_in) and the outputs of the steps
 # before t, (S, B, t, C).
 Feedback = Callable[[int, Tensor, Tensor], Tensor]
 
 
-class Window(NamedTuple):
-    """The time steps that a rule sees at once. A time dimension of 1 stands for equal steps throughout."""
-
-    steps: int
-    inputs: Tensor  # (S|1, B, T|1, N_in)
-    target: Tensor | None  # (S|1, B, T|1, C)  target rates, or one-hot classes
-    mask: Tensor | None  # (S|1, B, T|1)  1 where the target counts
-    following: Instant | None = None  # the instant after the last step; None: nobody knows it
-
-    def part(self, start: int, stop: int) -> "Window":
-        """Steps start to stop (exclusive): views. Not `following`, which would be a matter of the whole ensemble."""
-        target = None if self.target is None else _cut(self.target, start, stop)
-        mask = None if self.mask is None else _cut(self.mask, start, stop)
-        return Window(stop - start, _cut(self.inputs, start, stop), target, mask)
-
-    def at(self, t: int, ensemble: int) -> Instant:
-        """The instant of step t. The one after the last is `following`, or where that is None the last one held."""
-        if t == self.steps:
-            if self.following is not None:
-                return self.following
-            t -= 1
-        now = self.part(t, t + 1)
-        target = None if now.target is None else now.target[:, :, 0]
-        mask = None if now.mask is None else now.mask[:, :, 0, None]
-        return Instant(now.inputs[:, :, 0].expand(ensemble, -1, -1), target, mask)
-
-
-def _cut(tensor: Tensor, start: int, stop: int) -> Tensor:
-    return tensor if tensor.shape[2] == 1 else tensor[:, :, start:stop]
-
-
-class Learned(NamedTuple):
-    """What a rule makes of a window."""
-
-    state: State
-    gradients: Parameters
-    outputs: Tensor  # (S, B, steps, C)  r_L before each step
-    memory: tuple[Tensor, ...] = ()
-
-
-class Learner(Protocol):
-    """How gradients come about: the part of a learning rule that the engine calls, once in `window` steps."""
-
-    @property
-    def window(self) -> int: ...
-
-    def start(self, network: Network, parameters: Parameters, batch: int) -> tuple[Tensor, ...]:
-        """The rule's memory before its first window (eligibility traces, say), each tensor (S, ...)."""
-        ...
-
-    def learn(
-        self,
-        network: Network,
-        parameters: Parameters,
-        state: State,
-        memory: tuple[Tensor, ...],
-        window: Window,
-        seams: Seams,
-    ) -> Learned:
-        """Runs the network over the window; the gradients' sign is such that descending along them learns.
-
-        `seams` are those of the window's first step; step t of the window is given `seams.at(t)`.
-        """
-        ...
-
-
 class Job(NamedTuple):
     """What an engine is asked to run."""
 
     network: Network
-    learner: Learner
+    rule: OnlineRule
     rule_engines: frozenset[str]  # engines that the rule says it can use
     device: str  # 'cpu' or 'cuda'
     dtype: torch.dtype
@@ -119,7 +54,7 @@ class Engine(Protocol):
     def learn(
         self,
         network: Network,
-        learner: Learner,
+        rule: OnlineRule,
         optimizer: Optimizer,
         carry: Carry,
         batch: Window,
@@ -133,7 +68,7 @@ class Engine(Protocol):
             carry: untouched; state is tiled or truncated to the batch.
             rates: learning rate of each member, (S,).
             decay: factor on the rates after each update.
-            seams: what watches and disturbs the batch, as of its first step.
+            seams: what watches and disturbs the batch, as of its first step, and the seeds of the members.
 
         A window that does not divide T leaves a shorter one at the end.
 

@@ -8,14 +8,16 @@ from torch import Tensor
 
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.engines.chunks import matmul_precision
-from gle_bench.dynamics.engines.interface import Feedback, Job, Learner, Window, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.interface import Feedback, Job, denormals_flushed, prepare_state
 from gle_bench.dynamics.ensemble import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.ordered_step import advance
+from gle_bench.dynamics.rule import OnlineRule
 from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import Parameters, State, constrain, silent
 from gle_bench.dynamics.step import Instant
+from gle_bench.dynamics.window import Window
 
 
 class TorchEngine:
@@ -37,7 +39,7 @@ class TorchEngine:
     def learn(
         self,
         network: Network,
-        learner: Learner,
+        rule: OnlineRule,
         optimizer: Optimizer,
         carry: Carry,
         batch: Window,
@@ -54,14 +56,14 @@ class TorchEngine:
             flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
             parameters = unpack(network, flat, carry.parameters)
             rate = per_parameter(network, carry.parameters, rates.to(flat))
-            memory = memory or learner.start(network, parameters, size)
+            memory = memory or rule.start(network, parameters, size, seams.seeds)
             outputs = flat.new_empty(batch.steps, count, size, network.outputs)
-            for begin in range(0, batch.steps, learner.window):
-                end = min(begin + learner.window, batch.steps)
+            for begin in range(0, batch.steps, rule.window):
+                end = min(begin + rule.window, batch.steps)
                 window = batch.part(begin, end)
                 if network.ordered:
                     window = window._replace(following=batch.at(end, count))
-                result = learner.learn(network, parameters, state, memory, window, seams.at(begin))
+                result = rule.learn(network, parameters, state, memory, window, seams.at(begin))
                 state, memory = result.state, result.memory
                 outputs[begin:end] = result.outputs.permute(2, 0, 1, 3)
                 moments = optimizer.update(flat, pack_gradients(names, result.gradients), moments, rate)

@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.contracts import Pair, footing
+from gle_bench.contracts import ClosedFormRule, Pair, footing
 from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.record import Record
 
@@ -96,4 +96,4 @@ def _ground(record: Record, pair: Pair | None) -> Mapping[str, bool]:
 def _solved(record: Record) -> bool:
     """Whether the rule solves for the weights, which costs otherwise than descending."""
     rule = registry.usable_rule(record.rule)
-    return rule is not None and rule.closed_form
+    return isinstance(rule, ClosedFormRule)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gle_bench.contracts import Batch, OnlineModel
+from gle_bench.contracts import Batch, OnlineModel, OnlineRule
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.engines.interface import Window, start
+from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.ensemble import (
     Carry,
     ensemble_size,
@@ -23,6 +23,7 @@ from gle_bench.dynamics.ensemble import (
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.seams import Moment, Seams
 from gle_bench.dynamics.state import Parameters, zero_state
+from gle_bench.dynamics.window import Window
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
 from gle_bench.training.experiment import Experiment
@@ -49,6 +50,8 @@ class OnlineModule(BenchModule):
         config, task = experiment.config, experiment.task
         model = config.network
         assert isinstance(model, OnlineModel)
+        assert isinstance(experiment.rule, OnlineRule)
+        self.rule = experiment.rule
         assert experiment.network is not None
         self.net = experiment.network
         self.engine = choice.make(experiment.engine.engine)
@@ -78,7 +81,7 @@ class OnlineModule(BenchModule):
 
     @property
     def updates_per_batch(self) -> int:
-        return -(-self.experiment.shape.steps // self.experiment.rule.window)
+        return -(-self.experiment.shape.steps // self.rule.window)
 
     def configure_optimizers(self) -> EngineOptimizer:
         return EngineOptimizer()
@@ -93,7 +96,7 @@ class OnlineModule(BenchModule):
 
         def learn() -> float:
             carry, out = self.engine.learn(
-                self.net, self.experiment.rule, self.optimizer, self.carry, self.window(batch), rates, decay, self.seams
+                self.net, self.rule, self.optimizer, self.carry, self.window(batch), rates, decay, self.seams
             )
             self.carry = carry
             outputs.append(out)

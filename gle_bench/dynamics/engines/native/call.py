@@ -10,12 +10,12 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.engines.interface import Window
 from gle_bench.dynamics.ensemble import ensemble_size
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Block, Network
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State
+from gle_bench.dynamics.window import Window
 from gle_bench.words import Integrator
 
 INTEGRATORS = get_args(Integrator)  # in the order of src/run.hpp

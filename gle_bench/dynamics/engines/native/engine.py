@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines.interface import Feedback, Job, Learner, Window, prepare_state
+from gle_bench.dynamics.engines.interface import Feedback, Job, prepare_state
 from gle_bench.dynamics.engines.native import library
 from gle_bench.dynamics.engines.native.call import (
     NOTHING,
@@ -22,8 +22,10 @@ from gle_bench.dynamics.ensemble import Carry, cloned, ensemble_size, learned, p
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
+from gle_bench.dynamics.rule import OnlineRule
 from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError
 
 DTYPES = {torch.float32: "glebench_run_float", torch.float64: "glebench_run_double"}
@@ -60,13 +62,13 @@ class NativeEngine:
             library.load()
         except GleBenchError as error:
             return f"it is not here: {error}"
-        unsupported = _unlike_gle(job.learner) or _unsupported(job.network, job.dtype)
+        unsupported = _unlike_gle(job.rule) or _unsupported(job.network, job.dtype)
         return unsupported or _other_feedback(job.network, job.feedback) or job.seams.refusal()
 
     def learn(
         self,
         network: Network,
-        learner: Learner,
+        rule: OnlineRule,
         optimizer: Optimizer,
         carry: Carry,
         batch: Window,
@@ -76,7 +78,7 @@ class NativeEngine:
     ) -> tuple[Carry, Tensor]:
         """One update a step."""
         flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
-        _refuse(_unlike_gle(learner) or _unsupported(network, flat.dtype) or _other_following(batch) or seams.refusal())
+        _refuse(_unlike_gle(rule) or _unsupported(network, flat.dtype) or _other_following(batch) or seams.refusal())
         state = cloned(prepare_state(network, carry.state, batch.inputs.shape[1]))
         parameters = unpack(network, flat, cloned(carry.parameters))
         window, outputs = _signals(network, parameters, batch)
@@ -119,9 +121,9 @@ class NativeEngine:
         self.buffer_bytes = run.buffer_bytes
 
 
-def _unlike_gle(learner: Learner) -> str | None:
+def _unlike_gle(rule: OnlineRule) -> str | None:
     """A rule that names this engine promises to be the paper's; one that changes how it learns loses the name."""
-    return None if "native" in getattr(learner, "engines", ()) else "it has rule 'gle' built in, no other"
+    return None if "native" in rule.engines else "it has rule 'gle' built in, no other"
 
 
 def _unsupported(network: Network, dtype: torch.dtype) -> str | None:
