@@ -28,6 +28,10 @@ class TaskOptions(Frozen):
     """What can be chosen about a task's data; a task extends it."""
 
 
+class RuleOptions(Frozen):
+    """What can be chosen about a learning rule; a rule extends it, and gives every field a default."""
+
+
 class ModelConfig(Frozen):
     """The network and its hyper-parameters; a family extends it and adds `build` or `network` and `initialise`.
 
@@ -140,6 +144,7 @@ class RunConfig(Frozen):
     """One experiment, all but the seed.
 
     Attributes:
+        rule_options: what was chosen about the rule, of its type `options`.
         disturbances: what changes signals of a network while it runs; only for networks that learn online.
     """
 
@@ -153,6 +158,7 @@ class RunConfig(Frozen):
     network: SerializeAsAny[ModelConfig]
     training: TrainingConfig
     disturbances: tuple[DisturbanceConfig, ...] = ()
+    rule_options: SerializeAsAny[RuleOptions] = RuleOptions()
 
 
 def meaning(config: RunConfig) -> dict[str, Any]:
@@ -162,7 +168,10 @@ def meaning(config: RunConfig) -> dict[str, Any]:
     """
     always = config.model_dump(mode="json", include={"task", "model", "rule", "protocol", "budget", "precision"})
     kind = {"schedule_kind": config.training.schedule.kind}  # two schedules of nothing but defaults must not look alike
-    return always | kind | config.model_dump(mode="json", exclude_defaults=True)
+    differing = config.model_dump(mode="json", exclude_defaults=True)
+    if not differing.get("rule_options"):  # a rule's own defaults differ from the field's in their type alone
+        differing.pop("rule_options", None)
+    return always | kind | differing
 
 
 def config_hash(config: RunConfig, versions: dict[str, int], fingerprint: str) -> str:

@@ -94,7 +94,7 @@ def _replaced(config: Any, assigned: dict[str, Any]) -> Any:
     for name, new in assigned.items():
         if not isinstance(new, _Value):
             fields[name] = _replaced(fields[name], new)
-        elif name in ("network", "options") and isinstance(new.value, dict):
+        elif name in ("network", "options", "rule_options") and isinstance(new.value, dict):
             fields[name] = type(fields[name]).model_validate(new.value)  # declared as what all families have in common
         else:
             fields[name] = new.value

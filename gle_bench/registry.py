@@ -131,8 +131,10 @@ def rule(name: str) -> LearningRule:
     from gle_bench.contracts import LearningRule
 
     place = look_up("rule", name, places("rules"))
-    found: LearningRule = plugins.checked(lambda: load(place)(), LearningRule, name, f"Rule {place}")
-    return found
+    checked: LearningRule = plugins.checked(lambda: load(place)(), LearningRule, name, f"Rule {place}")
+    with plugins.guarded(f"The defaults of rule {name}"):
+        checked.options()
+    return checked
 
 
 def usable_rule(name: str) -> LearningRule | None:
@@ -297,7 +299,7 @@ def resolve(
             f"{needed}. Give its RunConfig options={needed}()."
         )
     its_rule = rule(own.rule if rule_name is None else rule_name)
-    config = override(own.model_copy(update={"protocol": protocol, "rule": its_rule.name}), assignments)
+    config = override(with_rule(own, its_rule).model_copy(update={"protocol": protocol}), assignments)
     return _chosen(its_pair, point, own, config, its_task, its_rule)
 
 
@@ -317,7 +319,16 @@ def _chosen(
 ) -> Chosen:
     with plugins.guarded(f"Task {config.task}"):
         its_task = its_task.learned_by(config.network)
+    config = with_rule(config, its_rule)
+    its_rule = its_rule.with_options(config.rule_options)
     return Chosen(its_pair, own, config, its_task, its_rule, _sources(config.task, point, config.rule))
+
+
+def with_rule(config: RunConfig, its_rule: LearningRule) -> RunConfig:
+    """The configuration with that rule, by its defaults unless the configuration has options for it."""
+    kept = config.rule == its_rule.name and isinstance(config.rule_options, its_rule.options)
+    options = config.rule_options if kept else its_rule.options()
+    return config.model_copy(update={"rule": its_rule.name, "rule_options": options})
 
 
 def run_hash(config: RunConfig, fingerprint: str) -> str:

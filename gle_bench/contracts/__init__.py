@@ -13,7 +13,7 @@ Importing PyTorch takes a second, of which tables and lists need nothing: our ow
 rules import it only where they compute. A stranger's need not.
 """
 
-from gle_bench.config import ModelConfig
+from gle_bench.config import ModelConfig, RuleOptions
 from gle_bench.contracts.data import Batch, Data, Shape, Split, TensorSplit
 from gle_bench.contracts.model import OfflineModel, OnlineModel, Pair, RateGroup, Stepwise, footing
 from gle_bench.contracts.results import Metric, Published, Setting
@@ -35,6 +35,7 @@ __all__ = [
     "Pair",
     "Published",
     "RateGroup",
+    "RuleOptions",
     "Setting",
     "Shape",
     "Split",

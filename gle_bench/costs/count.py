@@ -84,6 +84,8 @@ def _configuration(record: Record) -> RunConfig:
         fields: dict[str, Any] = dict(record.config)
         for part in ("options", "network"):
             fields[part] = type(getattr(like, part)).model_validate(fields[part])
+        options = registry.rule(record.rule).options
+        fields["rule_options"] = options.model_validate(fields.get("rule_options", {}))
         config = RunConfig.model_validate(fields)
         same = registry.run_hash(config, record.data.fingerprint) == record.config_hash
     except (ValidationError, KeyError):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from gle_bench.config import ModelConfig, RuleOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gle_bench.config import ModelConfig
     from gle_bench.dynamics.network import Network
     from gle_bench.dynamics.seams import Seams
     from gle_bench.dynamics.state import Parameters, State
@@ -35,11 +38,24 @@ class LearningRule(ABC):
         name: as on the command line.
         version: raised when what the rule computes changes.
         footing: what the rule is granted.
+        options: the type of what can be chosen about the rule, all of it with defaults.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     footing: ClassVar[Footing] = Footing()
+    options: ClassVar[type[RuleOptions]] = RuleOptions
+
+    @cached_property
+    def chosen(self) -> Any:
+        """What was chosen, of the type `options`; its defaults, unless the rule is made by `with_options`."""
+        return self.options()
+
+    def with_options(self, chosen: RuleOptions) -> Self:
+        """The same rule with these options."""
+        rule = copy(self)
+        rule.chosen = chosen
+        return rule
 
     def refusal(self, model: ModelConfig) -> str | None:
         """Why the rule cannot train that model, as a clause ("it has layers without weights"); None: it can.

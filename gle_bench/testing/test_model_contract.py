@@ -101,7 +101,7 @@ def test_a_configuration_survives_json(name: str) -> None:
     for budget in BUDGETS:
         config = PAIRS[name].configure(budget)
         fields = json.loads(json.dumps(config.model_dump(mode="json"), allow_nan=False))
-        parts = {name: type(getattr(config, name)) for name in ("options", "network", "training")}
+        parts = {name: type(getattr(config, name)) for name in ("options", "network", "training", "rule_options")}
         again = RunConfig(**{**fields, **{name: kind.model_validate(fields[name]) for name, kind in parts.items()}})
         assert again == config
         assert registry.run_hash(again, "") == registry.run_hash(config, "")

@@ -102,6 +102,8 @@ def test_it_is_called_as_it_is_registered(name: str) -> None:
     assert rule.name == name
     assert rule.version >= 1
     assert isinstance(rule.footing, Footing)
+    assert rule.options() == rule.chosen
+    assert rule.options.model_validate(rule.options().model_dump(mode="json")) == rule.chosen
     assert sum(isinstance(rule, kind) for kind in (OnlineRule, GradientRule, ClosedFormRule)) == 1
     for pair in registry.pairs():
         reason = rule.refusal(pair.configure("smoke").network)

@@ -17,6 +17,8 @@ def marks(config: RunConfig, own: RunConfig, official: bool) -> tuple[Mark, ...]
 
 def changes(config: RunConfig, own: RunConfig) -> list[str]:
     """'field=value' for each field that differs from the pair's own configuration of that budget."""
+    if type(own.rule_options) is not type(config.rule_options):  # of another rule, or the field's own default
+        own = own.model_copy(update={"rule_options": type(config.rule_options)()})
     before, now = _leaves(own.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
     return [f"{key}={value}" for key, value in now.items() if key != "protocol" and before.get(key) != value]
 

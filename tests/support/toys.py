@@ -10,9 +10,10 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from gle_bench.config import Count, RunConfig, TaskOptions, TrainingConfig
@@ -26,6 +27,7 @@ from gle_bench.contracts import (
     OnlineRule,
     Pair,
     Published,
+    RuleOptions,
     Shape,
     Task,
     TensorSplit,
@@ -274,12 +276,19 @@ class _Trace(Readout):
         return torch.cat([torch.ones_like(x[:, :1]), x, memory], 1), memory
 
 
+class ToyBPTTOptions(RuleOptions):
+    """`fade`: how much less the first windows teach."""
+
+    fade: Annotated[float, Field(ge=0, lt=1)] = 0.9
+
+
 class ToyBPTT(OnlineRule):
     """Backpropagation through the last few steps. Its memory counts windows, because the first ones teach less."""
 
     name: ClassVar[str] = "toy-bptt"
     window = 4
     footing: ClassVar[Footing] = Footing(streamed=True)
+    options: ClassVar[type[RuleOptions]] = ToyBPTTOptions
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
         weight = present_weight(parameters)
@@ -309,7 +318,7 @@ class ToyBPTT(OnlineRule):
                 cost = cost + _cost(network, outputs[-1], target, 1.0 if mask is None else mask) / size
             (gradient,) = torch.autograd.grad(cost, flat, materialize_grads=True)
         seen = memory[0] + 1
-        gradient = gradient * per_parameter(network, parameters, 1 - 0.9**seen)
+        gradient = gradient * per_parameter(network, parameters, 1 - self.chosen.fade**seen)
         state = tuple(type(block)(*(x.detach() for x in block)) for block in state)
         return Learned(state, unpack(network, gradient, parameters), torch.stack(outputs, 2).detach(), (seen,))
 

@@ -153,8 +153,8 @@ def _is_present(
         return True
     if first.rule not in rules:
         return False
-    chosen = {"protocol": first.protocol, "rule": first.rule}
-    config = known[first.model].configure(first.budget).model_copy(update=chosen)
+    own = registry.with_rule(known[first.model].configure(first.budget), rules[first.rule])
+    config = own.model_copy(update={"protocol": first.protocol})
     return registry.hash_with(task, rules[first.rule], config, first.data.fingerprint) == first.config_hash
 
 
