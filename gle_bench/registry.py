@@ -132,7 +132,7 @@ def rule(name: str) -> LearningRule:
 
     place = look_up("rule", name, places("rules"))
     checked: LearningRule = plugins.checked(lambda: load(place)(), LearningRule, name, f"Rule {place}")
-    with plugins.guarded(f"The defaults of rule {name}"):
+    with plugins.guarded(f"Making the options of rule {name}"):
         checked.options()
     return checked
 

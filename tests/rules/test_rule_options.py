@@ -44,9 +44,7 @@ def test_a_rule_whose_options_lack_a_default_is_refused(monkeypatch: pytest.Monk
         gain: float
 
     monkeypatch.setattr(ToyBPTT, "options", Needing)
-    with pytest.raises(
-        GleBenchError, match=r"^The defaults of rule toy-bptt fails: ValidationError: 1 "
-    ):
+    with pytest.raises(GleBenchError, match=r"^Making the options of rule toy-bptt fails: ValidationError: 1 "):
         registry.rule("toy-bptt")
 
 
