@@ -59,7 +59,7 @@ def complaints() -> list[str]:
     return done.stderr.splitlines()
 
 
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point.group} {point.name}")
 def test_all_that_a_plugin_offers_is_used(point: EntryPoint) -> None:
     assert [line for line in complaints() if plugins.called(point) in line] == []
 
