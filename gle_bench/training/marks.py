@@ -1,9 +1,9 @@
-"""What a reader must know before comparing a result with a published one."""
+"""The marks of a run: its differences from a full run of the pair's own configuration on official data."""
 
 from typing import Any
 
 from gle_bench.config import RunConfig
-from gle_bench.tracking.record import OTHER_DATA, Mark, read_mark
+from gle_bench.tracking.record import OTHER_DATA, Mark
 
 
 def marks(config: RunConfig, own: RunConfig, official: bool) -> tuple[Mark, ...]:
@@ -12,15 +12,19 @@ def marks(config: RunConfig, own: RunConfig, official: bool) -> tuple[Mark, ...]
     `own` is the pair's configuration of the same budget.
     """
     reduced = [] if config.budget == "paper" else [Mark("budget", config.budget)]
-    return (*reduced, *([] if official else [OTHER_DATA]), *map(read_mark, changes(config, own)))
+    return (*reduced, *([] if official else [OTHER_DATA]), *changes(config, own))
 
 
-def changes(config: RunConfig, own: RunConfig) -> list[str]:
-    """'field=value' for each field that differs from the pair's own configuration of that budget."""
+def changes(config: RunConfig, own: RunConfig) -> list[Mark]:
+    """A mark for each field that differs from the pair's own configuration of that budget."""
     if type(own.rule_options) is not type(config.rule_options):  # of another rule, or the field's own default
         own = own.model_copy(update={"rule_options": type(config.rule_options)()})
     before, now = _leaves(own.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
-    return [f"{key}={value}" for key, value in now.items() if key != "protocol" and before.get(key) != value]
+    changed = {key: value for key, value in now.items() if key != "protocol" and before.get(key) != value}
+    return [
+        Mark("rule", str(value)) if key == "rule" else Mark("setting", f"{key}={value}")
+        for key, value in changed.items()
+    ]
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
