@@ -21,7 +21,9 @@ from gle_bench.words import Budget, Protocol, Rerun, Selection, TableFormat, Wan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gle_bench.tracking.store import Skipped
+    from gle_bench.tracking.costs import Complexity
+    from gle_bench.tracking.record import Record
+    from gle_bench.tracking.store import RunFolder, Skipped
 
 app = typer.Typer(
     help="A benchmark suite and experiment tracker for learning in space and time.",
@@ -158,11 +160,15 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a task with its models, or a run."""
-    from gle_bench.costs import count
-    from gle_bench.data.files import data_folder
     from gle_bench.report.terminal import show as reports
 
-    described = reports.describe(name, runs, lambda folder, record: count.of_run(folder, record, data_folder(None)))
+    def costs_of(folder: "RunFolder", record: "Record") -> "Complexity | str":
+        """The costs of a run's network; a task and a model have none, and need no PyTorch for them."""
+        from gle_bench.costs import count
+
+        return count.of_run(folder, record, _data(None))
+
+    described = reports.describe(name, runs, costs_of)
     _print(described, as_json, reports.as_text)
 
 
