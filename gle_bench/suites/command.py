@@ -11,7 +11,7 @@ from rich.console import Console
 from gle_bench.errors import UsageError
 from gle_bench.report.results import published_runs
 from gle_bench.suites.catalogue import suite
-from gle_bench.suites.display import Display
+from gle_bench.suites.display import JobsDisplay
 from gle_bench.suites.launch import Job, Launcher
 from gle_bench.suites.matrix import resolve
 from gle_bench.suites.states import STATES, Standing, standing
@@ -75,7 +75,7 @@ def run(name: str, options: Options, launcher: Launcher, console: Console) -> tu
         GleBenchError: like `survey`. KeyboardInterrupt: the running commands have ended; the same suite goes on.
     """
     todo = jobs(name, survey(name, options)[0], options)
-    with Display(console, len(todo)) as display:
+    with JobsDisplay(console, len(todo)) as display:
         launcher.run(todo, display)
     return survey(name, options)
 

@@ -19,7 +19,7 @@ from gle_bench.tracking.estimates import duration
 TAIL: Final = 2000  # bytes of a log in which its last line is looked for
 
 
-class Display:
+class JobsDisplay:
     """Shows each running job's last line and how many are done; it writes to `console` (standard error) alone."""
 
     def __init__(self, console: Console, total: int) -> None:
@@ -28,7 +28,7 @@ class Display:
         self._ends: list[Ended] = []
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
 
-    def __enter__(self) -> "Display":
+    def __enter__(self) -> "JobsDisplay":
         if self._live:
             self._live.start()
         return self
