@@ -7,7 +7,7 @@ import torch
 
 from gle_bench.bench.networks import NETWORKS, Standard
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.engines.interface import Job
+from gle_bench.dynamics.engines.interface import EngineRequest
 from gle_bench.errors import look_up
 from gle_bench.rules.gle import GLE
 
@@ -53,7 +53,7 @@ def cases(networks: Iterable[str], engines: Iterable[str], cores: int) -> tuple[
     for name in chosen:
         standard = look_up("network", name, NETWORKS)()
         for engine in runners:
-            reason = choice.refusal(engine, _job(standard, engine))
+            reason = choice.refusal(engine, _request(standard, engine))
             if reason is not None:
                 missing.append(Missing(name, engine, reason))
                 continue
@@ -72,5 +72,5 @@ def _layouts(standard: Standard, device: str, cores: int) -> Sequence[tuple[int,
     return list(dict.fromkeys([(1, 1), (cores, cores), (cores, 1), (cores, standard.ensemble)]))
 
 
-def _job(standard: Standard, engine: str) -> Job:
-    return Job(standard.network(), GLE(), GLE.engines, choice.device(engine), torch.float32, feedback=None)
+def _request(standard: Standard, engine: str) -> EngineRequest:
+    return EngineRequest(standard.network(), GLE(), choice.device(engine), torch.float32, feedback=None)

@@ -18,7 +18,7 @@ from gle_bench import plugins, registry
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Batch, OfflineModel, OnlineModel, OnlineRule
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.engines.interface import Job, start
+from gle_bench.dynamics.engines.interface import EngineRequest, start
 from gle_bench.dynamics.ensemble import pack
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.window import Window
@@ -176,9 +176,9 @@ def test_online_networks_learn_and_infer(engine: Tried, data: Path, name: str) -
     assert (network.inputs, network.outputs) == (shape.inputs, shape.outputs)
     assert isinstance(rule, OnlineRule)
     feedback = task.feedback(config.options)
-    job = Job(network, rule, rule.engines, "cpu", torch.float32, feedback)
+    request = EngineRequest(network, rule, "cpu", torch.float32, feedback)
     # What an engine accepts it runs: it may no longer refuse, which would skip this test.
-    runner = choice.make(engine.name) if choice.refusal(engine.name, job) is None else engine
+    runner = choice.make(engine.name) if choice.refusal(engine.name, request) is None else engine
     carry = start(network, ONLINE[name].initialise(network, 1), optimizer, 4)
     window = Window(batch.steps, batch.inputs, task.targets(batch, shape.outputs), batch.mask)
     steps = min(8 + 2 * len(network.layers), shape.steps)

@@ -10,7 +10,7 @@ import torch
 from gle_bench.contracts import ClosedFormRule, Data, GradientRule, OfflineModel, OnlineModel, OnlineRule, Task
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
-from gle_bench.dynamics.engines.interface import Job
+from gle_bench.dynamics.engines.interface import EngineRequest
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.seams import Observer, Seams
 from gle_bench.errors import GleBenchError, UsageError, look_up
@@ -152,7 +152,7 @@ def choose_engine(name: str, chosen: Chosen, network: Network | None, device: st
     config, rule = chosen.config, chosen.rule
     assert isinstance(rule, OnlineRule)
     dtype, feedback = getattr(torch, config.precision), chosen.task.feedback(config.options)
-    return choice.choose(name, Job(network, rule, rule.engines, device, dtype, feedback, seams))
+    return choice.choose(name, EngineRequest(network, rule, device, dtype, feedback, seams))
 
 
 def choose_device(name: str) -> str:

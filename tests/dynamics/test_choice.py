@@ -12,7 +12,7 @@ from gle_bench import registry
 from gle_bench.contracts import OnlineRule
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
-from gle_bench.dynamics.engines.interface import Job
+from gle_bench.dynamics.engines.interface import EngineRequest
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.errors import UsageError
 from gle_bench.rules.gle import GLE
@@ -21,7 +21,7 @@ from gle_bench.training.plan import choose_engine
 
 ALL = frozenset(choice.ENGINES)
 NO_GPU, NO_LIBRARY = "there is no GPU", "it is not built here"
-Refusal = Callable[[Job], str | None]
+Refusal = Callable[[EngineRequest], str | None]
 
 
 class Fake:
@@ -35,51 +35,60 @@ class Fake:
 
 @pytest.fixture
 def refusals(monkeypatch: pytest.MonkeyPatch) -> dict[str, Refusal]:
-    """What each engine answers to a job; at first they all accept it."""
-    answers: dict[str, Refusal] = dict.fromkeys(choice.ENGINES, lambda job: None)
+    """What each engine answers to a request; at first they all accept it."""
+    answers: dict[str, Refusal] = dict.fromkeys(choice.ENGINES, lambda request: None)
     monkeypatch.setattr(choice, "make", lambda name: Fake(name, answers[name]))
     return answers
 
 
-def job(**options: Any) -> Job:
-    given = {"rule_engines": ALL, "device": "cpu", "dtype": torch.float32, "feedback": None}
-    return Job(**{"network": make_network((2, 3)), "rule": GLE(), **given, **options})
+def request(**options: Any) -> EngineRequest:
+    given = {"device": "cpu", "dtype": torch.float32, "feedback": None}
+    return EngineRequest(**{"network": make_network((2, 3)), "rule": GLE(), **given, **options})
+
+
+def limited(names: frozenset[str]) -> GLE:
+    """GLE, as if it named these engines alone."""
+
+    class Limited(GLE):
+        engines = names
+
+    return Limited()
 
 
 def test_the_table_goes_from_the_fastest_to_the_one_that_runs_everything() -> None:
     assert list(choice.ENGINES) == ["graph", "native", "torch"]  # as the fixture `engine` has them, too
     assert choice.make("torch").name == "torch"
-    assert choice.make("torch").refusal(job()) is None
+    assert choice.make("torch").refusal(request()) is None
     assert choice.make("torch").threads_matter
     assert choice.absence("torch") is None
 
 
 def test_auto_takes_the_first_that_can_and_says_why_not_another(refusals: dict[str, Refusal]) -> None:
-    assert choice.choose("auto", job()) == ("graph", "auto: graph is the fastest that can run this")
-    refusals["graph"] = lambda job: NO_GPU if job.device == "cpu" else None
-    assert choice.choose("auto", job(device="cuda")).engine == "graph"
-    assert choice.choose("auto", job()) == (
+    assert choice.choose("auto", request()) == ("graph", "auto: graph is the fastest that can run this")
+    refusals["graph"] = lambda request: NO_GPU if request.device == "cpu" else None
+    assert choice.choose("auto", request(device="cuda")).engine == "graph"
+    assert choice.choose("auto", request()) == (
         "native",
         "auto: native is the fastest that can run this; graph: there is no GPU",
     )
-    refusals["native"] = lambda job: NO_LIBRARY
-    assert choice.choose("auto", job()) == (
+    refusals["native"] = lambda request: NO_LIBRARY
+    assert choice.choose("auto", request()) == (
         "torch",
         "auto: torch is the fastest that can run this; graph: there is no GPU; native: it is not built here",
     )
 
 
 def test_a_rule_runs_on_the_engines_that_it_names(refusals: dict[str, Refusal]) -> None:
-    chosen = choice.choose("auto", job(rule_engines=frozenset({"torch"})))
+    chosen = choice.choose("auto", request(rule=limited(frozenset({"torch"}))))
     unnamed = "graph: rule 'gle' does not name it; native: rule 'gle' does not name it"
     assert chosen == ("torch", f"auto: torch is the fastest that can run this; {unnamed}")
-    assert choice.choose("auto", job(rule_engines=frozenset({"native", "torch"}))).engine == "native"
+    assert choice.choose("auto", request(rule=limited(frozenset({"native", "torch"})))).engine == "native"
     with pytest.raises(UsageError, match=r"^--engine native: rule 'gle' does not name it; use --engine auto\.$"):
-        choice.choose("native", job(rule_engines=frozenset({"torch"})))
+        choice.choose("native", request(rule=limited(frozenset({"torch"}))))
     with pytest.raises(
         UsageError, match=r"^--engine auto: no engine can run this \(graph: rule 'gle' [^\n]+ --rule\.$"
     ):
-        choice.choose("auto", job(rule_engines=frozenset()))
+        choice.choose("auto", request(rule=limited(frozenset())))
 
 
 def test_a_rule_that_does_not_say_that_it_can_is_given_no_ordered_layers(refusals: dict[str, Refusal]) -> None:
@@ -89,30 +98,32 @@ def test_a_rule_that_does_not_say_that_it_can_is_given_no_ordered_layers(refusal
         def learn(self, *arguments: Any) -> Any:
             raise AssertionError("nothing is to be learned")
 
-    ordered = job(network=make_network((2, 3), integrator="exponential"))
+    ordered = request(network=make_network((2, 3), integrator="exponential"))
     assert choice.choose("auto", ordered).engine == "graph"
     with pytest.raises(UsageError, match=r"^--engine torch: rule 'test-own' knows no integrator = 'exponential', but "):
         choice.choose("torch", ordered._replace(rule=OfItsOwn()))
-    assert choice.choose("torch", job(rule=OfItsOwn())).engine == "torch"
+    assert choice.choose("torch", request(rule=OfItsOwn())).engine == "torch"
 
 
 def test_an_engine_that_is_asked_for_runs_or_is_refused(refusals: dict[str, Refusal]) -> None:
     for name in choice.ENGINES:
-        assert choice.choose(name, job()) == (name, "chosen by --engine")
-        refusals[name] = lambda job: NO_GPU
+        assert choice.choose(name, request()) == (name, "chosen by --engine")
+        refusals[name] = lambda request: NO_GPU
         with pytest.raises(UsageError, match=f"^--engine {name}: there is no GPU; use --engine auto\\.$"):
-            choice.choose(name, job())
+            choice.choose(name, request())
 
 
 def test_a_closed_loop_may_be_refused(refusals: dict[str, Refusal]) -> None:
-    refusals["graph"] = refusals["native"] = lambda job: "it closes no loop" if job.feedback is not None else None
-    assert choice.choose("auto", job()).engine == "graph"
-    chosen = choice.choose("auto", job(feedback=DelayedFeedback(1, (0, 1), 1)))
+    refusals["graph"] = refusals["native"] = lambda request: (
+        "it closes no loop" if request.feedback is not None else None
+    )
+    assert choice.choose("auto", request()).engine == "graph"
+    chosen = choice.choose("auto", request(feedback=DelayedFeedback(1, (0, 1), 1)))
     assert chosen.engine == "torch"
     assert chosen.reason.endswith("graph: it closes no loop; native: it closes no loop")
 
 
-@pytest.mark.parametrize("choose", [lambda name: choice.choose(name, job()), choice.choose_offline])
+@pytest.mark.parametrize("choose", [lambda name: choice.choose(name, request()), choice.choose_offline])
 def test_unknown_names_bring_a_suggestion(choose: Callable[[str], Any]) -> None:
     with pytest.raises(UsageError, match=r"^Unknown engine 'nativ'\. Did you mean 'native'\? Engines: auto, graph, "):
         choose("nativ")
@@ -135,9 +146,9 @@ def chosen_engine(experiment: Experiment, device: str) -> Choice:
     return choose_engine("auto", experiment.chosen, experiment.network, device, experiment.seams)
 
 
-def asked(refusals: dict[str, Refusal], *words: str, device: str = "cpu") -> list[Job]:
+def asked(refusals: dict[str, Refusal], *words: str, device: str = "cpu") -> list[EngineRequest]:
     """The jobs that the fastest engine is asked to run, with the experiment that these words configure."""
-    jobs: list[Job] = []
+    jobs: list[EngineRequest] = []
     refusals["graph"] = jobs.append
     assert chosen_engine(experiment(*words), device).engine == "graph"
     return jobs
@@ -148,7 +159,7 @@ def test_an_experiment_makes_the_job(refusals: dict[str, Refusal]) -> None:
     assert (found.device, found.dtype, found.feedback) == ("cuda", torch.float64, None)
     assert (found.network.inputs, found.network.outputs, found.network.loss) == (2, 3, "ce")
     assert isinstance(found.rule, GLE)
-    assert found.rule_engines == ALL
+    assert found.rule.engines == ALL
     (found,) = asked(refusals, "toy-loop", "toy-gle", "gle")
     assert (found.dtype, callable(found.feedback), found.network.loss) == (torch.float32, True, "mse")
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from gle_bench.dynamics.connections import Dense, Relay
 from gle_bench.dynamics.convolution import Convolution, MaxPool, _grouped, _ungrouped, flat_images
 from gle_bench.dynamics.engines.graph import GraphEngine
-from gle_bench.dynamics.engines.interface import Job, start
+from gle_bench.dynamics.engines.interface import EngineRequest, start
 from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, fit_batch, from_plain, join, learned, pack, select, to_plain, unpack
@@ -571,8 +571,8 @@ def test_parameters_of_another_shape_are_refused() -> None:
     ],
 )
 def test_the_native_engine_refuses_by_a_sentence(engine_present: None, network: Network, reason: str) -> None:
-    job = Job(network, GLE(), frozenset({"native"}), "cpu", torch.float32, False)
-    assert reason in (NativeEngine().refusal(job) or "")
+    request = EngineRequest(network, GLE(), "cpu", torch.float32, False)
+    assert reason in (NativeEngine().refusal(request) or "")
     carry = start(network, parameters_of(network), Optimizer("sgd"), BATCH)
     with pytest.raises(NotImplementedError, match=reason):
         learn(network, carry, batch_for(network, 1), engine=NativeEngine())

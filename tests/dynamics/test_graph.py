@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gle_bench.dynamics.engines import chunks
 from gle_bench.dynamics.engines.chunks import chunk_length, matmul_precision, tensors
 from gle_bench.dynamics.engines.graph import KEPT, GraphEngine
-from gle_bench.dynamics.engines.interface import Job, start
+from gle_bench.dynamics.engines.interface import EngineRequest, start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry
 from gle_bench.dynamics.feedback import DelayedFeedback
@@ -325,10 +325,10 @@ def test_nan_goes_through_and_stays_with_its_member() -> None:
 
 def test_what_it_refuses() -> None:
     network = make_network(SIZES)
-    job = Job(network, GLE(), frozenset({"graph", "torch"}), "cpu", torch.float32, None)
+    request = EngineRequest(network, GLE(), "cpu", torch.float32, None)
     engine = GraphEngine()
-    assert engine.refusal(job) == ("the device is cpu" if torch.cuda.is_available() else "there is no GPU")
-    on_gpu = job._replace(device="cuda")
+    assert engine.refusal(request) == ("the device is cpu" if torch.cuda.is_available() else "there is no GPU")
+    on_gpu = request._replace(device="cuda")
     assert "closed" in str(engine.refusal(on_gpu._replace(feedback=DelayedFeedback(1, (0,), 1))))
     in_order = replace(network, integrator="rk4")
     assert "integrator = 'rk4'" in str(engine.refusal(on_gpu._replace(network=in_order)))
@@ -348,9 +348,9 @@ def test_what_it_refuses() -> None:
 
 def test_with_a_gpu_it_refuses_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    job = Job(make_network(SIZES), GLE(), frozenset({"graph"}), "cuda", torch.float32, None)
-    assert GraphEngine().refusal(job) is None
-    assert GraphEngine().refusal(job._replace(device="cpu")) == "the device is cpu"
+    request = EngineRequest(make_network(SIZES), GLE(), "cuda", torch.float32, None)
+    assert GraphEngine().refusal(request) is None
+    assert GraphEngine().refusal(request._replace(device="cpu")) == "the device is cpu"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from networks import FIXED, PHIS, make_batch, make_network, normal
 from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines.interface import Job
+from gle_bench.dynamics.engines.interface import EngineRequest
 from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Network
@@ -224,7 +224,7 @@ def test_other_feedback_is_refused(native: NativeEngine) -> None:
         (FEEDBACK, None),
     ):
         work = loop("rk4")
-        reason = native.refusal(Job(work.network, GLE(), GLE.engines, "cpu", torch.float32, feedback))
+        reason = native.refusal(EngineRequest(work.network, GLE(), "cpu", torch.float32, feedback))
         if clause is None:
             assert reason is None
             continue

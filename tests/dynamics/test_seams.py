@@ -12,7 +12,7 @@ from torch import Tensor
 from gle_bench.dynamics.convolution import Convolution, MaxPool
 from gle_bench.dynamics.engines.chunks import tensors
 from gle_bench.dynamics.engines.graph import GraphEngine
-from gle_bench.dynamics.engines.interface import Job, start
+from gle_bench.dynamics.engines.interface import EngineRequest, start
 from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, select
@@ -336,11 +336,11 @@ def test_engines_that_compute_no_signal_apart_refuse_both(seams: Seams, monkeypa
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("gle_bench.dynamics.engines.native.library.load", lambda: None)
     for engine, device in ((NativeEngine(), "cpu"), (GraphEngine(), "cuda")):
-        job = Job(network, GLE(), GLE.engines, device, torch.float64, None)
-        assert engine.refusal(job) is None
-        assert "must be passed each signal" in (engine.refusal(job._replace(seams=seams)) or "")
+        request = EngineRequest(network, GLE(), device, torch.float64, None)
+        assert engine.refusal(request) is None
+        assert "must be passed each signal" in (engine.refusal(request._replace(seams=seams)) or "")
         with pytest.raises(NotImplementedError, match="must be passed each signal"):
             engine.learn(network, GLE(), Optimizer(), carry, batch, rates, seams=seams)
         with pytest.raises(NotImplementedError, match="must be passed each signal"):
             engine.infer(network, carry.parameters, carry.state, batch, seams=seams)
-    assert ENGINE.refusal(Job(network, GLE(), GLE.engines, "cpu", torch.float64, None, seams)) is None
+    assert ENGINE.refusal(EngineRequest(network, GLE(), "cpu", torch.float64, None, seams)) is None

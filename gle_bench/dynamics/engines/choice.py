@@ -1,11 +1,11 @@
-"""Which engine runs a job: the fastest that can, unless one is asked for, and the reason in words."""
+"""Which engine runs a request: the fastest that can, unless one is asked for, and the reason in words."""
 
 from importlib import import_module
 from typing import NamedTuple
 
 import torch
 
-from gle_bench.dynamics.engines.interface import Engine, Job
+from gle_bench.dynamics.engines.interface import Engine, EngineRequest
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.state import initial_parameters, zero_state
 from gle_bench.dynamics.window import Window
@@ -59,21 +59,21 @@ def device(name: str) -> str:
     return "cuda" if ENGINES[name].made_for_gpu and torch.cuda.is_available() else "cpu"
 
 
-def choose(name: str, job: Job) -> Choice:
-    """The engine for a job: the one of that name, or for 'auto' the fastest that can run it.
+def choose(name: str, request: EngineRequest) -> Choice:
+    """The engine for a request: the one of that name, or for 'auto' the fastest that can run it.
 
     Raises:
-        UsageError: unknown, or one that cannot run the job.
+        UsageError: unknown, or one that cannot run the request.
     """
     _check(name)
     if name != "auto":
-        reason = refusal(name, job)
+        reason = refusal(name, request)
         if reason is not None:
             raise UsageError(f"--engine {name}: {reason}; use --engine auto.")
         return Choice(name, "chosen by --engine")
     passed_over: list[str] = []
     for candidate in ENGINES:
-        reason = refusal(candidate, job)
+        reason = refusal(candidate, request)
         if reason is None:
             best = f"auto: {candidate} is the fastest that can run this"
             return Choice(candidate, "; ".join([best, *passed_over]))
@@ -93,18 +93,18 @@ def choose_offline(name: str) -> Choice:
     return Choice("torch", OFFLINE)
 
 
-def refusal(name: str, job: Job) -> str | None:
-    """Why that engine cannot run the job, as a clause, or None where it can."""
-    if name not in job.rule_engines:
-        return f"{_rule(job)} does not name it"
+def refusal(name: str, request: EngineRequest) -> str | None:
+    """Why that engine cannot run the request, as a clause, or None where it can."""
+    if name not in request.rule.engines:
+        return f"{_rule(request)} does not name it"
     # A rule that runs the network by itself calls `step`, which refuses such a network, but in its first batch only.
-    if job.network.ordered and not job.rule.ordered:
-        return f"{_rule(job)} knows no integrator = '{job.network.integrator}', but 'euler' only"
-    return make(name).refusal(job)
+    if request.network.ordered and not request.rule.ordered:
+        return f"{_rule(request)} knows no integrator = '{request.network.integrator}', but 'euler' only"
+    return make(name).refusal(request)
 
 
-def _rule(job: Job) -> str:
-    return f"rule '{job.rule.name}'"
+def _rule(request: EngineRequest) -> str:
+    return f"rule '{request.rule.name}'"
 
 
 def absence(name: str) -> str | None:

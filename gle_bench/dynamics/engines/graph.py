@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.engines.chunks import Loop, chunk_length, copy, form, switch
-from gle_bench.dynamics.engines.interface import Feedback, Job, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, denormals_flushed, prepare_state
 from gle_bench.dynamics.ensemble import (
     Carry,
     cloned,
@@ -54,11 +54,16 @@ class GraphEngine:
         gpu = torch.cuda.is_available()
         return True, f"on {torch.cuda.get_device_name()}" if gpu else "there is no GPU: not used"
 
-    def refusal(self, job: Job) -> str | None:
+    def refusal(self, request: EngineRequest) -> str | None:
         """A GPU is needed, an open loop, layers that switch together, a rule that looks at one step, and no seams."""
-        if job.device != "cuda":
-            return f"the device is {job.device}" if torch.cuda.is_available() else "there is no GPU"
-        return _closed_loop(job.feedback) or _ordered(job.network) or _long_window(job.rule) or job.seams.refusal()
+        if request.device != "cuda":
+            return f"the device is {request.device}" if torch.cuda.is_available() else "there is no GPU"
+        return (
+            _closed_loop(request.feedback)
+            or _ordered(request.network)
+            or _long_window(request.rule)
+            or request.seams.refusal()
+        )
 
     def learn(
         self,

@@ -20,12 +20,11 @@ from gle_bench.dynamics.window import Window
 Feedback = Callable[[int, Tensor, Tensor], Tensor]
 
 
-class Job(NamedTuple):
+class EngineRequest(NamedTuple):
     """What an engine is asked to run."""
 
     network: Network
     rule: OnlineRule
-    rule_engines: frozenset[str]  # engines that the rule says it can use
     device: str  # 'cpu' or 'cuda'
     dtype: torch.dtype
     feedback: Feedback | None  # what evaluation closes the loop with: it is given to `infer`
@@ -47,8 +46,8 @@ class Engine(Protocol):
         """Whether its installation is as it should be, and in a clause what it runs on or what is missing."""
         ...
 
-    def refusal(self, job: Job) -> str | None:
-        """Why it cannot run the job, as a clause ("there is no GPU"), or None where it can."""
+    def refusal(self, request: EngineRequest) -> str | None:
+        """Why it cannot run the request, as a clause ("there is no GPU"), or None where it can."""
         ...
 
     def learn(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.engines.chunks import matmul_precision
-from gle_bench.dynamics.engines.interface import Feedback, Job, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, denormals_flushed, prepare_state
 from gle_bench.dynamics.ensemble import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
@@ -32,7 +32,7 @@ class TorchEngine:
         neurons.membrane_step(zero, zero, tau, tau, 0.1)
         return True, "pure PyTorch: any layer, any device, any precision"
 
-    def refusal(self, job: Job) -> str | None:
+    def refusal(self, request: EngineRequest) -> str | None:
         """It runs everything."""
         return None
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines.interface import Feedback, Job, prepare_state
+from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, prepare_state
 from gle_bench.dynamics.engines.native import library
 from gle_bench.dynamics.engines.native.call import (
     NOTHING,
@@ -54,16 +54,16 @@ class NativeEngine:
             return False, f"not used, and the others are slower on a CPU: {error}"
         return True, f"{loaded.variant}: {loaded.path}"
 
-    def refusal(self, job: Job) -> str | None:
-        """Why it cannot run the job, as a clause, or None."""
-        if job.device != "cpu":
+    def refusal(self, request: EngineRequest) -> str | None:
+        """Why it cannot run the request, as a clause, or None."""
+        if request.device != "cpu":
             return "it runs on the CPU only"
         try:
             library.load()
         except GleBenchError as error:
             return f"it is not here: {error}"
-        unsupported = _unlike_gle(job.rule) or _unsupported(job.network, job.dtype)
-        return unsupported or _other_feedback(job.network, job.feedback) or job.seams.refusal()
+        unsupported = _unlike_gle(request.rule) or _unsupported(request.network, request.dtype)
+        return unsupported or _other_feedback(request.network, request.feedback) or request.seams.refusal()
 
     def learn(
         self,
