@@ -16,7 +16,7 @@ from gle_bench.dynamics.ensemble import Carry, cloned, fit_batch, join, pack, se
 from gle_bench.dynamics.ensemble import learned as learned_names
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.seams import NO_SEAMS, Seams
+from gle_bench.dynamics.seams import NO_SEAMS, Moment, Observer, Seams, Signal
 from gle_bench.dynamics.state import BlockParameters
 from gle_bench.dynamics.window import Window
 from gle_bench.models.gle import GLENetwork, Population
@@ -92,6 +92,17 @@ def learn(
     )
 
 
+class InputSteps(Observer):
+    """The steps at which the input's rates pass."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def see(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment) -> None:
+        if (signal, layer) == ("rate", 0):
+            self.steps.append(moment.step)
+
+
 def windows_of(name: str, count: int) -> int:
     return count * online_rule(name).window
 
@@ -128,6 +139,18 @@ def test_what_is_plastic_learns_and_all_is_finite(name: str, loss: Loss) -> None
     for old, new in zip(ensemble.parameters, learned.parameters, strict=True):
         assert [x is None for x in old] == [x is None for x in new]
         assert all(x.shape == y.shape for x, y in zip(old, new, strict=True) if x is not None and y is not None)
+
+
+@EVERY_ONLINE_RULE
+def test_what_watches_and_disturbs_a_run_is_handed_to_every_step(name: str) -> None:
+    """A rule that dropped its `seams` would learn without the noise that the record says it had."""
+    network, observer = network_for("mse"), InputSteps()
+    ensemble = join(network, [begin(network, seed) for seed in SEEDS])
+    window = sequence(network, windows_of(name, 2))
+    rates = torch.full((len(SEEDS),), RATE, dtype=torch.float64)
+    seams = Seams((observer,), seeds=SEEDS)
+    TorchEngine().learn(network, online_rule(name), Optimizer("sgd"), ensemble, window, rates, seams=seams)
+    assert set(observer.steps) == set(range(window.steps))
 
 
 @EVERY_ONLINE_RULE
