@@ -1,4 +1,4 @@
-"""What a learning rule is, and what it is granted."""
+"""Learning rules: the three kinds, what each promises, and what a method is granted (its footing)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Footing:
 
 
 class LearningRule(ABC):
-    """How parameters are updated. It is of one of three kinds: `OnlineRule`, `GradientRule` or `ClosedFormRule`.
+    """A rule by which a network's parameters are updated, of one of the three kinds below.
 
     Attributes:
         name: as on the command line.
