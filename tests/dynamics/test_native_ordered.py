@@ -9,7 +9,19 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from native_work import DTYPES, LAYOUTS, MANY, TAUS, TORCH, Result, Work, midway, odd_work, tensors_of
+from native_work import (
+    DTYPES,
+    LAYOUTS,
+    MANY,
+    TAUS,
+    TORCH,
+    Result,
+    Work,
+    midway,
+    odd_work,
+    tensors_of,
+    torch_rounds_at_a_kink,
+)
 from networks import FIXED, PHIS, make_batch, make_network, normal
 from torch import Tensor
 
@@ -86,6 +98,7 @@ def some_work(draw: st.DrawFn) -> Work:
 @example(work=odd_work(5, 3, integrator="rk4", layers=VARIED, **TAUS))
 def test_it_equals_torch_whatever_the_network_and_the_batch(native: NativeEngine, work: Work) -> None:
     """And leaves alone what it is given."""
+    assume(not torch_rounds_at_a_kink(work))
     before = [tensor.clone() for tensor in tensors_of(work)]
     native_work.assert_close(native_work.do(native, work), native_work.do(TORCH, work))
     assert native_work.same(tensors_of(work), before)

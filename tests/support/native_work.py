@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 import torch
 from networks import generator, make_batch, make_network, make_parameters, normal
 from torch import Tensor
 
+from gle_bench.dynamics import neurons
 from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.native import build, library
 from gle_bench.dynamics.engines.native.engine import NativeEngine
@@ -89,6 +91,33 @@ def do(engine: Any, work: Work) -> Result:
     state, answers = engine.infer(network, carry.parameters, carry.state, batch, errors=errors)
     learned, outputs = engine.learn(network, GLE(), Optimizer(kind), carry, batch, rates, decay)
     return Result(learned, outputs, state, answers)
+
+
+def torch_rounds_at_a_kink(work: Work) -> bool:
+    """Whether a potential is as good as 0 or 1 but for rounding errors, when `torch` does the work.
+
+    There the slopes of relu and hard-sigmoid jump, so that engines which round differently differ by a whole slope.
+    """
+    near: list[bool] = []
+
+    def note(potential: Tensor) -> None:
+        distances = torch.stack([potential, potential - 1]).abs()
+        near.append(bool(((distances > 0) & (distances < 1e-12)).any()))
+
+    def step(*arguments: Any) -> tuple[Tensor, Tensor]:
+        u, potential = membrane_step(*arguments)
+        note(potential)
+        return u, potential
+
+    def prospective(*arguments: Any) -> Tensor:
+        potential = prospective_potential(*arguments)
+        note(potential)
+        return potential
+
+    membrane_step, prospective_potential = neurons.membrane_step, neurons.prospective_potential
+    with patch.object(neurons, "membrane_step", step), patch.object(neurons, "prospective_potential", prospective):
+        do(TORCH, work)
+    return any(near)
 
 
 def tensors_of(nest: Any) -> list[Tensor]:
