@@ -32,8 +32,21 @@ TASKS = {
 }
 RULES = {
     "backprop": "gle_bench.rules.backprop:Backprop",
+    "eprop": "gle_bench.rules.local:EProp",
+    "eprop-full": "gle_bench.rules.local:EPropFull",
     "gle": "gle_bench.rules.gle:GLE",
+    "gle-clipped": "gle_bench.rules.local:GLEClipped",
+    "gle-e": "gle_bench.rules.local:GLEEligibility",
+    "gle-e-full": "gle_bench.rules.local:GLEEligibilityFull",
+    "gle-fa": "gle_bench.rules.local:GLEFeedbackAlignment",
+    "gle-full": "gle_bench.rules.local:GLEFull",
+    "gle-gain": "gle_bench.rules.local:GLEGain",
+    "gle-kp": "gle_bench.rules.local:GLEKolenPollack",
+    "gle-lowpass": "gle_bench.rules.local:GLELowpass",
+    "instantaneous": "gle_bench.rules.local:Instantaneous",
+    "instantaneous-full": "gle_bench.rules.local:InstantaneousFull",
     "readout": "gle_bench.rules.closed_form:ReadoutRule",
+    "rflo": "gle_bench.rules.local:RFLO",
 }
 MODELS = {  # modules with pairs, in the order of lists: a baseline's family, or all GLE networks of a task
     "esn": "gle_bench.baselines.esn",

@@ -18,6 +18,12 @@ OptimizerName = Literal["adam", "sgd"]
 Sampling = Literal["once", "replacement", "balanced"]
 StateReset = Literal["never", "batch", "epoch"]  # when the state of an online model starts at zero
 Direction = Literal["higher", "lower"]  # the better values of a metric
+# The four choices that make a local learning rule, and the fifth of its instantaneous errors.
+SentError = Literal["gle", "instantaneous", "gain", "lowpass", "clipped"]  # the error that a layer passes down
+OwnError = Literal["sent", "trace"]  # what a layer learns by: the error it sends, or a trace of presynaptic rates
+ErrorPath = Literal["transpose", "random", "broadcast", "kolen-pollack"]  # the weights that carry errors down
+DelayLine = Literal["none", "presynaptic", "full"]  # what waits for the error that belongs to it: nothing, rates, all
+LearningSignal = Literal["steady", "jacobian"]  # gain of an instantaneous error from layer to layer: 1, or tau_r/tau_m
 SpreadKind = Literal["population sd", "sample sd", "sem", "none"]
 # Why a result must not be compared with a published one; "other" is what a record says in words of its own.
 MarkKind = Literal["budget", "data", "rule", "setting", "version", "code", "other"]

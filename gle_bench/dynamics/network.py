@@ -217,3 +217,11 @@ class Block:
         """What the block's neurons are driven by."""
         assert not isinstance(self.like.connection, Relay), "a relay has no neurons that it could drive"
         return self.like.connection
+
+
+def unlike_dense(network: Network) -> str | None:
+    """The first layer whose connection is not dense, in words; None: there is none."""
+    for number, layer in enumerate(network.layers, 1):
+        if type(layer.connection) is not Dense:
+            return f"layer {number}, connected by {type(layer.connection).__name__},"
+    return None

@@ -10,12 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics import neurons
+from gle_bench.dynamics import local, neurons
 from gle_bench.dynamics.activations import activation
+from gle_bench.dynamics.choices import PAPER, LocalOptions
+from gle_bench.dynamics.local_memory import EMPTY, Memory
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State, present
-from gle_bench.dynamics.step import Instant, Signals, Step, local_gradients, output_feedback, step
+from gle_bench.dynamics.step import Instant, Signals, Step, output_feedback, step
 from gle_bench.errors import UsageError
 
 NOTHING = BlockParameters(None, None, None, None)
@@ -51,11 +53,26 @@ def advance(
     plastic: bool = True,
     errors: bool = True,
     seams: Seams = NO_SEAMS,
+    options: LocalOptions = PAPER,
+    memory: Memory = (),
 ) -> Step:
     """The step of the network's integrator: `network.step` or `ordered_step`."""
     if network.ordered:
-        return ordered_step(network, parameters, state, now, following, plastic=plastic, errors=errors, seams=seams)
-    return step(network, parameters, state, *now, plastic=plastic, errors=errors, seams=seams)
+        return ordered_step(
+            network,
+            parameters,
+            state,
+            now,
+            following,
+            plastic=plastic,
+            errors=errors,
+            seams=seams,
+            options=options,
+            memory=memory,
+        )
+    return step(
+        network, parameters, state, *now, plastic=plastic, errors=errors, seams=seams, options=options, memory=memory
+    )
 
 
 def ordered_step(
@@ -69,6 +86,8 @@ def ordered_step(
     plastic: bool = True,
     errors: bool = True,
     seams: Seams = NO_SEAMS,
+    options: LocalOptions = PAPER,
+    memory: Memory = (),
 ) -> Step:
     """From t to t + dt. Pure and differentiable; of the old state it reads u and v alone.
 
@@ -80,6 +99,7 @@ def ordered_step(
         plastic: whether gradients are wanted; without, they are all None.
         errors: False freezes v and e, which a passing evaluation never looks at.
         seams: what watches and disturbs this step.
+        options, memory: the local rule: of its choices `sent` may be instantaneous, and `feedback` random.
 
     Returns:
         The state with u and v of t + dt, and r, e, phi' and W^T e of t; the gradients and signals of t, among which
@@ -91,9 +111,10 @@ def ordered_step(
     if not network.ordered:
         raise UsageError("integrator = 'euler' lets all layers switch together; use step, or another integrator.")
     start = Variables(tuple(block.u[0] for block in state), tuple(block.v[0] for block in state))
-    first = traverse(network, parameters, start, now, errors, seams)
+    path = ErrorPath(options.sent == "gle", tuple(block.back for block in memory or (EMPTY,) * len(state)))
+    first = traverse(network, parameters, start, now, errors, seams, path)
     if network.integrator == "rk4":
-        moved = _rk4(network, parameters, start, first, now, following, midpoint, errors, seams.unobserved)
+        moved = _rk4(network, parameters, start, first, now, following, midpoint, errors, seams.unobserved, path)
     else:
         moved = _exponential(network, parameters, start, first)
     u_dots = _u_dots(network, parameters, start, first)
@@ -101,14 +122,29 @@ def ordered_step(
     if plastic:
         gradients = _gradients(network, first, parameters, u_dots)
     instants = tuple(None if instant is None else instant[None] for instant in first.instantaneous)
-    return Step(_new_state(network, state, moved, first), gradients, Signals(first.rate[-1], instants, u_dots))
+    new = _new_state(network, state, moved, first, path)
+    return Step(new, gradients, Signals(first.rate[-1], instants, u_dots), memory)
+
+
+class ErrorPath(NamedTuple):
+    """How errors go down: whether they look ahead, and each layer's weights, (1, S, N, N_in); None: its own."""
+
+    prospective: bool
+    back: tuple[Tensor | None, ...]
 
 
 def traverse(
-    network: Network, parameters: Parameters, at: Variables, now: Instant, errors: bool, seams: Seams = NO_SEAMS
+    network: Network,
+    parameters: Parameters,
+    at: Variables,
+    now: Instant,
+    errors: bool,
+    seams: Seams = NO_SEAMS,
+    path: ErrorPath | None = None,
 ) -> Traversal:
     """Rates upwards and errors downwards, given u and v."""
     passed = seams.pass_layer if seams else None
+    path = path or ErrorPath(True, (None,) * len(network.blocks))
     currents, rates, slopes = [], [], []
     rate = inputs = now.inputs if passed is None else passed("rate", 0, now.inputs)
     for n, (block, p, u) in enumerate(zip(network.blocks, parameters, at.u, strict=True), 1):
@@ -135,12 +171,15 @@ def traverse(
         if passed is not None:
             instant = passed("instantaneous", n + 1, instant)
         e = instant
-        if block.like.prospective_errors:
+        if block.like.prospective_errors and path.prospective:
             e = neurons.prospective_error(at.v[n], instant, tau_m, tau_r)
         if passed is not None:
             e = passed("error", n + 1, e)
         instants[n], es[n] = instant, e
-        feedbacks[n] = above = block.connection.feedback(weight, e) if block.feeds_back else None
+        back = path.back[n]
+        feedbacks[n] = above = (
+            block.connection.feedback(weight if back is None else back[0], e) if block.feeds_back else None
+        )
     return Traversal(inputs, tuple(currents), tuple(rates), tuple(slopes), tuple(instants), tuple(es), tuple(feedbacks))
 
 
@@ -163,13 +202,14 @@ def _rk4(
     midpoint: Instant | None,
     errors: bool,
     seams: Seams,
+    path: ErrorPath,
 ) -> Variables:
     dt, later = network.dt, following(first.rate[-1])
     middle = midpoint or Instant(_mean(now.inputs, later.inputs), _mean_target(now, later), None)
     k = [_derivatives(parameters, start, first)]
     for ahead, instant in ((dt / 2, middle), (dt / 2, middle), (dt, later)):
         at = _moved(start, k[-1], ahead)
-        stage = traverse(network, parameters, at, instant._replace(mask=now.mask), errors, seams)
+        stage = traverse(network, parameters, at, instant._replace(mask=now.mask), errors, seams, path)
         k.append(_derivatives(parameters, at, stage))
     mean = Variables(*(tuple(map(_weighted, *stages)) for stages in zip(*k, strict=True)))
     return _moved(start, mean, dt)
@@ -204,12 +244,12 @@ def _mean_target(now: Instant, later: Instant) -> Tensor | None:
     return None if now.target is None or later.target is None else _mean(now.target, later.target)
 
 
-def _new_state(network: Network, state: State, moved: Variables, first: Traversal) -> State:
+def _new_state(network: Network, state: State, moved: Variables, first: Traversal, path: ErrorPath) -> State:
     """u and v of t + dt beside what the traversal at t found; what it did not look at stays as it was."""
     blocks = []
     for n, (block, old) in enumerate(zip(network.blocks, state, strict=True)):
         e, feedback, v = first.error[n], first.feedback[n], moved.v[n]
-        if e is not None and not block.like.prospective_errors:
+        if e is not None and not (block.like.prospective_errors and path.prospective):
             v = e
         blocks.append(
             BlockState(
@@ -237,8 +277,10 @@ def _gradients(
         if e is None or instant is None:
             found.append(NOTHING)
             continue
-        bias = parameters[n].bias is not None
-        found.append(local_gradients(network, block, below[None], e[None], instant[None], u_dots[n], bias))
+        gradient, _ = local.gradients(
+            network, PAPER, block, e[None], instant[None], below[None], u_dots[n], parameters[n], [0], EMPTY
+        )
+        found.append(gradient)
     return tuple(found)
 
 

@@ -39,12 +39,14 @@ class LearningRule(ABC):
         version: raised when what the rule computes changes.
         footing: what the rule is granted.
         options: the type of what can be chosen about the rule, all of it with defaults.
+        derived: whether the rule is a derivation of this project, and in no paper.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     footing: ClassVar[Footing] = Footing()
     options: ClassVar[type[RuleOptions]] = RuleOptions
+    derived: ClassVar[bool] = False
 
     @cached_property
     def chosen(self) -> Any:
@@ -73,16 +75,25 @@ class OnlineRule(LearningRule):
             way of its own is back at 'torch' alone, until it names others itself.
         ordered: whether it can learn in networks whose layers are traversed in order, without delays.
         window: time steps that it sees at once; there is one update a window.
+        follows: whether it wants to see each update of the parameters, by `follow`.
     """
 
     engines: ClassVar[frozenset[str]] = frozenset({"torch"})
     ordered: ClassVar[bool] = False
     window: int = 1
+    follows: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "engines" not in vars(cls) and {"start", "learn", "window"} & vars(cls).keys():
+        if "engines" not in vars(cls) and {"start", "learn", "window", "resume", "follow"} & vars(cls).keys():
             cls.engines = frozenset({"torch"})
+
+    def unfit(self, network: Network) -> str | None:
+        """Why the rule cannot train that network, as a clause ("it has layers without weights"); None: it can."""
+        if network.ordered and not self.ordered:
+            # A rule that runs the network by itself calls `step`, which refuses it, but in its first batch only.
+            return f"it knows no integrator = '{network.integrator}', but 'euler' only"
+        return None
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
         """The rule's memory before its first window (eligibility traces, say), each tensor (S, ...).
@@ -91,6 +102,37 @@ class OnlineRule(LearningRule):
         memory depends on its own seed alone, so that it learns as it would without the others.
         """
         return ()
+
+    def resume(
+        self,
+        network: Network,
+        parameters: Parameters,
+        memory: tuple[Tensor, ...],
+        before: int,
+        batch: int,
+        seeds: tuple[int, ...],
+    ) -> tuple[Tensor, ...]:
+        """The rule's memory at the start of a batch, from that after the last one, whose size was `before`.
+
+        A rule begins anew where the size has changed, unless it knows better.
+        """
+        return memory if before == batch else self.start(network, parameters, batch, seeds)
+
+    def follow(
+        self,
+        network: Network,
+        before: Parameters,
+        parameters: Parameters,
+        memory: tuple[Tensor, ...],
+        rates: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """The rule's memory after an update; called where `follows` is true.
+
+        Args:
+            before, parameters: of before the update and after it. The latter may be changed in place.
+            rates: learning rate of each member, (S,).
+        """
+        return memory
 
     @abstractmethod
     def learn(

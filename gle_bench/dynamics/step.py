@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics import neurons
+from gle_bench.dynamics import local, neurons
 from gle_bench.dynamics.activations import activation
-from gle_bench.dynamics.connections import tau_m_gradient, tau_r_gradient
+from gle_bench.dynamics.choices import PAPER, LocalOptions
+from gle_bench.dynamics.local_memory import EMPTY, BlockMemory, Memory, delays
 from gle_bench.dynamics.network import Block, Network
 from gle_bench.dynamics.seams import NO_SEAMS, Pass, Seams
 from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State, present
@@ -36,6 +37,7 @@ class Step(NamedTuple):
     state: State
     gradients: Parameters
     signals: Signals
+    memory: Memory = ()
 
 
 def step(
@@ -49,6 +51,8 @@ def step(
     plastic: bool = True,
     errors: bool = True,
     seams: Seams = NO_SEAMS,
+    options: LocalOptions = PAPER,
+    memory: Memory = (),
 ) -> Step:
     """All layers read step n and switch together (facts/algorithms.md, section 3). Pure and differentiable.
 
@@ -60,6 +64,8 @@ def step(
         plastic: whether gradients are wanted; without, they are all None.
         errors: False freezes v and e where they do not move the membrane, which a passing evaluation never looks at.
         seams: what watches and disturbs this step.
+        options, memory: the local rule that errors and gradients follow, and what it remembers of the steps before;
+            `gle` by default, which remembers nothing.
 
     Raises:
         UsageError: the network's layers are ordered.
@@ -79,25 +85,50 @@ def step(
         for index, (block, below) in enumerate(zip(network.blocks, belows, strict=True))
         if (relay := block.relay) is not None
     }
+    memory = memory or (EMPTY,) * len(state)
     aboves: list[Tensor | None] = [None] * len(state)
     if errors:
-        aboves = _from_above(network, state, relayed, output_feedback(network, output, target, mask))
-    new_states: list[BlockState] = []
-    gradients: list[BlockParameters] = []
-    instants: list[Tensor | None] = []
-    u_dots: list[Tensor | None] = []
-    for index, block in enumerate(network.blocks):
+        top = output_feedback(network, output, target, mask)
+        spread = options.feedback == "broadcast"
+        aboves = _spread(network, memory, top) if spread else _from_above(network, state, relayed, top)
+    results: list[_BlockStep] = []
+    for index, (block, late) in enumerate(zip(network.blocks, delays(network, options), strict=True)):
         if index in relayed:
-            new, gradient, instant, u_dot = _relay_step(block, state[index], relayed[index][0], passed)
-        else:
-            new, gradient, instant, u_dot = _block_step(
-                network, block, parameters[index], state[index], belows[index], aboves[index], plastic, passed
-            )
-        new_states.append(new)
-        gradients.append(gradient)
-        instants.append(instant)
-        u_dots.append(u_dot)
-    return Step(tuple(new_states), tuple(gradients), Signals(output, tuple(instants), tuple(u_dots)))
+            results.append(_relay_step(block, state[index], relayed[index][0], passed))
+            continue
+        world = _World(belows[index], aboves[index], memory[index], late, plastic, passed)
+        results.append(_block_step(network, block, parameters[index], state[index], options, world))
+    states, gradients, instants, u_dots, memories = zip(*results, strict=True)
+    return Step(states, gradients, Signals(output, instants, u_dots), memories)
+
+
+class _World(NamedTuple):
+    """What a block is given in a step, beside its parameters and its state."""
+
+    below: Tensor  # (S, B, N_in)
+    above: Tensor | None  # (S, B, N), feedback for the last of its layers; (K, S, B, N) for each; None: no errors
+    memory: BlockMemory
+    delays: list[int]
+    plastic: bool
+    passed: Pass | None
+
+
+class _BlockStep(NamedTuple):
+    """What a block's step returns."""
+
+    state: BlockState
+    gradients: BlockParameters
+    instantaneous: Tensor | None
+    u_dot: Tensor | None
+    memory: BlockMemory
+
+
+def _spread(network: Network, memory: Memory, top: Tensor) -> list[Tensor | None]:
+    """The feedback of every block's layers by broadcast, (K, S, B, N); None for relays and where nothing learns."""
+    last = len(memory) - 1
+    return [
+        None if own.back is None else local.broadcast(own.back, top, index == last) for index, own in enumerate(memory)
+    ]
 
 
 def _from_above(
@@ -128,29 +159,27 @@ def _block_step(
     block: Block,
     parameters: BlockParameters,
     state: BlockState,
-    below: Tensor,
-    above: Tensor | None,
-    plastic: bool,
-    passed: Pass | None,
-) -> tuple[BlockState, BlockParameters, Tensor | None, Tensor | None]:
-    like, dt = block.like, network.dt
+    options: LocalOptions,
+    world: _World,
+) -> _BlockStep:
+    like, dt, memory, passed = block.like, network.dt, world.memory, world.passed
     first = block.first + 1  # the input is layer 0
     weight, tau_m, tau_r = (present(p) for p in (parameters.weight, parameters.tau_m, parameters.tau_r))
-    rates = _stacked(below, state.r[:-1])
+    rates = _stacked(world.below, state.r[:-1])
 
     instant, v, e, feedback = None, state.v, state.e, state.feedback
-    if above is not None and block.has_errors:
-        instant = neurons.instantaneous_error(state.slope, _stacked_above(state.feedback[1:], above))
+    if world.above is not None and block.has_errors:
+        above = world.above if world.above.dim() == 4 else _stacked_above(state.feedback[1:], world.above)
+        slope, memory = local.late_slope(state.slope, memory, world.delays)
+        instant = neurons.instantaneous_error(slope, above)
         if passed is not None:
             instant = passed("instantaneous", first, instant)
-        if like.prospective_errors:
-            v, e = neurons.error_step(state.v, instant, tau_m, tau_r, dt)
-        else:
-            v = e = instant
+        (v, e), memory = local.sent_error(options, block, state, instant, tau_m, tau_r, dt, memory)
         if passed is not None:
             e = passed("error", first, e)
-        if block.feeds_back:
-            feedback = _unflat(block.connection.feedback(weight.flatten(0, 1), e.flatten(0, 1)), e)
+        if block.feeds_back and options.feedback != "broadcast":
+            back = weight if memory.back is None else memory.back
+            feedback = _unflat(block.connection.feedback(back.flatten(0, 1), e.flatten(0, 1)), e)
 
     bias = None if parameters.bias is None else parameters.bias.flatten(0, 1)
     current = _unflat(block.connection.current(weight.flatten(0, 1), bias, rates.flatten(0, 1)), state.u)
@@ -170,34 +199,16 @@ def _block_step(
     new = BlockState(u, v, r, e, slope, feedback)
 
     gradient = BlockParameters(None, None, None, None)
-    if plastic and instant is not None:
-        gradient = local_gradients(network, block, rates, e, instant, u_dot, parameters.bias is not None)
-    return new, gradient, instant, u_dot
+    if world.plastic and instant is not None:
+        gradient, memory = local.gradients(
+            network, options, block, e, instant, rates, u_dot, parameters, world.delays, memory
+        )
+    return _BlockStep(new, gradient, instant, u_dot, memory)
 
 
-def _relay_step(
-    block: Block, state: BlockState, rates: Tensor, passed: Pass | None
-) -> tuple[BlockState, BlockParameters, None, None]:
+def _relay_step(block: Block, state: BlockState, rates: Tensor, passed: Pass | None) -> _BlockStep:
     r = rates[None] if passed is None else passed("rate", block.first + 1, rates[None])
-    return state._replace(r=r), BlockParameters(None, None, None, None), None, None
-
-
-def local_gradients(
-    network: Network, block: Block, rates: Tensor, e: Tensor, instant: Tensor, u_dot: Tensor | None, bias: bool
-) -> BlockParameters:
-    """Eqs. 21-24: `rates` (K, S, B, N_in) are the presynaptic ones, all else is (K, S, B, N).
-
-    A block whose connection is fixed learns nothing, its time constants included.
-    """
-    connection = block.connection
-    if not connection.plastic:
-        return BlockParameters(None, None, None, None)
-    return BlockParameters(
-        weight=_unflat(connection.gradient(e.flatten(0, 1), rates.flatten(0, 1)), e),
-        bias=_unflat(connection.bias_gradient(e.flatten(0, 1)), e) if bias else None,
-        tau_m=tau_m_gradient(e, u_dot) if network.learn_tau_m and u_dot is not None else None,
-        tau_r=tau_r_gradient(instant, u_dot) if network.learn_tau_r and u_dot is not None else None,
-    )
+    return _BlockStep(state._replace(r=r), BlockParameters(None, None, None, None), None, None, EMPTY)
 
 
 def _stacked(below: Tensor, lower: Tensor) -> Tensor:

@@ -66,6 +66,8 @@ def choose(name: str, request: EngineRequest) -> Choice:
         UsageError: unknown, or one that cannot run the request.
     """
     _check(name)
+    if unfit := request.rule.unfit(request.network):
+        raise UsageError(f"Rule '{request.rule.name}' cannot train this network: {unfit}; choose another --rule.")
     if name != "auto":
         reason = refusal(name, request)
         if reason is not None:
@@ -96,15 +98,8 @@ def choose_offline(name: str) -> Choice:
 def refusal(name: str, request: EngineRequest) -> str | None:
     """Why that engine cannot run the request, as a clause, or None where it can."""
     if name not in request.rule.engines:
-        return f"{_rule(request)} does not name it"
-    # A rule that runs the network by itself calls `step`, which refuses such a network, but in its first batch only.
-    if request.network.ordered and not request.rule.ordered:
-        return f"{_rule(request)} knows no integrator = '{request.network.integrator}', but 'euler' only"
+        return f"rule '{request.rule.name}' does not name it"
     return make(name).refusal(request)
-
-
-def _rule(request: EngineRequest) -> str:
-    return f"rule '{request.rule.name}'"
 
 
 def absence(name: str) -> str | None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.engines.chunks import Loop, chunk_length, copy, form, switch
-from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, begin, denormals_flushed, prepare_state
 from gle_bench.dynamics.ensemble import (
     Carry,
     cloned,
@@ -80,8 +80,7 @@ class GraphEngine:
         _raise(_ordered(network) or _long_window(rule) or seams.refusal())
         size = batch.inputs.shape[1]
         with _plain_tensors(), denormals_flushed():
-            known = carry.memory if carry.state[0].u.shape[2] == size else ()
-            memory = known or rule.start(network, carry.parameters, size, seams.seeds)
+            memory = begin(rule, network, carry, size, seams.seeds)
             carry = carry._replace(state=prepare_state(network, carry.state, size), memory=memory)
             window = batch.part(0, chunk_length(batch.steps))
             decays = decay != 1
@@ -231,6 +230,8 @@ def _ordered(network: Network) -> str | None:
 
 
 def _long_window(rule: OnlineRule) -> str | None:
+    if rule.follows:
+        return "its rule follows every update, and a graph has no rates by which it could"
     if rule.window == 1:
         return None
     return f"its rule learns from {rule.window} steps at once, and a graph updates after every step"

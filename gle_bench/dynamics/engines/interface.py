@@ -105,6 +105,13 @@ def start(network: Network, parameters: Parameters, optimizer: Optimizer, batch:
     return Carry(parameters, optimizer.start(pack(network, parameters)), zero_state(network, parameters, batch))
 
 
+def begin(rule: OnlineRule, network: Network, carry: Carry, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """The rule's memory at the start of a batch of that size."""
+    if not carry.memory:
+        return rule.start(network, carry.parameters, batch, seeds)
+    return rule.resume(network, carry.parameters, carry.memory, carry.state[0].u.shape[2], batch, seeds)
+
+
 @contextmanager
 def denormals_flushed() -> Iterator[None]:
     """Numbers too small to be normal count as zero inside: moments and fading errors reach them, and they are slow.

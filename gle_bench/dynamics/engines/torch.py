@@ -8,8 +8,17 @@ from torch import Tensor
 
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.engines.chunks import matmul_precision
-from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, denormals_flushed, prepare_state
-from gle_bench.dynamics.ensemble import Carry, ensemble_size, learned, pack, pack_gradients, per_parameter, unpack
+from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, begin, denormals_flushed, prepare_state
+from gle_bench.dynamics.ensemble import (
+    Carry,
+    cloned,
+    ensemble_size,
+    learned,
+    pack,
+    pack_gradients,
+    per_parameter,
+    unpack,
+)
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.ordered_step import advance
@@ -50,23 +59,26 @@ class TorchEngine:
         """One update a window; a window that does not divide T leaves a shorter one at the end."""
         size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
         state = prepare_state(network, carry.state, size)
-        memory = carry.memory if carry.state[0].u.shape[2] == size else ()
         with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
             names = learned(network, carry.parameters)
             flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
             parameters = unpack(network, flat, carry.parameters)
             rate = per_parameter(network, carry.parameters, rates.to(flat))
-            memory = memory or rule.start(network, parameters, size, seams.seeds)
+            memory = begin(rule, network, carry._replace(parameters=parameters), size, seams.seeds)
             outputs = flat.new_empty(batch.steps, count, size, network.outputs)
-            for begin in range(0, batch.steps, rule.window):
-                end = min(begin + rule.window, batch.steps)
-                window = batch.part(begin, end)
+            for begin_step in range(0, batch.steps, rule.window):
+                end = min(begin_step + rule.window, batch.steps)
+                window = batch.part(begin_step, end)
                 if network.ordered:
                     window = window._replace(following=batch.at(end, count))
-                result = rule.learn(network, parameters, state, memory, window, seams.at(begin))
+                result = rule.learn(network, parameters, state, memory, window, seams.at(begin_step))
                 state, memory = result.state, result.memory
-                outputs[begin:end] = result.outputs.permute(2, 0, 1, 3)
+                outputs[begin_step:end] = result.outputs.permute(2, 0, 1, 3)
+                before = cloned(parameters) if rule.follows else parameters
                 moments = optimizer.update(flat, pack_gradients(names, result.gradients), moments, rate)
+                if rule.follows:
+                    now = rates.to(flat) * decay ** (begin_step // rule.window)
+                    memory = rule.follow(network, before, parameters, memory, now)
                 constrain(network, parameters)
                 if decay != 1:
                     rate *= decay

@@ -10,6 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.choices import PAPER, LocalOptions
 from gle_bench.dynamics.ensemble import ensemble_size
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Block, Network
@@ -64,18 +65,24 @@ class RunCall(ctypes.Structure):
 
 
 def layer_calls(
-    network: Network, parameters: Parameters, moments: tuple[Parameters, Parameters], state: State
+    network: Network,
+    parameters: Parameters,
+    moments: tuple[Parameters, Parameters],
+    state: State,
+    options: LocalOptions = PAPER,
 ) -> "ctypes.Array[LayerCall]":
     """Every layer, from the input to the output; `moments`: means and squares, None where nothing learns."""
     calls = [
-        _layer_call(block, k, [p[index] for p in (parameters, *moments)], state[index])
+        _layer_call(block, k, [p[index] for p in (parameters, *moments)], state[index], options)
         for index, block in enumerate(network.blocks)
         for k in range(len(block.layers))
     ]
     return (LayerCall * len(calls))(*calls)
 
 
-def _layer_call(block: Block, k: int, parts: list[BlockParameters], state: BlockState) -> LayerCall:
+def _layer_call(
+    block: Block, k: int, parts: list[BlockParameters], state: BlockState, options: LocalOptions
+) -> LayerCall:
     layer = block.layers[k]
     learned = {name: LearnedCall(*(_address(getattr(part, name), k) for part in parts)) for name in NOTHING._fields}
     return LayerCall(
@@ -88,7 +95,7 @@ def _layer_call(block: Block, k: int, parts: list[BlockParameters], state: Block
         has_errors=block.has_errors,
         feeds_back=block.feeds_back,
         plastic=layer.connection.plastic,
-        prospective_errors=layer.prospective_errors,
+        prospective_errors=layer.prospective_errors and options.sent == "gle",
     )
 
 

@@ -5,6 +5,7 @@ import ctypes
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.choices import LocalOptions
 from gle_bench.dynamics.connections import Dense
 from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, prepare_state
 from gle_bench.dynamics.engines.native import library
@@ -62,7 +63,7 @@ class NativeEngine:
             library.load()
         except GleBenchError as error:
             return f"it is not here: {error}"
-        unsupported = _unlike_gle(request.rule) or _unsupported(request.network, request.dtype)
+        unsupported = _not_compiled(request.rule) or _unsupported(request.network, request.dtype)
         return unsupported or _other_feedback(request.network, request.feedback) or request.seams.refusal()
 
     def learn(
@@ -78,7 +79,7 @@ class NativeEngine:
     ) -> tuple[Carry, Tensor]:
         """One update a step."""
         flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
-        _refuse(_unlike_gle(rule) or _unsupported(network, flat.dtype) or _other_following(batch) or seams.refusal())
+        _refuse(_not_compiled(rule) or _unsupported(network, flat.dtype) or _other_following(batch) or seams.refusal())
         state = cloned(prepare_state(network, carry.state, batch.inputs.shape[1]))
         parameters = unpack(network, flat, cloned(carry.parameters))
         window, outputs = _signals(network, parameters, batch)
@@ -86,7 +87,7 @@ class NativeEngine:
         rates = rates.to("cpu", torch.float64).contiguous()
         set_learning(run, network, optimizer, moments.updates, rates, decay)
         means, squares = (_moments(network, x, parameters) for x in (moments.mean, moments.square))
-        self._call(run, layer_calls(network, parameters, (means, squares), state), flat.dtype)
+        self._call(run, layer_calls(network, parameters, (means, squares), state, rule.chosen), flat.dtype)
         return Carry(parameters, moments._replace(updates=moments.updates + batch.steps), state), outputs
 
     def infer(
@@ -121,9 +122,15 @@ class NativeEngine:
         self.buffer_bytes = run.buffer_bytes
 
 
-def _unlike_gle(rule: OnlineRule) -> str | None:
-    """A rule that names this engine promises to be the paper's; one that changes how it learns loses the name."""
-    return None if "native" in rule.engines else "it has rule 'gle' built in, no other"
+def _not_compiled(rule: OnlineRule) -> str | None:
+    """What of the rule is not compiled in, as a clause; None: all is."""
+    choices = rule.chosen
+    if "native" not in rule.engines or not isinstance(choices, LocalOptions):
+        return f"rule '{rule.name}' is not built in"
+    simple = choices.sent in ("gle", "instantaneous") and choices.feedback == "transpose"
+    if simple and choices.own == "sent" and choices.delay == "none":
+        return None
+    return f"rule '{rule.name}' is not built in with these choices"
 
 
 def _unsupported(network: Network, dtype: torch.dtype) -> str | None:

@@ -1,0 +1,61 @@
+"""The choices that make a local learning rule on a GLE network: data, which the step of a network reads.
+
+`gle`, the rule of the paper, is what all defaults together give. The equations are in `gle_bench.dynamics.local`.
+"""
+
+from typing import Any
+
+from pydantic import create_model, model_validator
+
+from gle_bench.config import Positive, RuleOptions
+from gle_bench.words import DelayLine, ErrorPath, LearningSignal, OwnError, SentError
+
+
+class LocalOptions(RuleOptions):
+    """The choices that make a local learning rule, with the parameters of some of them.
+
+    Attributes:
+        sent: the error that a layer passes down. 'gle' is e = D^+_{tau_m} I^-_{tau_r} {e_inst}, 'instantaneous' is
+            e_inst itself; 'gain' is e times <e_inst^2> / <e^2>, 'lowpass' is I^- of e, 'clipped' is e within bounds.
+        own: what a layer's own update multiplies. 'sent' is the error that it sends with the presynaptic rate (Eqs.
+            21 to 24); 'trace' is e_inst with the rate as the neuron's own membrane filters it.
+        feedback: the weights that carry errors down: 'transpose' is W^T; 'random' are fixed random weights B;
+            'broadcast' brings the output's error to every layer by random weights; 'kolen-pollack' are weights B that
+            learn by the gradient of W, and decay as W does, so that B approaches W.
+        delay: with 'presynaptic', rates wait for the error that belongs to them; with 'full', slopes phi' wait, too.
+        signal: the gain of an instantaneous error from layer to layer: 'steady' is 1, that of constant errors, and
+            'jacobian' is tau_r / tau_m, the derivative within a time step, for sent = instantaneous with own = trace.
+        gain_time: time constant of the averages <.> of sent = gain, in the unit of the network's time constants.
+        lowpass_tau: time constant of sent = lowpass, in the same unit.
+        clip: the largest absolute error of sent = clipped.
+        decay: of feedback = kolen-pollack: each update multiplies W and B by 1 - rate * decay.
+    """
+
+    sent: SentError = "gle"
+    own: OwnError = "sent"
+    feedback: ErrorPath = "transpose"
+    delay: DelayLine = "none"
+    signal: LearningSignal = "steady"
+    gain_time: Positive = 10.0
+    lowpass_tau: Positive = 1.0
+    clip: Positive = 1.0
+    decay: Positive = 0.1
+
+    @model_validator(mode="after")
+    def _signal_of_instantaneous_errors(self) -> "LocalOptions":
+        if self.signal == "jacobian" and (self.sent, self.own) != ("instantaneous", "trace"):
+            raise ValueError(
+                f"signal = jacobian is of errors without filters, not of sent = {self.sent} with own = {self.own}; "
+                "set signal = steady, or sent = instantaneous and own = trace"
+            )
+        return self
+
+    @classmethod
+    def with_defaults(cls, **defaults: Any) -> "type[LocalOptions]":
+        """The same options with other defaults."""
+        fields = {name: (cls.model_fields[name].annotation, value) for name, value in defaults.items()}
+        made: type[LocalOptions] = create_model(cls.__name__, __base__=cls, **fields)  # type: ignore[call-overload]
+        return made
+
+
+PAPER = LocalOptions()

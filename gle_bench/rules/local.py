@@ -1,0 +1,213 @@
+"""Local rules: one update a time step, from errors that are local in space and time.
+
+A rule is a row of choices (`gle_bench.dynamics.choices`), from which the step of a network takes its equations; other
+combinations are made by `--set`. Whoever derives a rule from one of these and gives it a `learn` of its own has the
+network's step at hand, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from gle_bench.contracts import Footing, OnlineRule, RuleOptions
+from gle_bench.dynamics.choices import LocalOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.state import Parameters, State
+    from gle_bench.dynamics.window import Learned, Window
+
+LARGEST_TRACE = 2**28  # numbers: 1 GiB in float32, of the traces of one layer whose neurons share none
+
+
+class LocalRule(OnlineRule):
+    """A learning rule whose errors and updates are local in space and time, made of choices."""
+
+    engines: ClassVar[frozenset[str]] = frozenset({"torch", "native", "graph"})
+    ordered: ClassVar[bool] = True
+    footing: ClassVar[Footing] = Footing(
+        online=True, streamed=True, local_in_space=True, local_in_time=True, whole_sequence=False
+    )
+    options: ClassVar[type[RuleOptions]] = LocalOptions
+
+    @property
+    def choices(self) -> LocalOptions:
+        """The choices that were made, with the parameters of some of them."""
+        chosen: LocalOptions = self.chosen
+        return chosen
+
+    @property
+    def follows(self) -> bool:  # type: ignore[override]
+        return self.choices.feedback == "kolen-pollack"
+
+    def unfit(self, network: Network) -> str | None:
+        from gle_bench.dynamics.network import unlike_dense
+
+        choices = self.choices
+        if network.ordered:
+            simple = choices.sent in ("gle", "instantaneous") and choices.feedback in ("transpose", "random")
+            if choices.own != "sent" or choices.delay != "none" or not simple:
+                return (
+                    f"integrator = '{network.integrator}' traverses the layers in order, and has sent = gle or "
+                    "instantaneous, own = sent, feedback = transpose or random, and delay = none only"
+                )
+        if choices.own == "trace" and (network.learn_tau_m or network.learn_tau_r) and (other := unlike_dense(network)):
+            return f"own = trace with time constants that learn needs a trace for every weight, which {other} has not"
+        return None
+
+    def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
+        from gle_bench.dynamics import local_memory
+
+        return local_memory.flat(local_memory.start(network, parameters, self.choices, batch, seeds))
+
+    def resume(
+        self,
+        network: Network,
+        parameters: Parameters,
+        memory: tuple[Tensor, ...],
+        before: int,
+        batch: int,
+        seeds: tuple[int, ...],
+    ) -> tuple[Tensor, ...]:
+        from gle_bench.dynamics import local_memory
+
+        kept = local_memory.nested(network, self.choices, memory)
+        return local_memory.flat(local_memory.resumed(network, kept, batch))
+
+    def learn(
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
+    ) -> Learned:
+        from gle_bench.dynamics import local_memory
+        from gle_bench.dynamics.ordered_step import advance
+        from gle_bench.dynamics.window import Learned
+
+        ensemble = state[0].u.shape[1]
+        result = advance(
+            network,
+            parameters,
+            state,
+            window.at(0, ensemble),
+            lambda output: window.at(1, ensemble),
+            seams=seams,
+            options=self.choices,
+            memory=local_memory.nested(network, self.choices, memory),
+        )
+        output = result.signals.output[:, :, None]
+        return Learned(result.state, result.gradients, output, local_memory.flat(result.memory))
+
+    def follow(
+        self, network: Network, before: Parameters, parameters: Parameters, memory: tuple[Tensor, ...], rates: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Moves the feedback weights B as the optimizer moved W, since both have one gradient; then both decay."""
+        from gle_bench.dynamics import local_memory
+
+        kept = local_memory.nested(network, self.choices, memory)
+        return local_memory.flat(local_memory.aligned(network, self.choices, before, parameters, kept, rates))
+
+
+class Instantaneous(LocalRule):
+    """The instantaneous error of every layer, without a filter in time: backpropagation at every moment."""
+
+    name: ClassVar[str] = "instantaneous"
+    options = LocalOptions.with_defaults(sent="instantaneous")
+
+
+class GLEEligibility(LocalRule):
+    """GLE's errors from above, and the neuron's own filter on the presynaptic rate instead of the error."""
+
+    name: ClassVar[str] = "gle-e"
+    derived: ClassVar[bool] = True
+    options = LocalOptions.with_defaults(own="trace")
+
+
+class EProp(LocalRule):
+    """e-prop: instantaneous errors from above with eligibility traces (Bellec 2020), SnAp-1 in every layer."""
+
+    name: ClassVar[str] = "eprop"
+    options = LocalOptions.with_defaults(sent="instantaneous", own="trace")
+
+
+class GLEFull(LocalRule):
+    """GLE with delay lines: rates and slopes wait for the error that belongs to them."""
+
+    name: ClassVar[str] = "gle-full"
+    derived: ClassVar[bool] = True
+    options = LocalOptions.with_defaults(delay="full")
+
+
+class InstantaneousFull(LocalRule):
+    """The instantaneous error with delay lines: rates and slopes wait for the error that belongs to them."""
+
+    name: ClassVar[str] = "instantaneous-full"
+    derived: ClassVar[bool] = True
+    options = LocalOptions.with_defaults(sent="instantaneous", delay="full")
+
+
+class GLEEligibilityFull(LocalRule):
+    """`gle-e` with delay lines: traces and slopes wait for the error that belongs to them."""
+
+    name: ClassVar[str] = "gle-e-full"
+    derived: ClassVar[bool] = True
+    options = LocalOptions.with_defaults(own="trace", delay="full")
+
+
+class EPropFull(LocalRule):
+    """e-prop with delay lines, which is exact for every layer whose upper layers have tau_m = tau_r."""
+
+    name: ClassVar[str] = "eprop-full"
+    derived: ClassVar[bool] = True
+    options = LocalOptions.with_defaults(sent="instantaneous", own="trace", delay="full")
+
+
+class GLEGain(LocalRule):
+    """GLE with a gain in every error neuron, by which its error is the least-squares estimate of the adjoint."""
+
+    name: ClassVar[str] = "gle-gain"
+    derived: ClassVar[bool] = True
+    options = LocalOptions.with_defaults(sent="gain")
+
+
+class GLELowpass(LocalRule):
+    """GLE with a low-pass filter on every error that is sent down, as of a synapse."""
+
+    name: ClassVar[str] = "gle-lowpass"
+    derived: ClassVar[bool] = True
+    options = LocalOptions.with_defaults(sent="lowpass")
+
+
+class GLEClipped(LocalRule):
+    """GLE with error neurons that saturate."""
+
+    name: ClassVar[str] = "gle-clipped"
+    derived: ClassVar[bool] = True
+    options = LocalOptions.with_defaults(sent="clipped")
+
+
+class RFLO(LocalRule):
+    """RFLO: eligibility traces with the output's error, broadcast by fixed random weights (Murray 2019)."""
+
+    name: ClassVar[str] = "rflo"
+    options = LocalOptions.with_defaults(sent="instantaneous", own="trace", feedback="broadcast")
+
+
+class GLEFeedbackAlignment(LocalRule):
+    """GLE with fixed random weights in place of W^T: feedback alignment (Lillicrap 2016)."""
+
+    name: ClassVar[str] = "gle-fa"
+    options = LocalOptions.with_defaults(feedback="random")
+
+
+class GLEKolenPollack(LocalRule):
+    """GLE with feedback weights that learn to be W^T by the gradient of W and decay (Kolen and Pollack 1994)."""
+
+    name: ClassVar[str] = "gle-kp"
+    options = LocalOptions.with_defaults(feedback="kolen-pollack")
