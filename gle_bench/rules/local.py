@@ -74,6 +74,8 @@ class LocalRule(OnlineRule):
     ) -> tuple[Tensor, ...]:
         from gle_bench.dynamics import local_memory
 
+        if type(self).start is not LocalRule.start:  # a rule derived from this one, with a memory of its own
+            return super().resume(network, parameters, memory, before, batch, seeds)
         kept = local_memory.nested(network, self.choices, memory)
         return local_memory.flat(local_memory.resumed(network, kept, batch))
 

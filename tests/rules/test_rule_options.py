@@ -11,6 +11,7 @@ from toys import ToyBPTT, ToyBPTTOptions
 from gle_bench import registry
 from gle_bench.config import RuleOptions, meaning
 from gle_bench.costs.count import _configuration
+from gle_bench.dynamics.choices import LocalOptions
 from gle_bench.errors import GleBenchError
 from gle_bench.tracking.record import Record
 from gle_bench.training.marks import changes
@@ -50,7 +51,7 @@ def test_a_rule_whose_options_lack_a_default_is_refused(monkeypatch: pytest.Monk
 
 def test_another_rule_has_its_own_options() -> None:
     config = configured("toy-signal", "toy-gle", "fade=0.5", rule="toy-bptt")
-    assert registry.with_rule(config, registry.rule("gle")).rule_options == RuleOptions()
+    assert registry.with_rule(config, registry.rule("gle")).rule_options == LocalOptions()
     assert registry.resolved(config).rule.chosen == ToyBPTTOptions(fade=0.5)
     assert registry.rule("toy-bptt").chosen == ToyBPTTOptions()
     untyped = config.model_copy(update={"rule_options": RuleOptions()})
