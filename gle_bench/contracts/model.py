@@ -75,8 +75,8 @@ class RateGroup(NamedTuple):
 def footing(rule: LearningRule, model: ModelConfig) -> Footing:
     """What a rule and a model together are granted."""
     if not isinstance(model, OfflineModel):
-        return rule.footing
-    return replace(rule.footing, streamed=rule.footing.streamed or model.streamed, normalised=model.normalised)
+        return rule.granted
+    return replace(rule.granted, streamed=rule.granted.streamed or model.streamed, normalised=model.normalised)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from gle_bench.config import ModelConfig, RuleOptions
 
@@ -38,15 +38,15 @@ class LearningRule(ABC):
         name: as on the command line.
         version: raised when what the rule computes changes.
         footing: what the rule is granted.
+        derived: whether the rule is a derivation of this project, and in no paper; lists and tables say so.
         options: the type of what can be chosen about the rule, all of it with defaults.
-        derived: whether the rule is a derivation of this project, and in no paper.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     footing: ClassVar[Footing] = Footing()
-    options: ClassVar[type[RuleOptions]] = RuleOptions
     derived: ClassVar[bool] = False
+    options: ClassVar[type[RuleOptions]] = RuleOptions
 
     @cached_property
     def chosen(self) -> Any:
@@ -59,12 +59,27 @@ class LearningRule(ABC):
         rule.chosen = chosen
         return rule
 
+    @property
+    def granted(self) -> Footing:
+        """What the rule is granted with the options that were chosen."""
+        return self.footing
+
     def refusal(self, model: ModelConfig) -> str | None:
         """Why the rule cannot train that model, as a clause ("it has layers without weights"); None: it can.
 
         It is asked for models that learn in the rule's way only: online, by gradients, or in closed form.
         """
         return None
+
+
+class RuleRequest(NamedTuple):
+    """What an online rule is asked to train, as an experiment knows it before it starts."""
+
+    network: Network
+    steps: int  # time steps of a sample
+    batch: int  # samples of a batch
+    members: int  # networks that learn side by side
+    itemsize: int  # bytes of a number
 
 
 class OnlineRule(LearningRule):
@@ -74,13 +89,13 @@ class OnlineRule(LearningRule):
         engines: those that can run it; 'torch' can run everything. A subclass that learns, starts or cuts windows in a
             way of its own is back at 'torch' alone, until it names others itself.
         ordered: whether it can learn in networks whose layers are traversed in order, without delays.
-        window: time steps that it sees at once; there is one update a window.
+        window: time steps that it sees at once, None for those of a whole sample; there is one update a window.
         follows: whether it wants to see each update of the parameters, by `follow`.
     """
 
     engines: ClassVar[frozenset[str]] = frozenset({"torch"})
     ordered: ClassVar[bool] = False
-    window: int = 1
+    window: int | None = 1
     follows: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -93,6 +108,17 @@ class OnlineRule(LearningRule):
         if network.ordered and not self.ordered:
             # A rule that runs the network by itself calls `step`, which refuses it, but in its first batch only.
             return f"it knows no integrator = '{network.integrator}', but 'euler' only"
+        return None
+
+    def window_in(self, steps: int) -> int:
+        """Time steps of a window in a sample of that many steps."""
+        return self.window or steps
+
+    def request_refusal(self, request: RuleRequest) -> str | None:
+        """Why the rule cannot train that network on such samples, as a clause that ends with the cure; None: it can.
+
+        It is asked once, before anything is written.
+        """
         return None
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
@@ -144,7 +170,7 @@ class OnlineRule(LearningRule):
         window: Window,
         seams: Seams,
     ) -> Learned:
-        """Runs the network over the window. Gradients are batch means; descending along them learns.
+        """Runs the network over the window. Gradients are means over the batch and the steps; descending them learns.
 
         `seams` watch and disturb the run, as of the window's first step: `step` of the window's step t is given
         `seams.at(t)`.

@@ -1,5 +1,6 @@
 """The window of time steps that a learning rule sees at once, and what the rule makes of it."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -43,6 +44,8 @@ class Learned(NamedTuple):
     """What a rule makes of a window."""
 
     state: State
-    gradients: Parameters
+    gradients: Parameters  # means over the batch and the steps
     outputs: Tensor  # (S, B, steps, C)  r_L before each step
     memory: tuple[Tensor, ...] = ()
+    # The mean of what steps start to stop (exclusive) contribute to the gradients; None: only the whole is known.
+    part: Callable[[int, int], Parameters] | None = None

@@ -22,6 +22,9 @@ class Tried:
     def learn(self, *arguments: Any, **options: Any) -> Any:
         return self._or_skip(self._engine.learn, *arguments, **options)
 
+    def gradients(self, *arguments: Any, **options: Any) -> Any:
+        return self._or_skip(self._engine.gradients, *arguments, **options)
+
     def infer(self, *arguments: Any, **options: Any) -> Any:
         return self._or_skip(self._engine.infer, *arguments, **options)
 

@@ -187,7 +187,7 @@ def test_online_networks_learn_and_infer(engine: Tried, data: Path, name: str) -
     before, after = pack(network, carry.parameters), pack(network, new.parameters)
     assert after.isfinite().all()
     assert not torch.equal(before, after)
-    assert new.optimizer.updates == -(-steps // rule.window)
+    assert new.optimizer.updates == -(-steps // rule.window_in(steps))
     blind = Window(batch.steps, batch.inputs, None, None).part(0, steps)
     state, outputs = runner.infer(network, new.parameters, new.state, blind, feedback=feedback)
     assert outputs.shape == (1, 4, steps, shape.outputs)

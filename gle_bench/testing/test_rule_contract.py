@@ -12,11 +12,11 @@ from gle_bench import registry
 from gle_bench.contracts import ClosedFormRule, Footing, GradientRule, OnlineRule, Shape
 from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
-from gle_bench.dynamics.ensemble import Carry, cloned, fit_batch, join, pack, select
+from gle_bench.dynamics.ensemble import Carry, cloned, join, pack, select
 from gle_bench.dynamics.ensemble import learned as learned_names
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.seams import NO_SEAMS, Moment, Observer, Seams, Signal
+from gle_bench.dynamics.seams import Moment, Observer, Seams, Signal
 from gle_bench.dynamics.state import BlockParameters
 from gle_bench.dynamics.window import Window
 from gle_bench.models.gle import GLENetwork, Population
@@ -45,6 +45,7 @@ FAMILY = GLENetwork(
     tau_output=0.4,
 )
 BATCH, SEEDS, RATE = 3, (5, 6), 0.01
+SAMPLE = 6  # steps of a sample of a rule that learns from whole samples
 
 
 def draw(*shape: int, seed: int) -> Tensor:
@@ -85,11 +86,15 @@ def online_rule(name: str) -> OnlineRule:
 def learn(
     name: str, network: Network, carry: Carry, window: Window, seeds: tuple[int, ...] = SEEDS
 ) -> tuple[Carry, Tensor]:
-    """What the rule makes of the ensemble, and the outputs."""
+    """What the rule makes of the ensemble, sample after sample where it learns from whole ones, and the outputs."""
     rates = torch.full((carry.state[0].u.shape[1],), RATE, dtype=torch.float64)
-    return TorchEngine().learn(
-        network, online_rule(name), Optimizer("sgd"), carry, window, rates, seams=Seams(seeds=seeds)
-    )
+    rule, engine, outputs = online_rule(name), TorchEngine(), []
+    length = SAMPLE if rule.window is None else window.steps
+    for begin in range(0, window.steps, length):
+        sample = window.part(begin, begin + length)
+        carry, answers = engine.learn(network, rule, Optimizer("sgd"), carry, sample, rates, seams=Seams(seeds=seeds))
+        outputs.append(answers)
+    return carry, torch.cat(outputs, 2)
 
 
 class InputSteps(Observer):
@@ -104,7 +109,7 @@ class InputSteps(Observer):
 
 
 def windows_of(name: str, count: int) -> int:
-    return count * online_rule(name).window
+    return count * online_rule(name).window_in(SAMPLE)
 
 
 @EVERY_RULE
@@ -120,7 +125,7 @@ def test_it_is_called_as_it_is_registered(name: str) -> None:
         reason = rule.refusal(pair.configure("smoke").network)
         assert reason is None or reason.strip()
     if isinstance(rule, OnlineRule):
-        assert rule.window >= 1
+        assert rule.window is None or rule.window >= 1
         assert "torch" in rule.engines
 
 
@@ -172,17 +177,13 @@ def test_a_member_learns_as_it_would_alone(name: str, loss: Loss) -> None:
 def test_gradients_are_means_over_the_batch_in_the_shapes_of_the_parameters(name: str, loss: Loss) -> None:
     network, rule = network_for(loss), online_rule(name)
     carry = join(network, [begin(network, seed) for seed in SEEDS])
-    window = sequence(network, rule.window)
+    window = sequence(network, windows_of(name, 4))  # at first there are no errors, or none that has come through
     assert window.target is not None
     twice = window._replace(inputs=window.inputs.repeat(1, 2, 1, 1), target=window.target.repeat(1, 2, 1, 1))
-    warm, _ = learn(name, network, carry, sequence(network, windows_of(name, 4)))  # at rest there are no errors
-    gradients = []
+    gradients, seams = [], Seams(seeds=SEEDS)
     for batch in (window, twice):
-        size = batch.inputs.shape[1]
-        memory = rule.start(network, carry.parameters, size, SEEDS)
-        with torch.no_grad():
-            state = fit_batch(warm.state, size)
-            gradients.append(rule.learn(network, carry.parameters, state, memory, batch, NO_SEAMS).gradients)
+        made = TorchEngine().gradients(network, rule, carry.parameters, carry.state, batch, seams=seams)
+        gradients.append(made.accumulated)
     names = learned_names(network, carry.parameters)
     once, again = ([getattr(blocks[index], field) for index, field in names] for blocks in gradients)
     assert [g.shape for g in once] == [getattr(carry.parameters[index], field).shape for index, field in names]

@@ -12,6 +12,7 @@ from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.engines.interface import EngineRequest
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.rule import RuleRequest
 from gle_bench.dynamics.seams import Observer, Seams
 from gle_bench.errors import GleBenchError, UsageError, look_up
 from gle_bench.models.readout import ReadoutModel
@@ -113,6 +114,10 @@ def _experiment(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Exp
     with guarded(f"Model {config.model}"):
         network = network_of(chosen)
         seams = seams_of(chosen, network, settings.observers)
+    if network is not None:
+        with guarded(f"Rule {config.rule}"):
+            check_request(chosen, network, len(seeds))
+    with guarded(f"Model {config.model}"):
         engine = choose_engine(settings.engine, chosen, network, device, seams)
     with guarded(f"Loading the data of {config.task}"):
         data = load_data(chosen, seeds, settings)
@@ -200,6 +205,20 @@ def check_pair(chosen: Chosen) -> None:
             f"batch_size = {training.batch_size} and evaluation_batch_size = {training.evaluation_batch_size} "
             f"would tear {task.name} apart, which is one unbroken stream; set both to 1."
         )
+
+
+def check_request(chosen: Chosen, network: Network, members: int) -> None:
+    """Refuses an online rule that cannot train the network on the task's samples.
+
+    Raises:
+        UsageError: with the reason.
+    """
+    rule, config = chosen.rule, chosen.config
+    assert isinstance(rule, OnlineRule)
+    steps, itemsize = chosen.task.shape(config.options).steps, getattr(torch, config.precision).itemsize
+    request = RuleRequest(network, steps, config.training.batch_size, members, itemsize)
+    if reason := rule.request_refusal(request):
+        raise UsageError(f"Rule '{rule.name}' cannot train {config.model} on {config.task}: {reason}.")
 
 
 def missing(task: Task, folder: Path, option: str) -> GleBenchError:

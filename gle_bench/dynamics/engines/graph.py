@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gle_bench.dynamics.engines.chunks import Loop, chunk_length, copy, form, switch
 from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, begin, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.sums import Gradients
 from gle_bench.dynamics.ensemble import (
     Carry,
     cloned,
@@ -91,6 +92,23 @@ class GraphEngine:
                 program = Learning(network, rule, optimizer, carry, window, decays, self.tf32)
             self._keep(key, program)
             return program.run(carry, batch, rates, decay)
+
+    def gradients(
+        self,
+        network: Network,
+        rule: OnlineRule,
+        parameters: Parameters,
+        state: State,
+        batch: Window,
+        *,
+        memory: tuple[Tensor, ...] = (),
+        every: int | None = None,
+        seams: Seams = NO_SEAMS,
+    ) -> Gradients:
+        """Refused: the `torch` engine gives them."""
+        raise NotImplementedError(
+            "a graph is made of learning and of inference, not of gradients alone; engine 'torch' gives them"
+        )
 
     def infer(
         self,
@@ -234,7 +252,8 @@ def _long_window(rule: OnlineRule) -> str | None:
         return "its rule follows every update, and a graph has no rates by which it could"
     if rule.window == 1:
         return None
-    return f"its rule learns from {rule.window} steps at once, and a graph updates after every step"
+    length = f"{rule.window} steps" if rule.window else "a whole sample"
+    return f"its rule learns from {length} at once, and a graph updates after every step"
 
 
 def _raise(refusal: str | None) -> None:

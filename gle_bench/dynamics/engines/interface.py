@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.engines.sums import Gradients
 from gle_bench.dynamics.ensemble import Carry, fit_batch, pack
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
@@ -73,6 +74,31 @@ class Engine(Protocol):
 
         Raises:
             NotImplementedError: this engine cannot run it; the text is the reason.
+        """
+        ...
+
+    def gradients(
+        self,
+        network: Network,
+        rule: OnlineRule,
+        parameters: Parameters,
+        state: State,
+        batch: Window,
+        *,
+        memory: tuple[Tensor, ...] = (),
+        every: int | None = None,
+        seams: Seams = NO_SEAMS,
+    ) -> Gradients:
+        """The gradients that the rule would learn by on a batch, with frozen weights.
+
+        Args:
+            memory: the rule's memory from the steps before; empty: it starts anew.
+            every: steps of the windows over which means are wanted, too; the last one may be shorter.
+            seams: what watches and disturbs the batch, as of its first step, and the seeds of the members.
+
+        Raises:
+            NotImplementedError: this engine cannot run it; the text is the reason.
+            UsageError: `every` cuts the rule's own windows, and the rule knows their gradient as a whole only.
         """
         ...
 

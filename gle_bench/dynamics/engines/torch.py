@@ -1,5 +1,6 @@
 """The `torch` engine: a whole batch with all its time steps, in pure PyTorch, on any device and in any precision."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from gle_bench.dynamics import neurons
 from gle_bench.dynamics.engines.chunks import matmul_precision
 from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, begin, denormals_flushed, prepare_state
+from gle_bench.dynamics.engines.sums import Gradients, WindowSums
 from gle_bench.dynamics.ensemble import (
     Carry,
     cloned,
@@ -66,23 +68,46 @@ class TorchEngine:
             rate = per_parameter(network, carry.parameters, rates.to(flat))
             memory = begin(rule, network, carry._replace(parameters=parameters), size, seams.seeds)
             outputs = flat.new_empty(batch.steps, count, size, network.outputs)
-            for begin_step in range(0, batch.steps, rule.window):
-                end = min(begin_step + rule.window, batch.steps)
-                window = batch.part(begin_step, end)
-                if network.ordered:
-                    window = window._replace(following=batch.at(end, count))
+            for begin_step, window in _windows(network, rule, batch, count):
+                end = begin_step + window.steps
                 result = rule.learn(network, parameters, state, memory, window, seams.at(begin_step))
                 state, memory = result.state, result.memory
                 outputs[begin_step:end] = result.outputs.permute(2, 0, 1, 3)
                 before = cloned(parameters) if rule.follows else parameters
                 moments = optimizer.update(flat, pack_gradients(names, result.gradients), moments, rate)
                 if rule.follows:
-                    now = rates.to(flat) * decay ** (begin_step // rule.window)
+                    now = rates.to(flat) * decay ** (begin_step // rule.window_in(batch.steps))
                     memory = rule.follow(network, before, parameters, memory, now)
                 constrain(network, parameters)
                 if decay != 1:
                     rate *= decay
         return Carry(parameters, moments, state, memory), outputs.permute(1, 2, 0, 3)
+
+    def gradients(
+        self,
+        network: Network,
+        rule: OnlineRule,
+        parameters: Parameters,
+        state: State,
+        batch: Window,
+        *,
+        memory: tuple[Tensor, ...] = (),
+        every: int | None = None,
+        seams: Seams = NO_SEAMS,
+    ) -> Gradients:
+        """The rule's gradients, window after window, with frozen weights."""
+        size, count = batch.inputs.shape[1], ensemble_size(parameters)
+        state = prepare_state(network, state, size)
+        sums = WindowSums(batch.steps if every is None else every, rule.window_in(batch.steps))
+        outputs = []
+        with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
+            memory = memory or rule.start(network, parameters, size, seams.seeds)
+            for begin, window in _windows(network, rule, batch, count):
+                result = rule.learn(network, parameters, state, memory, window, seams.at(begin))
+                state, memory = result.state, result.memory
+                outputs.append(result.outputs)
+                sums.add(begin, window.steps, result)
+        return Gradients(sums.total(), () if every is None else sums.means(), state, memory, torch.cat(outputs, 2))
 
     def infer(
         self,
@@ -113,6 +138,15 @@ class TorchEngine:
                 )
                 state, outputs[t] = result.state, result.signals.output
         return state, outputs.permute(1, 2, 0, 3)
+
+
+def _windows(network: Network, rule: OnlineRule, batch: Window, members: int) -> Iterator[tuple[int, Window]]:
+    """The windows that the rule learns from, one after the other, each with the step at which it begins."""
+    length = rule.window_in(batch.steps)
+    for begin in range(0, batch.steps, length):
+        end = min(begin + length, batch.steps)
+        window = batch.part(begin, end)
+        yield begin, window._replace(following=batch.at(end, members)) if network.ordered else window
 
 
 class _World(NamedTuple):

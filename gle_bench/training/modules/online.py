@@ -81,7 +81,8 @@ class OnlineModule(BenchModule):
 
     @property
     def updates_per_batch(self) -> int:
-        return -(-self.experiment.shape.steps // self.rule.window)
+        steps = self.experiment.shape.steps
+        return -(-steps // self.rule.window_in(steps))
 
     def configure_optimizers(self) -> EngineOptimizer:
         return EngineOptimizer()
@@ -175,8 +176,9 @@ class OnlineModule(BenchModule):
         tensors = [
             x for blocks in (self.carry.parameters, self.carry.state) for b in blocks for x in b if x is not None
         ]
-        whole = torch.stack([tensor.isfinite().transpose(0, 1).flatten(1).all(1) for tensor in tensors])
-        return [bool(fine) for fine in whole.all(0)]
+        whole = [tensor.isfinite().transpose(0, 1).flatten(1).all(1) for tensor in tensors]
+        whole += [tensor.isfinite().reshape(len(tensor), -1).all(1) for tensor in self.carry.memory]
+        return [bool(fine) for fine in torch.stack(whole).all(0)]
 
     def keep(self, seeds: list[int]) -> None:
         self.carry = select(self.net, self.carry, [self.seeds.index(seed) for seed in seeds])

@@ -19,6 +19,7 @@ from gle_bench.dynamics.engines.native.call import (
     run_call,
     set_learning,
 )
+from gle_bench.dynamics.engines.sums import Gradients
 from gle_bench.dynamics.ensemble import Carry, cloned, ensemble_size, learned, pack, unpack
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.network import Network
@@ -89,6 +90,23 @@ class NativeEngine:
         means, squares = (_moments(network, x, parameters) for x in (moments.mean, moments.square))
         self._call(run, layer_calls(network, parameters, (means, squares), state, rule.chosen), flat.dtype)
         return Carry(parameters, moments._replace(updates=moments.updates + batch.steps), state), outputs
+
+    def gradients(
+        self,
+        network: Network,
+        rule: OnlineRule,
+        parameters: Parameters,
+        state: State,
+        batch: Window,
+        *,
+        memory: tuple[Tensor, ...] = (),
+        every: int | None = None,
+        seams: Seams = NO_SEAMS,
+    ) -> Gradients:
+        """Refused: the `torch` engine gives them."""
+        raise NotImplementedError(
+            "it applies gradients where it computes them, and returns none; engine 'torch' gives them"
+        )
 
     def infer(
         self,

@@ -1,0 +1,77 @@
+"""Gradients at frozen weights: accumulated over all steps of a batch, and their means over windows of steps."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gle_bench.dynamics.state import BlockParameters, Parameters, State
+from gle_bench.dynamics.window import Learned
+from gle_bench.errors import UsageError
+
+
+class Gradients(NamedTuple):
+    """A rule's gradients on a batch, with frozen weights; all are means over the batch. None where nothing learns."""
+
+    accumulated: Parameters  # summed over the steps
+    windowed: tuple[Parameters, ...]  # means over windows of steps, in their order
+    state: State  # after the batch
+    memory: tuple[Tensor, ...]  # the rule's, after the batch
+    outputs: Tensor  # (S, B, T, C)
+
+
+class WindowSums:
+    """The sums of a rule's gradients over windows of `every` steps.
+
+    A rule's gradient is a mean over the steps of the rule's own window, so it counts as often as that has steps.
+
+    Args:
+        length: steps of the rule's own windows; the last one may be shorter.
+    """
+
+    def __init__(self, every: int, length: int) -> None:
+        if every < 1:
+            raise UsageError(f"every = {every} must be at least 1: it is the steps of a window.")
+        self._every, self._length = every, length
+        self._sums: dict[int, Parameters] = {}
+        self._steps: dict[int, int] = defaultdict(int)
+
+    def add(self, begin: int, steps: int, learned: Learned) -> None:
+        """Adds what the rule made of `steps` steps from step `begin` on."""
+        cuts = [begin, *range((begin // self._every + 1) * self._every, begin + steps, self._every), begin + steps]
+        if len(cuts) > 2 and learned.part is None:
+            raise UsageError(
+                f"every = {self._every} cuts a window of {self._length} steps, of which the rule knows one gradient; "
+                f"give a multiple of {self._length}."
+            )
+        for start, stop in pairwise(cuts):
+            part = learned.part if stop - start < steps else None
+            mean = part(start - begin, stop - begin) if part else learned.gradients
+            number, summand = start // self._every, _scaled(mean, stop - start)
+            self._sums[number] = _each(Tensor.add, self._sums[number], summand) if number in self._sums else summand
+            self._steps[number] += stop - start
+
+    def total(self) -> Parameters:
+        """The sum over all steps."""
+        first, *others = self._sums.values()
+        for other in others:
+            first = _each(Tensor.add, first, other)
+        return first
+
+    def means(self) -> tuple[Parameters, ...]:
+        """The mean of each window."""
+        return tuple(_scaled(total, 1 / self._steps[number]) for number, total in self._sums.items())
+
+
+def _scaled(gradients: Parameters, factor: float) -> Parameters:
+    return _each(lambda gradient: gradient * factor, gradients)
+
+
+def _each(function: Callable[..., Tensor], *gradients: Parameters) -> Parameters:
+    """The function of the same tensors of several gradients; None stays None."""
+    return tuple(
+        BlockParameters(*(None if same[0] is None else function(*same) for same in zip(*blocks, strict=True)))
+        for blocks in zip(*gradients, strict=True)
+    )
