@@ -32,6 +32,7 @@ TASKS = {
 }
 RULES = {
     "backprop": "gle_bench.rules.backprop:Backprop",
+    "bptt": "gle_bench.rules.bptt:BPTT",
     "eprop": "gle_bench.rules.local:EProp",
     "eprop-full": "gle_bench.rules.local:EPropFull",
     "gle": "gle_bench.rules.gle:GLE",

@@ -1,0 +1,86 @@
+"""Backpropagation through time, in windows of K steps or over whole samples: the exact gradient inside a window."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator
+
+from gle_bench.contracts import Footing, OnlineRule, RuleOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.rule import RuleRequest
+    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.state import Parameters, State
+    from gle_bench.dynamics.window import Learned, Window
+
+
+def _window(value: Any) -> Any:
+    if value != "sample" and (type(value) is not int or value < 1):
+        raise ValueError("must be a number of steps from 1 on, or 'sample'")
+    return value
+
+
+class BPTTOptions(RuleOptions):
+    """What can be chosen about `bptt`.
+
+    Attributes:
+        window: the steps of a window, at whose end the weights change; 'sample': a whole sample.
+    """
+
+    window: Annotated[int | Literal["sample"], BeforeValidator(_window)] = "sample"
+
+
+class BPTT(OnlineRule):
+    """The exact gradient of the cost of a window by all that happened in it, and blind for what was before.
+
+    A window starts from the state that the one before left. Its gradient is made backward in time by the discrete
+    adjoint of the network's step, which is what autograd gives, to rounding (`dynamics.tape`). A convolution's bias
+    learns by the connection's own gradient, which is a mean over positions.
+    """
+
+    name: ClassVar[str] = "bptt"
+    footing: ClassVar[Footing] = Footing(streamed=True)
+    options: ClassVar[type[RuleOptions]] = BPTTOptions
+    window: int | None = None
+
+    def with_options(self, chosen: RuleOptions) -> Self:
+        rule = super().with_options(chosen)
+        assert isinstance(chosen, BPTTOptions)
+        rule.window = None if chosen.window == "sample" else chosen.window
+        return rule
+
+    @property
+    def granted(self) -> Footing:
+        """With windows shorter than a sample it learns while the sample is streaming in."""
+        return self.footing if self.window is None else Footing(online=True, streamed=True, whole_sequence=False)
+
+    def request_refusal(self, request: RuleRequest) -> str | None:
+        from gle_bench.dynamics.tape import exact_refusal
+
+        if self.window is not None and self.window > request.steps:
+            return f"window = {self.window} is longer than a sample, which has {request.steps} steps; lower it"
+        if 1 in (self.window, request.steps):
+            return "window = 1 ends before any weight has reached the cost, which takes 2 steps; raise it"
+        return exact_refusal(request.network)
+
+    def learn(
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
+    ) -> Learned:
+        from gle_bench.dynamics.tape import exact_errors, mean_gradients, record
+        from gle_bench.dynamics.window import Learned
+
+        tape, state, outputs = record(network, parameters, state, window, seams)
+        errors = exact_errors(network, parameters, tape, [block.slope for block in state], seams=seams)
+        part = partial(mean_gradients, network, parameters, tape, errors)
+        return Learned(state, part(), outputs, memory, part)
