@@ -48,6 +48,8 @@ RULES = {
     "instantaneous-full": "gle_bench.rules.local:InstantaneousFull",
     "readout": "gle_bench.rules.closed_form:ReadoutRule",
     "rflo": "gle_bench.rules.local:RFLO",
+    "rtrl": "gle_bench.rules.rtrl:RTRL",
+    "snap": "gle_bench.rules.snap:SnAp",
 }
 MODELS = {  # modules with pairs, in the order of lists: a baseline's family, or all GLE networks of a task
     "esn": "gle_bench.baselines.esn",

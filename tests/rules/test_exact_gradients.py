@@ -16,11 +16,12 @@ from gle_bench.dynamics.engines.sums import Gradients
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.rule import RuleRequest
+from gle_bench.dynamics.seams import Moment, RateNoise, Seams
 from gle_bench.dynamics.state import Parameters, State, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.words import Loss
 
-EXACT = pytest.mark.parametrize("rule", [registry.rule(name) for name in ("bptt",)], ids=lambda rule: rule.name)
+EXACT = pytest.mark.parametrize("rule", [registry.rule(name) for name in ("bptt", "rtrl")], ids=lambda rule: rule.name)
 EVERY_LOSS = pytest.mark.parametrize("loss", get_args(Loss))
 
 
@@ -54,6 +55,17 @@ def test_a_mask_and_a_state_from_before_are_respected(rule: OnlineRule, loss: Lo
     expected = by_autograd(network, parameters, state, window)
     assert worst(made.windowed[0], expected) < 1e-12
     assert worst(by_autograd(network, parameters, state, window._replace(mask=None)), expected) > 0.1
+
+
+@EXACT
+def test_noise_on_rates_is_part_of_the_network(rule: OnlineRule) -> None:
+    network, parameters = of("stacked")
+    window, state = make_batch(network, STEPS, BATCH), zero_state(network, parameters, BATCH)
+    seams = Seams(disturbances=(RateNoise(0.3),), seeds=(3, 4), moment=Moment(7))
+    made = TorchEngine().gradients(network, rule, parameters, state, window, every=STEPS, seams=seams)
+    noisy = by_autograd(network, parameters, state, window, seams)
+    assert worst(made.windowed[0], noisy) < 1e-12
+    assert worst(by_autograd(network, parameters, state, window), noisy) > 0.01
 
 
 @EXACT

@@ -17,6 +17,15 @@ TOY = ("toy-signal", "toy-gle")
         (TOY, "bptt", ["window=11"], "window = 11 is longer than a sample, which has 10 steps; lower it."),
         (TOY, "bptt", ["window=1"], "window = 1 ends before any weight has reached the cost, which takes 2 steps"),
         (TOY, "bptt", ["gamma=0.5"], "gamma = 0.5 of layer 1 lets errors of GLE move the membrane"),
+        (TOY, "snap", ["layers=0"], "--set: layers: Input should be greater than or equal to 1 (got 0)."),
+        (TOY, "snap", ["layers=4"], "layers = 4 is more than the 3 layers of the network; lower it."),
+        (
+            ("mnist1d", "gle-42k"),
+            "rtrl",
+            [],
+            "Rule 'rtrl' cannot train gle-42k on mnist1d: the influence of its parameters needs ",
+        ),
+        (("cifar10", "gle"), "rtrl", [], "gamma = 1.0 of layer 1 lets errors of GLE move the membrane"),
         (("mackey-glass", "gle"), "bptt", [], "integrator = 'exponential' traverses the layers in order"),
         (("mnist1d", "tcn"), "bptt", [], "Rule 'bptt' needs a network that learns online; tcn learns by backprop."),
     ],
@@ -32,14 +41,16 @@ def test_a_rule_that_does_not_fit_is_refused(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("rule", ["bptt"])
+@pytest.mark.parametrize("rule", ["bptt", "rtrl"])
 def test_a_run_that_diverges_ends_as_such(tmp_path: Path, rule: str) -> None:
     config = configured(*TOY, "rate=1e300", "optimizer=sgd", "precision=float64", rule=rule)
     records = run(config, [1, 2], tmp_path)
     assert [record.status for record in records] == ["diverged", "diverged"]
 
 
-@pytest.mark.parametrize(("rule", "assignments"), [("bptt", []), ("bptt", ["window=4"])])
+@pytest.mark.parametrize(
+    ("rule", "assignments"), [("bptt", []), ("bptt", ["window=5"]), ("rtrl", []), ("snap", ["layers=2"])]
+)
 def test_a_run_learns(tmp_path: Path, rule: str, assignments: list[str]) -> None:
     config = configured(*TOY, "epochs=8", "rate=0.02", *assignments, rule=rule)
     (record,) = run(config, [1], tmp_path)

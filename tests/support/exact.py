@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from gle_bench.dynamics.ensemble import learned, pack, unpack
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State
 from gle_bench.dynamics.step import Instant, step
 from gle_bench.dynamics.window import Window
@@ -33,14 +34,16 @@ def of(name: str, loss: Loss = "mse") -> tuple[Network, Parameters]:
     return network, make_parameters(network, members=MEMBERS)
 
 
-def by_autograd(network: Network, parameters: Parameters, state: State, window: Window) -> Parameters:
+def by_autograd(
+    network: Network, parameters: Parameters, state: State, window: Window, seams: Seams = NO_SEAMS
+) -> Parameters:
     """The gradient of the cost of a window from a given state, a mean over its steps and the batch."""
     size, members = state[0].u.shape[2], state[0].u.shape[1]
     flat = pack(network, parameters).requires_grad_()
     free, cost = unpack(network, flat, parameters), 0 * flat.sum()  # the cost of one step depends on nothing else
     for t in range(window.steps):
         now = window.at(t, members)
-        result = step(network, free, state, now.inputs, plastic=False, errors=False)
+        result = step(network, free, state, now.inputs, plastic=False, errors=False, seams=seams.at(t))
         state, cost = result.state, cost + network.beta * _cost(network, result.signals.output, now)
     (gradient,) = torch.autograd.grad(cost / (size * window.steps), flat, materialize_grads=True)
     made, names = unpack(network, gradient, parameters), learned(network, parameters)

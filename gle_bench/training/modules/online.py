@@ -158,8 +158,11 @@ class OnlineModule(BenchModule):
         self._evaluated += 1
         self._evaluation_state = state
         if persists:
-            # The next batch to train is of this size, so the rest of the tiled state is never looked at again.
-            self.carry = self.carry._replace(state=fit_batch(state, self.experiment.config.training.batch_size))
+            # The next batch to train is of this size, so the rest of the tiled state is never looked at again. A memory
+            # that a smaller last batch left is of another size, so the rule starts anew.
+            size = self.experiment.config.training.batch_size
+            memory = self.carry.memory if self.carry.state[0].u.shape[2] == size else ()
+            self.carry = self.carry._replace(state=fit_batch(state, size), memory=memory)
         return outputs
 
     def member(self, seed: int) -> dict[str, Any]:
