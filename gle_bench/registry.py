@@ -31,6 +31,7 @@ TASKS = {
     "mnist1d": "gle_bench.tasks.mnist1d:MNIST1D",
 }
 RULES = {
+    "adjoint": "gle_bench.rules.adjoint:Adjoint",
     "backprop": "gle_bench.rules.backprop:Backprop",
     "bptt": "gle_bench.rules.bptt:BPTT",
     "eprop": "gle_bench.rules.local:EProp",

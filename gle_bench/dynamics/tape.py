@@ -1,9 +1,4 @@
-"""A tape: what the steps of a window leave behind, from which exact gradients are made backward in time.
-
-Errors are named as in GLE, and have its sign. E is what reaches a layer from above: W^T lambda, or at the output the
-nudging; i = phi' o E takes the place of the instantaneous error, and lambda that of the error e. With these two, the
-gradients of weights, biases and time constants are those of Eqs. 21-24 (docs/facts/rules.md, section 5.0).
-"""
+"""Tapes: what the steps of a window leave behind, from which gradients are made backward in time (`adjoint`)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.network import Block, Network
-from gle_bench.dynamics.seams import NO_SEAMS, Seams
-from gle_bench.dynamics.state import BlockParameters, Parameters, State, present
-from gle_bench.dynamics.step import local_gradients, output_feedback, step
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.seams import Seams
+from gle_bench.dynamics.state import Parameters, State, zero_state
+from gle_bench.dynamics.step import output_feedback, step
 from gle_bench.dynamics.window import Window
 
 
@@ -37,16 +32,6 @@ class Tape(NamedTuple):
         return self.nudging.shape[1]
 
 
-class BlockErrors(NamedTuple):
-    """The errors of a block in T steps, each (K, S, T, B, N)."""
-
-    error: Tensor  # lambda
-    instantaneous: Tensor  # i
-
-
-Errors = tuple[BlockErrors | None, ...]  # None for relays, and where nothing learns from errors
-
-
 class Recorded(NamedTuple):
     """A window that was run and recorded."""
 
@@ -55,26 +40,10 @@ class Recorded(NamedTuple):
     outputs: Tensor  # (S, B, T, C)
 
 
-def exact_refusal(network: Network) -> str | None:
-    """Why the exact gradient of this network is not that of the recursions here, as a clause with the cure."""
-    if network.ordered:
-        return (
-            f"integrator = '{network.integrator}' traverses the layers in order, and the exact gradient is derived for "
-            "the step in which all switch together; choose integrator = 'euler', or rule 'gle'"
-        )
-    for number, layer in enumerate(network.layers, 1):
-        if layer.gamma:
-            return (
-                f"gamma = {layer.gamma} of layer {number} lets errors of GLE move the membrane, and the exact gradient "
-                "is that of a network which they do not move; set gamma to 0"
-            )
-    return None
-
-
 def record(network: Network, parameters: Parameters, state: State, window: Window, seams: Seams) -> Recorded:
     """Runs the network over the window, without errors, and records it."""
     members, size, outputs = state[0].u.shape[1], window.inputs.shape[1], []
-    tape = _blank(network, state, window.steps, size)
+    tape = blank_tape(network, state, window.steps, size)
     for t in range(window.steps):
         inputs, target, mask = window.at(t, members)
         now = seams.at(t)
@@ -95,7 +64,8 @@ def record(network: Network, parameters: Parameters, state: State, window: Windo
     return Recorded(tape, state, torch.stack(outputs, 2))
 
 
-def _blank(network: Network, state: State, steps: int, size: int) -> Tape:
+def blank_tape(network: Network, state: State, steps: int, size: int) -> Tape:
+    """A tape to be filled, of tensors like those of the state."""
     blocks = []
     for block, own in zip(network.blocks, state, strict=True):
         shape, neurons = (len(block.layers), own.u.shape[1], steps, size), own.u.shape[-1]
@@ -105,95 +75,45 @@ def _blank(network: Network, state: State, steps: int, size: int) -> Tape:
     return Tape(tuple(blocks), state[-1].u.new_empty(state[-1].u.shape[1], steps, size, network.outputs))
 
 
-def exact_errors(
-    network: Network,
-    parameters: Parameters,
-    tape: Tape,
-    slopes: Sequence[Tensor],
-    nudging: Tensor | None = None,
-    seams: Seams = NO_SEAMS,
-) -> Errors:
-    """The errors of the exact discrete adjoint, backward in time from the instant after the last step.
-
-    Args:
-        slopes: phi' of each block at that instant, (K, S, B, N).
-        nudging: E of the output at that instant, (S, B, C); None: the cost ends with the last step.
-        seams: what watches and disturbs errors, as of the first step.
-    """
-    errors = _blank_errors(network, tape)
-    aboves = [
-        own.rates.new_zeros(len(block.layers), *own.rates.shape[1:2], own.rates.shape[3], block.like.neurons)
-        for block, own in zip(network.blocks, tape.blocks, strict=True)
-    ]
-    owed = [torch.zeros_like(above) for above in aboves]  # -dC/du
-    if nudging is not None:
-        aboves[-1][-1] = nudging
-    for t in reversed(range(tape.steps)):
-        from_above = tape.nudging[:, t]
-        for index, block in reversed(list(enumerate(network.blocks))):
-            own, made = tape.blocks[index], errors[index]
-            if block.relay is not None and block.has_errors:
-                route = block.relay.forth(own.rates[0, :, t])[1]
-                down = block.relay.back(aboves[index][0], route)
-                aboves[index], from_above = from_above[None], down
-            if made is None:  # a relay, or nothing below listens
-                continue
-            slope = own.slopes[:, :, t + 1] if t + 1 < tape.steps else slopes[index]
-            error, instant, owed[index] = _block_errors(
-                network, block, parameters[index], slope * aboves[index], owed[index], seams.at(t)
-            )
-            made.error[:, :, t], made.instantaneous[:, :, t] = error, instant
-            feedback = _feedback(block, parameters[index], error)
-            aboves[index], from_above = torch.stack([*feedback[1:], from_above]), feedback[0]
-    return errors
-
-
-def _block_errors(
-    network: Network, block: Block, parameters: BlockParameters, instant: Tensor, owed: Tensor, seams: Seams
-) -> tuple[Tensor, Tensor, Tensor]:
-    """lambda and i of a step, as disturbances leave them, and -dC/du before it, all (K, S, B, N).
-
-    What a step gets, i and the -dC/du of the next one, goes into lambda or is handed on to the step before.
-    """
-    tau_m, tau_r, first = present(parameters.tau_m), present(parameters.tau_r), block.first + 1
-    if seams:
-        instant = seams.pass_block("instantaneous", first, instant)
-    error = (network.dt * owed + tau_r * instant) / tau_m
-    owed = owed + instant - error
-    return (seams.pass_block("error", first, error) if seams else error), instant, owed
-
-
-def _feedback(block: Block, parameters: BlockParameters, error: Tensor) -> Tensor:
-    """W^T lambda of a step, (K, S, B, N_in); zeros where nobody looks at them."""
-    if not block.feeds_back:
-        return error.new_zeros(*error.shape[:-1], block.like.inputs)
-    fed = block.connection.feedback(present(parameters.weight).flatten(0, 1), error.flatten(0, 1))
-    return fed.view(*error.shape[:-1], block.like.inputs)
-
-
-def _blank_errors(network: Network, tape: Tape) -> Errors:
-    return tuple(
-        BlockErrors(torch.empty_like(own.slopes), torch.empty_like(own.slopes))
-        if block.has_errors and block.relay is None
-        else None
-        for block, own in zip(network.blocks, tape.blocks, strict=True)
+def first_steps(tape: Tape, steps: int) -> Tape:
+    """The first steps of a tape: views."""
+    blocks = (
+        BlockTape(*(None if x is None else x[:, :, :steps] for x in block))  # type: ignore[arg-type]
+        for block in tape.blocks
     )
+    return Tape(tuple(blocks), tape.nudging[:, :steps])
 
 
-def mean_gradients(
-    network: Network, parameters: Parameters, tape: Tape, errors: Errors, start: int = 0, stop: int | None = None
-) -> Parameters:
-    """The mean over the batch and steps start to stop of Eqs. 21-24, with lambda for e and i for e_inst."""
+def empty_slide(network: Network, parameters: Parameters, batch: int, steps: int) -> tuple[Tensor, ...]:
+    """A sliding tape of so many steps before the first one, as a rule's memory: tensors (S, ...)."""
+    tape = blank_tape(network, zero_state(network, parameters, batch), steps, batch)
+    parts = _parts(tape)
+    return (*(torch.zeros_like(part) for part in parts), tape.nudging.new_zeros(len(tape.nudging), steps))
 
-    def flat(tensor: Tensor) -> Tensor:
-        return tensor[:, :, start:stop].flatten(2, 3)  # the steps side by side, as a larger batch
 
-    gradients = []
-    for block, p, own, made in zip(network.blocks, parameters, tape.blocks, errors, strict=True):
-        if made is None:
-            gradients.append(BlockParameters(None, None, None, None))
-            continue
-        u_dot, bias = None if own.u_dots is None else flat(own.u_dots), p.bias is not None
-        error, instant = flat(made.error), flat(made.instantaneous)
-        gradients.append(local_gradients(network, block, flat(own.rates), error, instant, u_dot, bias))
-    return tuple(gradients)
+def slide(memory: Sequence[Tensor], step: Tape) -> tuple[Tensor, ...]:
+    """The sliding tape one step later: the oldest step is dropped."""
+    *parts, recorded = memory
+    time = [2] * (len(parts) - 1) + [1]
+    moved = [
+        torch.cat([old.narrow(axis, 1, old.shape[axis] - 1), new], axis)
+        for old, new, axis in zip(parts, _parts(step), time, strict=True)
+    ]
+    return (*moved, torch.cat([recorded[:, 1:], torch.ones_like(recorded[:, :1])], 1))
+
+
+def tape_of(network: Network, memory: Sequence[Tensor]) -> tuple[Tape, Tensor]:
+    """The tape that a memory is, and (S, T), 1 where a step has been recorded."""
+    *parts, nudging, recorded = memory
+    of_block = 3 if network.learn_tau_m or network.learn_tau_r else 2
+    blocks = []
+    for start in range(0, len(parts), of_block):
+        rates, slopes, *u_dots = (part.transpose(0, 1) for part in parts[start : start + of_block])
+        blocks.append(BlockTape(rates, slopes, u_dots[0] if u_dots else None))
+    return Tape(tuple(blocks), nudging), recorded
+
+
+def _parts(tape: Tape) -> list[Tensor]:
+    """The tensors of a tape, (S, K, T, B, N) each, and the nudging, (S, T, B, C)."""
+    blocks = [x.transpose(0, 1) for block in tape.blocks for x in block if x is not None]
+    return [*blocks, tape.nudging]

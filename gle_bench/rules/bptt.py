@@ -60,7 +60,7 @@ class BPTT(OnlineRule):
         return self.footing if self.window is None else Footing(online=True, streamed=True, whole_sequence=False)
 
     def request_refusal(self, request: RuleRequest) -> str | None:
-        from gle_bench.dynamics.tape import exact_refusal
+        from gle_bench.dynamics.adjoint import exact_refusal
 
         if self.window is not None and self.window > request.steps:
             return f"window = {self.window} is longer than a sample, which has {request.steps} steps; lower it"
@@ -77,7 +77,8 @@ class BPTT(OnlineRule):
         window: Window,
         seams: Seams,
     ) -> Learned:
-        from gle_bench.dynamics.tape import exact_errors, mean_gradients, record
+        from gle_bench.dynamics.adjoint import exact_errors, mean_gradients
+        from gle_bench.dynamics.tape import record
         from gle_bench.dynamics.window import Learned
 
         tape, state, outputs = record(network, parameters, state, window, seams)

@@ -34,8 +34,8 @@ class RTRL(OnlineRule):
         return len(network.layers)
 
     def request_refusal(self, request: RuleRequest) -> str | None:
+        from gle_bench.dynamics.adjoint import exact_refusal
         from gle_bench.dynamics.influence import influence_refusal, influence_size
-        from gle_bench.dynamics.tape import exact_refusal
 
         network = request.network
         if reason := exact_refusal(network) or influence_refusal(network):

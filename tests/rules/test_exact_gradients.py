@@ -21,7 +21,9 @@ from gle_bench.dynamics.state import Parameters, State, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.words import Loss
 
-EXACT = pytest.mark.parametrize("rule", [registry.rule(name) for name in ("bptt", "rtrl")], ids=lambda rule: rule.name)
+EXACT = pytest.mark.parametrize(
+    "rule", [registry.rule(name) for name in ("adjoint", "bptt", "rtrl")], ids=lambda rule: rule.name
+)
 EVERY_LOSS = pytest.mark.parametrize("loss", get_args(Loss))
 
 

@@ -17,6 +17,14 @@ TOY = ("toy-signal", "toy-gle")
         (TOY, "bptt", ["window=11"], "window = 11 is longer than a sample, which has 10 steps; lower it."),
         (TOY, "bptt", ["window=1"], "window = 1 ends before any weight has reached the cost, which takes 2 steps"),
         (TOY, "bptt", ["gamma=0.5"], "gamma = 0.5 of layer 1 lets errors of GLE move the membrane"),
+        (
+            TOY,
+            "adjoint",
+            ["lookahead=-1"],
+            "--set: lookahead: must be a number of steps from 0 on, or 'sample' (got -1).",
+        ),
+        (TOY, "adjoint", ["lookahead=11"], "lookahead = 11 is longer than a sample, which has 10 steps; lower it."),
+        (TOY, "adjoint", ["scheme=exact"], "--set: scheme: Input should be 'discrete' or 'paper' (got 'exact')."),
         (TOY, "snap", ["layers=0"], "--set: layers: Input should be greater than or equal to 1 (got 0)."),
         (TOY, "snap", ["layers=4"], "layers = 4 is more than the 3 layers of the network; lower it."),
         (
@@ -41,7 +49,7 @@ def test_a_rule_that_does_not_fit_is_refused(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("rule", ["bptt", "rtrl"])
+@pytest.mark.parametrize("rule", ["adjoint", "bptt", "rtrl"])
 def test_a_run_that_diverges_ends_as_such(tmp_path: Path, rule: str) -> None:
     config = configured(*TOY, "rate=1e300", "optimizer=sgd", "precision=float64", rule=rule)
     records = run(config, [1, 2], tmp_path)
@@ -49,7 +57,16 @@ def test_a_run_that_diverges_ends_as_such(tmp_path: Path, rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "assignments"), [("bptt", []), ("bptt", ["window=5"]), ("rtrl", []), ("snap", ["layers=2"])]
+    ("rule", "assignments"),
+    [
+        ("adjoint", []),
+        ("adjoint", ["scheme=paper"]),
+        ("adjoint", ["lookahead=4"]),
+        ("bptt", []),
+        ("bptt", ["window=5"]),
+        ("rtrl", []),
+        ("snap", ["layers=2"]),
+    ],
 )
 def test_a_run_learns(tmp_path: Path, rule: str, assignments: list[str]) -> None:
     config = configured(*TOY, "epochs=8", "rate=0.02", *assignments, rule=rule)

@@ -1,6 +1,6 @@
 """The oracle of exact gradients, autograd through the network's own step, and the networks to compare it on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,16 +35,24 @@ def of(name: str, loss: Loss = "mse") -> tuple[Network, Parameters]:
 
 
 def by_autograd(
-    network: Network, parameters: Parameters, state: State, window: Window, seams: Seams = NO_SEAMS
+    network: Network,
+    parameters: Parameters,
+    state: State,
+    window: Window,
+    seams: Seams = NO_SEAMS,
+    between: Callable[[State], State] = lambda state: state,
 ) -> Parameters:
-    """The gradient of the cost of a window from a given state, a mean over its steps and the batch."""
+    """The gradient of the cost of a window from a given state, a mean over its steps and the batch.
+
+    `between` is what the state passes through after each step, where something is to be taken from it.
+    """
     size, members = state[0].u.shape[2], state[0].u.shape[1]
     flat = pack(network, parameters).requires_grad_()
     free, cost = unpack(network, flat, parameters), 0 * flat.sum()  # the cost of one step depends on nothing else
     for t in range(window.steps):
         now = window.at(t, members)
         result = step(network, free, state, now.inputs, plastic=False, errors=False, seams=seams.at(t))
-        state, cost = result.state, cost + network.beta * _cost(network, result.signals.output, now)
+        state, cost = between(result.state), cost + network.beta * _cost(network, result.signals.output, now)
     (gradient,) = torch.autograd.grad(cost / (size * window.steps), flat, materialize_grads=True)
     made, names = unpack(network, gradient, parameters), learned(network, parameters)
     return tuple(
@@ -71,8 +79,3 @@ def worst(gradients: Parameters, expected: Parameters) -> float:
         assert all(y.norm() > 0 for _, y in pairs), "nothing to compare with"
         distances += [((x - y).norm() / y.norm()).item() for x, y in pairs]
     return max(distances)
-
-
-def norms(gradients: Parameters, field: str) -> Sequence[float]:
-    """The norm of a field's gradient in each layer."""
-    return [layer.norm().item() for block in gradients for layer in getattr(block, field)]

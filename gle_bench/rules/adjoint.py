@@ -1,0 +1,143 @@
+"""The adjoint method: the general case of the variational formulation, exact over a sample or looking K steps ahead."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator
+
+from gle_bench.contracts import Footing, OnlineRule, RuleOptions
+from gle_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.rule import RuleRequest
+    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.state import Parameters, State
+    from gle_bench.dynamics.tape import Recorded
+    from gle_bench.dynamics.window import Learned, Window
+
+
+def _lookahead(value: Any) -> Any:
+    if value != "sample" and (type(value) is not int or value < 0):
+        raise ValueError("must be a number of steps from 0 on, or 'sample'")
+    return value
+
+
+class AdjointOptions(RuleOptions):
+    """What can be chosen about `adjoint`.
+
+    Attributes:
+        scheme: 'discrete', the exact adjoint of the network's step; 'paper', the paper's Algorithm 2, which
+            approaches it to first order in dt.
+        lookahead: steps that the error of a step looks ahead; 'sample': to the end of the sample.
+    """
+
+    scheme: Literal["discrete", "paper"] = "discrete"
+    lookahead: Annotated[int | Literal["sample"], BeforeValidator(_lookahead)] = "sample"
+
+
+class Adjoint(OnlineRule):
+    """Errors that integrate the future: the stationary point of the paper's energy, summed over time, without nudging.
+
+    Over a sample there is one update, at its end. With a `lookahead` of K there is one at every step: the gradient of
+    the costs so far by what the parameters did K steps ago, and in the discrete scheme as many steps more as rates take
+    from the layer to the output. So K = 0 has the direct effect on the output alone, and a K as long as the sample has
+    the exact gradient, if the network runs on for so long. Where the state is reset between samples, what has not been
+    learned by then is lost.
+
+    The method and the paper's form of it are published. The look-ahead is derived here, and so is that the exact
+    discrete adjoint is the stationary point of the energy summed over steps (docs/facts/rules.md, 6.1 and 6.2).
+    """
+
+    name: ClassVar[str] = "adjoint"
+    footing: ClassVar[Footing] = Footing(streamed=True)
+    options: ClassVar[type[RuleOptions]] = AdjointOptions
+    window: int | None = None
+
+    def with_options(self, chosen: RuleOptions) -> Self:
+        rule = super().with_options(chosen)
+        assert isinstance(chosen, AdjointOptions)
+        rule.window = None if chosen.lookahead == "sample" else 1
+        return rule
+
+    @property
+    def granted(self) -> Footing:
+        """With a look-ahead it learns while the sample is streaming in."""
+        return self.footing if self.window is None else Footing(online=True, streamed=True, whole_sequence=False)
+
+    def request_refusal(self, request: RuleRequest) -> str | None:
+        from gle_bench.dynamics.adjoint import exact_refusal
+
+        ahead = self.chosen.lookahead
+        if ahead != "sample" and ahead > request.steps:
+            return f"lookahead = {ahead} is longer than a sample, which has {request.steps} steps; lower it"
+        return exact_refusal(request.network)
+
+    def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
+        from gle_bench.dynamics.tape import empty_slide
+
+        return () if self.window is None else empty_slide(network, parameters, batch, self._reach(network))
+
+    def _reach(self, network: Network) -> int:
+        """Steps of the sliding tape, this one included."""
+        delay = len(network.layers) if self.chosen.scheme == "discrete" else 0
+        steps: int = self.chosen.lookahead + delay + 1
+        return steps
+
+    def learn(
+        self,
+        network: Network,
+        parameters: Parameters,
+        state: State,
+        memory: tuple[Tensor, ...],
+        window: Window,
+        seams: Seams,
+    ) -> Learned:
+        from gle_bench.dynamics.tape import record
+
+        recorded = record(network, parameters, state, window, seams)
+        if self.window is None:
+            return self._whole(network, parameters, recorded, seams)
+        if any({"instantaneous", "error"} & disturbance.signals for disturbance in seams.disturbances):
+            raise UsageError(
+                f"lookahead = {self.chosen.lookahead} of rule 'adjoint' makes errors anew at every step, which no "
+                "disturbance can follow; set it to 'sample', or leave the disturbance of errors out."
+            )
+        return self._ahead(network, parameters, recorded, memory)
+
+    def _whole(self, network: Network, parameters: Parameters, recorded: Recorded, seams: Seams) -> Learned:
+        """Over a sample, from its end."""
+        from gle_bench.dynamics.adjoint import exact_errors, mean_gradients, paper_errors
+        from gle_bench.dynamics.window import Learned
+
+        tape, state, outputs = recorded
+        if self.chosen.scheme == "paper":
+            errors = paper_errors(network, parameters, tape, seams)
+        else:
+            errors = exact_errors(network, parameters, tape, [block.slope for block in state], seams=seams)
+        part = partial(mean_gradients, network, parameters, tape, errors)
+        return Learned(state, part(), outputs, part=part)
+
+    def _ahead(
+        self, network: Network, parameters: Parameters, recorded: Recorded, memory: tuple[Tensor, ...]
+    ) -> Learned:
+        """From this step back to the one that learns now."""
+        from gle_bench.dynamics.adjoint import exact_errors, mean_gradients, one_step, paper_errors
+        from gle_bench.dynamics.tape import first_steps, slide, tape_of
+        from gle_bench.dynamics.window import Learned
+
+        memory = slide(memory, recorded.tape)
+        tape, there = tape_of(network, memory)
+        discrete = self.chosen.scheme == "discrete"
+        if discrete:  # this step has its cost and its slopes, and no consequences yet
+            slopes, nudging = [block.slopes[:, :, -1] for block in tape.blocks], tape.nudging[:, -1]
+            tape = first_steps(tape, tape.steps - 1)
+            errors = exact_errors(network, parameters, tape, slopes, nudging)
+        else:
+            errors = paper_errors(network, parameters, tape)
+        gradients = mean_gradients(network, parameters, *one_step(network, tape, errors, there, staggered=discrete))
+        return Learned(recorded.state, gradients, recorded.outputs, memory)
