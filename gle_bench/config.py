@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 from gle_bench.errors import UsageError, clipped
-from gle_bench.words import Budget, Loss, OptimizerName, Precision, Protocol, Sampling
+from gle_bench.words import Average, Budget, Loss, OptimizerName, Precision, Protocol, Sampling
 
 MOST_SEEDS = 1000  # in one range: more is a slip of the finger
 LARGEST_SEED = 2**32 - 1  # that every generator of random numbers takes
@@ -92,6 +92,8 @@ class TrainingConfig(Frozen):
         weight_decay: added to an offline model's gradient, times the weight itself.
         sampling: an epoch has each sample once, or draws as many (rounded up to whole batches) with 'replacement', or
             so 'balanced' that every class has the same chance, with replacement as well.
+        average: 'epoch' keeps the mean of the weights at the ends of an epoch's batches beside the weights that train,
+            and evaluates both; training, its schedule and the choice of the best evaluation look at the raw weights.
     """
 
     epochs: Count | None = None
@@ -105,6 +107,7 @@ class TrainingConfig(Frozen):
     schedule: Schedule = Constant()
     shuffle: bool = True
     sampling: Sampling = "once"
+    average: Average = "none"
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainingConfig":

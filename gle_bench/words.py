@@ -15,6 +15,7 @@ Loss = Literal["ce", "mse"]  # cross-entropy (Eq. 53), or half the squared error
 Integrator = Literal["euler", "exponential", "rk4"]
 Activation = Literal["identity", "tanh", "softplus", "relu", "hard-sigmoid"]
 OptimizerName = Literal["adam", "sgd"]
+Average = Literal["none", "epoch"]  # the weights that are evaluated beside those that train
 Sampling = Literal["once", "replacement", "balanced"]
 StateReset = Literal["never", "batch", "epoch"]  # when the state of an online model starts at zero
 Direction = Literal["higher", "lower"]  # the better values of a metric

@@ -17,6 +17,11 @@ class Metric:
     better: Direction = "higher"
 
 
+def averaged(name: str) -> str:
+    """The name of a metric measured with averaged weights, beside that of the raw weights: accuracy_averaged."""
+    return f"{name}_averaged"
+
+
 @dataclass(frozen=True)
 class Published:
     """A number from the literature, for one cell of a table.

@@ -57,6 +57,20 @@ def per_parameter(network: Network, parameters: Parameters, values: Tensor) -> T
     return torch.cat(spread)
 
 
+def select_flat(network: Network, flat: Tensor, like: Parameters, members: Sequence[int]) -> Tensor:
+    """The flat vector of these members of an ensemble with parameters `like`: a copy."""
+    if flat.numel() == 0:
+        return flat.clone()
+    return pack(network, _take(unpack(network, flat, like), torch.as_tensor(list(members), device=flat.device)))
+
+
+def join_flat(network: Network, flats: Sequence[Tensor], likes: Sequence[Parameters]) -> Tensor:
+    """One flat vector of several ensembles, whose parameters are `likes`."""
+    if flats[0].numel() == 0:
+        return flats[0].clone()
+    return pack(network, _concatenate([unpack(network, flat, like) for flat, like in zip(flats, likes, strict=True)]))
+
+
 def ensemble_size(parameters: Parameters) -> int:
     """S."""
     return present_weight(parameters).shape[1]
@@ -74,16 +88,11 @@ class Carry(NamedTuple):
 def select(network: Network, carry: Carry, members: Sequence[int]) -> Carry:
     """The carry of these members alone, in this order: copies."""
     index = torch.as_tensor(list(members), device=carry.optimizer.mean.device)
-
-    def chosen(flat: Tensor) -> Tensor:
-        if flat.numel() == 0:
-            return flat.clone()
-        return pack(network, _take(unpack(network, flat, carry.parameters), index))
-
-    old = carry.optimizer
+    old, like = carry.optimizer, carry.parameters
+    mean, square = (select_flat(network, flat, like, members) for flat in (old.mean, old.square))
     return Carry(
         parameters=_take(carry.parameters, index),
-        optimizer=OptimizerState(chosen(old.mean), chosen(old.square), old.updates),
+        optimizer=OptimizerState(mean, square, old.updates),
         state=_take(carry.state, index),
         memory=tuple(tensor.index_select(0, index) for tensor in carry.memory),
     )
@@ -97,20 +106,13 @@ def join(network: Network, carries: Sequence[Carry]) -> Carry:
     """
     if len({carry.optimizer.updates for carry in carries}) > 1:
         raise ValueError("ensembles that made different numbers of updates cannot be joined")
-    first = carries[0]
-
-    def joined(flats: list[Tensor]) -> Tensor:
-        if flats[0].numel() == 0:
-            return flats[0].clone()
-        parts = [unpack(network, flat, carry.parameters) for flat, carry in zip(flats, carries, strict=True)]
-        return pack(network, _concatenate(parts))
-
+    likes = [carry.parameters for carry in carries]
     return Carry(
-        parameters=_concatenate([carry.parameters for carry in carries]),
+        parameters=_concatenate(likes),
         optimizer=OptimizerState(
-            joined([carry.optimizer.mean for carry in carries]),
-            joined([carry.optimizer.square for carry in carries]),
-            first.optimizer.updates,
+            join_flat(network, [carry.optimizer.mean for carry in carries], likes),
+            join_flat(network, [carry.optimizer.square for carry in carries], likes),
+            carries[0].optimizer.updates,
         ),
         state=_concatenate([carry.state for carry in carries]),
         memory=tuple(torch.cat(parts) for parts in zip(*(carry.memory for carry in carries), strict=True)),

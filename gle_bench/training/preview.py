@@ -133,7 +133,8 @@ def _learn(module: OnlineModule, batch: Batch, steps: int) -> None:
 def _infer(module: OnlineModule, batch: Batch, steps: int) -> None:
     window = Window(batch.steps, batch.inputs, None, None).part(0, steps)
     seams = module.seams.in_evaluation(0)
-    module.engine.infer(module.net, module.carry.parameters, module.carry.state, window, seams=seams)
+    for _ in range(1 if module.average is None else 2):
+        module.engine.infer(module.net, module.carry.parameters, module.carry.state, window, seams=seams)
 
 
 def _updates(module: WholeModule, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -147,6 +148,8 @@ def _evaluate(module: WholeModule, batch: Batch) -> None:
     with torch.no_grad():
         module.evaluate(batch)
         module.evaluate_otherwise(batch)
+        if module.average is not None:
+            module.evaluate_averaged(batch)
 
 
 def prepare(name: str, folder: Path, report: Callable[[str], None]) -> None:

@@ -9,9 +9,11 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from gle_bench.contracts import Batch, Task
+from gle_bench.contracts.results import averaged
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
 from gle_bench.training.experiment import Experiment
+from gle_bench.training.modules.average import EpochMean
 from gle_bench.training.seed import Position
 
 
@@ -37,11 +39,20 @@ class Scores:
         self._decisions: list[Tensor] = []
         self._targets: list[Tensor] = []
 
-    def add(self, outputs: Tensor, batch: Batch, others: Mapping[str, Tensor] | None = None) -> None:
-        """Adds outputs (S, B, T, C) of a batch; metrics of `others` end in the name of their way: accuracy_by_batch."""
+    def add(self, outputs: Tensor, batch: Batch, others: Mapping[str, Tensor], averages: Tensor | None) -> None:
+        """Adds outputs (S, B, T, C) of a batch.
+
+        Args:
+            others: outputs of other ways to evaluate, whose metrics end in the name of their way: accuracy_by_batch.
+            averages: outputs with averaged weights.
+        """
         decisions = self._task.decide(outputs, batch)
         values = {"loss": self._task.losses(outputs, batch), **self._task.measure(decisions, batch)}
-        for way, output in (others or {}).items():
+        if averages is not None:
+            measured = {"loss": self._task.losses(averages, batch)}
+            measured |= self._task.measure(self._task.decide(averages, batch), batch)
+            values |= {averaged(name): value for name, value in measured.items()}
+        for way, output in others.items():
             measured = self._task.measure(self._task.decide(output, batch), batch)
             values |= {f"{name}_{way}": value for name, value in measured.items()}
         for name, value in values.items():
@@ -73,6 +84,7 @@ class BenchModule(LightningModule):
         scores: each seed's last evaluation, {seed: Score}.
         diverged: seeds whose loss, state or parameters stopped being finite, {seed: what and where}.
         running: sums over the training batches since the last evaluation, {seed: {name: value}}.
+        average: the averaged weights; None where the configuration asks for none.
     """
 
     def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
@@ -83,7 +95,13 @@ class BenchModule(LightningModule):
         self.scores: dict[int, Score] = {}
         self.diverged: dict[int, str] = {}
         self.running: dict[str, list[Tensor]] = {}
+        self.average: EpochMean | None = None
         self._scores = Scores(experiment.task)
+
+    def start_average(self) -> None:
+        """Averages weights from here on, if the configuration asks for it; the network is there."""
+        if self.experiment.config.training.average == "epoch":
+            self.average = EpochMean(self.weights())
 
     @property
     def batches(self) -> int:
@@ -104,6 +122,10 @@ class BenchModule(LightningModule):
 
     @property
     def updates_per_batch(self) -> int:
+        raise NotImplementedError
+
+    def weights(self) -> list[Tensor]:
+        """The parameters that learn, detached, of which averages are made."""
         raise NotImplementedError
 
     def member(self, seed: int) -> dict[str, Any]:
@@ -137,14 +159,29 @@ class BenchModule(LightningModule):
         """Outputs of other ways to evaluate, by their names: {'by_batch': (S, B, T, C)}."""
         return {}
 
+    def evaluate_averaged(self, batch: Batch) -> Tensor:
+        """Outputs (S, B, T, C) with the averaged weights; nothing of it reaches what `evaluate` returns."""
+        raise NotImplementedError
+
     # Lightning's side ----------------------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        if self.average is not None:
+            self.average.change(lambda tensor: tensor.to(self.device))
+
+    on_validation_start = on_test_start = on_fit_start
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if self.average is not None:
+            self.average.add(self.weights(), self.experiment.batches_per_epoch)
 
     def on_validation_epoch_start(self) -> None:
         self._scores = Scores(self.experiment.task)
         self.begin_evaluation()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._scores.add(self.evaluate(batch), batch, self.evaluate_otherwise(batch))
+        averages = None if self.average is None else self.evaluate_averaged(batch)
+        self._scores.add(self.evaluate(batch), batch, self.evaluate_otherwise(batch), averages)
 
     def on_validation_epoch_end(self) -> None:
         self.scores = dict(zip(self.seeds, self._scores.members(len(self.seeds)), strict=True))

@@ -71,6 +71,19 @@ class WholeModule(BenchModule):
         outputs: Tensor = self.model(batch.inputs[0].expand(-1, batch.steps, -1))
         return outputs[None, :, None] if outputs.dim() == 2 else outputs[None]
 
+    def weights(self) -> list[Tensor]:
+        return [parameter.detach() for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def evaluate_averaged(self, batch: Batch) -> Tensor:
+        """With averaged parameters and the buffers of the weights that train, such as a batch norm's running averages.
+
+        Means and variances of the activations under averaged weights would need another pass over the training data.
+        """
+        assert self.average is not None
+        weights = self.weights()
+        with _replaced(weights, self.average.mean(weights)):
+            return self.evaluate(batch)
+
     def finite(self) -> list[bool]:
         return [all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())]
 
@@ -90,6 +103,7 @@ class OfflineModule(WholeModule):
         self._groups = model.rate_groups(self.model)
         groups = [{"params": group.parameters, "lr": training.rate * group.factor} for group in self._groups]
         self._optimizer = kind(groups, weight_decay=training.weight_decay)
+        self.start_average()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self._optimizer
@@ -115,7 +129,8 @@ class OfflineModule(WholeModule):
         self._optimizer.step()
 
     def member(self, seed: int) -> dict[str, Any]:
-        return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        average = {} if self.average is None else {"average": self.average.plain(torch.clone)}
+        return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict(), **average}
 
     def unlike(self, member: dict[str, Any]) -> str | None:
         return super().unlike(member) or self._unlike_moments(member["optimizer"]["state"])
@@ -135,6 +150,24 @@ class OfflineModule(WholeModule):
         member = members[self.seeds[0]]
         self.model.load_state_dict(member["model"])
         self._optimizer.load_state_dict(member["optimizer"])
+        if self.average is not None:
+            self.average.restore([member["average"]], lambda same: same[0])
+
+
+@contextmanager
+def _replaced(weights: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
+    """Puts others into the place of weights, and these back afterwards, bit by bit."""
+    before = [tensor.clone() for tensor in weights]
+    try:
+        _copy(others, weights)
+        yield
+    finally:
+        _copy(before, weights)
+
+
+def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        target.copy_(source)
 
 
 @contextmanager

@@ -9,20 +9,23 @@ from torch import Tensor
 
 from gle_bench.contracts import Batch, OnlineModel, OnlineRule
 from gle_bench.dynamics.engines import choice
-from gle_bench.dynamics.engines.interface import start
+from gle_bench.dynamics.engines.interface import begin, start
 from gle_bench.dynamics.ensemble import (
     Carry,
     ensemble_size,
     fit_batch,
     from_plain,
     join,
+    join_flat,
     pack,
     select,
+    select_flat,
     to_plain,
+    unpack,
 )
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.seams import Moment, Seams
-from gle_bench.dynamics.state import Parameters, zero_state
+from gle_bench.dynamics.state import Parameters, State, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
@@ -58,7 +61,8 @@ class OnlineModule(BenchModule):
         self.feedback = task.feedback(config.options)
         self.optimizer = Optimizer(config.training.optimizer)
         self.carry = join(self.net, [self._first(model.initialise(self.net, seed)) for seed in seeds])
-        self._evaluation_state, self._evaluated = self.carry.state, 0
+        self._evaluation_state, self._averaged_state, self._evaluated = self.carry.state, self.carry.state, 0
+        self.start_average()
 
     def _first(self, parameters: Parameters) -> Carry:
         converted = tuple(
@@ -67,6 +71,7 @@ class OnlineModule(BenchModule):
         return start(self.net, converted, self.optimizer, self.experiment.config.training.batch_size)
 
     def on_fit_start(self) -> None:
+        super().on_fit_start()
         self.carry = _to(self.carry, self.device)
 
     on_validation_start = on_test_start = on_fit_start
@@ -138,42 +143,70 @@ class OnlineModule(BenchModule):
         fresh = self.experiment.clean or self.experiment.task.reset != "never"
         size = self.carry.state[0].u.shape[2]
         self._evaluation_state = zero_state(self.net, self.carry.parameters, size) if fresh else self.carry.state
+        self._averaged_state = self._evaluation_state
+
+    @property
+    def _persists(self) -> bool:
+        """Whether the state runs on from training into evaluation and back."""
+        return not self.experiment.clean and self.experiment.task.reset == "never"
 
     def evaluate(self, batch: Batch) -> Tensor:
         """Protocol `clean` starts each batch (each evaluation, for an unbroken stream) from a zero state and leaves the
         training state alone; `paper` lets the state run on from training into evaluation and back, as the paper did."""
-        task, persists = self.experiment.task, not self.experiment.clean and self.experiment.task.reset == "never"
-        state = self._evaluation_state
-        if not persists and not task.stream:
-            state = zero_state(self.net, self.carry.parameters, 1)
-        state, outputs = self.engine.infer(
-            self.net,
-            self.carry.parameters,
-            state,
-            Window(batch.steps, batch.inputs, None, None),
-            errors=persists,
-            feedback=self.feedback,
-            seams=self.seams.in_evaluation(self._evaluated),
-        )
+        seams = self.seams.in_evaluation(self._evaluated)
+        state, outputs = self._infer(self.carry.parameters, self._evaluation_state, batch, seams)
         self._evaluated += 1
         self._evaluation_state = state
-        if persists:
-            # The next batch to train is of this size, so the rest of the tiled state is never looked at again. A memory
-            # that a smaller last batch left is of another size, so the rule starts anew.
+        if self._persists:
+            # The next batch to train is of this size, so the rest of the tiled state is never looked at again.
             size = self.experiment.config.training.batch_size
-            memory = self.carry.memory if self.carry.state[0].u.shape[2] == size else ()
+            memory = begin(self.rule, self.net, self.carry, size, tuple(self.seeds)) if self.carry.memory else ()
             self.carry = self.carry._replace(state=fit_batch(state, size), memory=memory)
         return outputs
 
+    def evaluate_averaged(self, batch: Batch) -> Tensor:
+        """Starts from the same state as `evaluate`: zero, or where the state persists the one that training left.
+
+        From there it has a state of its own, which no training goes on from. It meets the same noise; observers, which
+        watch the network that learns, do not see it.
+        """
+        assert self.average is not None
+        (mean,) = self.average.mean(self.weights())
+        averaged = unpack(self.net, mean, self.carry.parameters)
+        seams = replace(self.seams.in_evaluation(self._evaluated), observers=())
+        self._averaged_state, outputs = self._infer(averaged, self._averaged_state, batch, seams)
+        return outputs
+
+    def _infer(self, parameters: Parameters, state: State, batch: Batch, seams: Seams) -> tuple[State, Tensor]:
+        if not self._persists and not self.experiment.task.stream:
+            state = zero_state(self.net, parameters, 1)
+        window = Window(batch.steps, batch.inputs, None, None)
+        return self.engine.infer(
+            self.net, parameters, state, window, errors=self._persists, feedback=self.feedback, seams=seams
+        )
+
+    def weights(self) -> list[Tensor]:
+        return [pack(self.net, self.carry.parameters)]
+
     def member(self, seed: int) -> dict[str, Any]:
-        return to_plain(_to(select(self.net, self.carry, [self.seeds.index(seed)]), torch.device("cpu")))
+        index = [self.seeds.index(seed)]
+        plain = to_plain(_to(select(self.net, self.carry, index), torch.device("cpu")))
+        if self.average is None:
+            return plain
+        like = self.carry.parameters
+        return {**plain, "average": self.average.plain(lambda flat: select_flat(self.net, flat, like, index))}
 
     def unlike(self, member: dict[str, Any]) -> str | None:
         batches = {"state": 2}  # the last batch of an epoch may be smaller
         return unlike(member, self.member(self.seeds[0]), "member", batches)
 
     def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
-        self.carry = join(self.net, [from_plain(members[seed]) for seed in self.seeds])
+        carries = [from_plain(members[seed]) for seed in self.seeds]
+        self.carry = join(self.net, carries)
+        if self.average is not None:
+            likes = [carry.parameters for carry in carries]
+            averages = [members[seed]["average"] for seed in self.seeds]
+            self.average.restore(averages, lambda flats: join_flat(self.net, flats, likes))
 
     def finite(self) -> list[bool]:
         tensors = [
@@ -184,7 +217,10 @@ class OnlineModule(BenchModule):
         return [bool(fine) for fine in torch.stack(whole).all(0)]
 
     def keep(self, seeds: list[int]) -> None:
-        self.carry = select(self.net, self.carry, [self.seeds.index(seed) for seed in seeds])
+        members, like = [self.seeds.index(seed) for seed in seeds], self.carry.parameters
+        if self.average is not None:
+            self.average.change(lambda flat: select_flat(self.net, flat, like, members))
+        self.carry = select(self.net, self.carry, members)
         self.seeds = list(seeds)
 
 
