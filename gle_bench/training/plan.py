@@ -200,8 +200,8 @@ def check_pair(chosen: Chosen) -> None:
         raise UsageError(f"weight_decay = {training.weight_decay} is of learning by autograd; set it to 0.")
     if training.average != "none" and isinstance(rule, ClosedFormRule):
         raise UsageError(
-            f"average = {training.average}: rule '{rule.name}' solves for its weights at once, so that there is no path "
-            "to average over; set it to none."
+            f"average = {training.average}: rule '{rule.name}' solves for its weights at once, "
+            "so that there is no path to average over; set it to none."
         )
     if task.stream and training.sampling != "once":
         raise UsageError(f"sampling = {training.sampling} would tear {task.name} apart, which is one unbroken stream.")

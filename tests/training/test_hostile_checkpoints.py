@@ -13,12 +13,13 @@ from toy_runs import configured, run, seed_folder
 from gle_bench.errors import GleBenchError
 from gle_bench.training import checkpoints
 
+AVERAGE = ("average=epoch",)
 SENTENCE = r"\A(Cannot read|Checkpoint) [^\n]*last\.ckpt[^\n]*--rerun always\.\Z"
 
 
-def interrupted(tmp_path: Path, model: str) -> tuple[Any, dict[str, Any]]:
+def interrupted(tmp_path: Path, model: str, *assignments: str) -> tuple[Any, dict[str, Any]]:
     """A run that goes on from its last checkpoint when it is issued again, and what that checkpoint holds."""
-    config = configured("toy-classes", model, budget="smoke")
+    config = configured("toy-classes", model, *assignments, budget="smoke")
     run(config, [1], tmp_path)
     folder = seed_folder(tmp_path, 1)
     record = folder.read()
@@ -54,9 +55,12 @@ def wrong(value: Any) -> list[Any]:
     return others
 
 
-@pytest.mark.parametrize("model", ["toy-gle", "toy-mlp", "toy-readout"])
-def test_a_checkpoint_of_another_form_is_a_sentence(tmp_path: Path, model: str) -> None:
-    config, content = interrupted(tmp_path, model)
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [("toy-gle", ()), ("toy-mlp", ()), ("toy-readout", ()), ("toy-gle", AVERAGE), ("toy-mlp", AVERAGE)],
+)
+def test_a_checkpoint_of_another_form_is_a_sentence(tmp_path: Path, model: str, more: tuple[str, ...]) -> None:
+    config, content = interrupted(tmp_path, model, *more)
     folder = seed_folder(tmp_path, 1)
     before = (folder.path / "record.json").read_bytes()
     fields = [path for path in nested(content) if path and path[0] != "under" and "param_groups" not in path]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class EpochMean:
-    """The mean of a module's weights over the batches of an epoch, which `BenchModule` owns where averages are asked for.
+    """The mean of a module's weights over the batches of an epoch; a `BenchModule` has one if averages are asked for.
 
     Evaluations take the mean of the last epoch that ended; within the first epoch, that of its batches so far.
 
