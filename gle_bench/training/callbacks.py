@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gle_bench.contracts.results import averaged
 from gle_bench.surroundings.processes import Requests
 from gle_bench.tracking.lock import Hold
 from gle_bench.training import checkpoints
@@ -152,7 +153,7 @@ class Display(pl.Callback):
             self._progress = None
 
     def _status(self, module: BenchModule) -> str:
-        """A text such as '3/25 · 1.1 ms/step · test loss 1.31 · 48.2 %': round, rate, and means over the seeds."""
+        """A text such as '3/25 · 1.1 ms/step · test loss 1.31 · 48.2 % · averaged 83.1 %', of means over the seeds."""
         rounds_ended = sum(module.batches > end for end in self._ends[1:])
         parts = [f"{min(rounds_ended + 1, len(self._ends) - 1)}/{len(self._ends) - 1}"]
         if module.batches > self._first:
@@ -163,6 +164,9 @@ class Display(pl.Callback):
             parts.append(f"{self._experiment.watched} loss {mean(s.metrics['loss'] for s in scores):.3f}")
             value = mean(score.metrics[metric.name] for score in scores)
             parts.append(f"{value:.2f} {metric.unit or metric.name}")
+        if module.average is not None and scores:
+            value = mean(score.metrics[averaged(metric.name)] for score in scores)
+            parts.append(f"averaged {value:.2f} {metric.unit or metric.name}")
         return " · ".join(parts)
 
 
