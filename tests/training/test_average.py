@@ -251,6 +251,19 @@ def test_batch_norms_keep_their_running_averages_under_averaged_weights() -> Non
     assert all(torch.equal(value, before[name]) for name, value in module.model.state_dict().items())
 
 
+def test_the_command_says_both_metrics(tmp_path: Path) -> None:
+    words = ["run", "toy-classes", "--model", "toy-gle", "--seeds", "1,2", "--wandb", "off", "--runs", str(tmp_path)]
+    done = glebench(*words, "--set", AVERAGE)
+    assert done.code == 0, done.err
+    last = [seed_folder(tmp_path, seed).read().metrics["last"]["test"] for seed in (1, 2)]
+    raw, averages = ([metrics[name].value for metrics in last] for name in ("accuracy", "accuracy_averaged"))
+    assert f"seed 1    test accuracy {raw[0]:.2f} %, averaged {averages[0]:.2f} %  (" in done.out
+    assert f"  test mean, averaged weights, {sum(averages) / 2:.2f} ± " in done.out
+    assert f" · {sum(raw) / 2:.2f} % · averaged {sum(averages) / 2:.2f} %" in done.err.splitlines()[-1]
+    plain = glebench(*words)
+    assert "averaged" not in plain.out + plain.err
+
+
 def test_what_learns_in_closed_form_has_no_average(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^average = epoch: rule 'readout' solves [^\n]+; set it to none\.$"):
         run(configured("toy-classes", "toy-readout", AVERAGE), [1], tmp_path)

@@ -5,6 +5,7 @@ from statistics import mean, stdev
 
 from gle_bench.contracts import Task
 from gle_bench.contracts.command import RunCommand
+from gle_bench.contracts.results import averaged
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record
 
@@ -21,12 +22,12 @@ def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule
     out += [f"  seed {record.seed:<4} {_result(record, metric.name, metric.unit)}" for record in records]
     done = [record.metrics["last"] for record in records if record.status == "done"]
     for split in done[0] if len(done) > 1 else ():
-        measured = [splits[split][metric.name] for splits in done if metric.name in splits.get(split, {})]
-        values = [each.value for each in measured if each.usable]
-        if len(values) > 1:
-            out.append(
-                f"  {split} mean {mean(values):.2f} ± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})"
-            )
+        for what, name in (("mean", metric.name), ("mean, averaged weights,", averaged(metric.name))):
+            measured = [splits[split][name] for splits in done if name in splits.get(split, {})]
+            values = [each.value for each in measured if each.usable]
+            if len(values) > 1:
+                spread = f"± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})"
+                out.append(f"  {split} {what} {mean(values):.2f} {spread}")
     marks = [str(mark) for mark in first.marks if mark.kind != "budget"]
     if marks:
         out.append(f"  Marked: {'; '.join(marks)}.")
@@ -38,8 +39,11 @@ def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule
 def _result(record: Record, metric: str, unit: str) -> str:
     if record.status != "done":
         return f"{record.status}: {record.error or 'no result'}"
-    last = {split: values[metric] for split, values in record.metrics["last"].items() if metric in values}
-    parts = [f"{split} {metric} {measured.value:.2f} {unit}" for split, measured in last.items()]
+    parts = []
+    for split, values in record.metrics["last"].items():
+        for name, words in ((metric, f"{split} {metric}"), (averaged(metric), "averaged")):
+            if name in values:
+                parts.append(f"{words} {values[name].value:.2f} {unit}")
     return f"{', '.join(parts)}  ({record.cost.wall_s:.0f} s)"
 
 
