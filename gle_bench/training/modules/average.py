@@ -15,8 +15,8 @@ class EpochMean:
     Attributes:
         total: sum of the weights over the batches of the epoch that runs.
         last: mean of the last epoch that ended.
-        batches: of the epoch that runs, learned from so far.
-        epochs: that ended.
+        batches: batches of the epoch that runs, so far.
+        epochs: epochs that ended.
     """
 
     def __init__(self, weights: Sequence[Tensor]) -> None:

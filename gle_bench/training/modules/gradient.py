@@ -156,7 +156,7 @@ class OfflineModule(WholeModule):
 
 @contextmanager
 def _replaced(weights: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
-    """Puts others into the place of weights, and these back afterwards, bit by bit."""
+    """The weights have the values of `others` inside, and afterwards their own again, bit by bit."""
     before = [tensor.clone() for tensor in weights]
     try:
         _copy(others, weights)
