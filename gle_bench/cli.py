@@ -183,7 +183,7 @@ def table(
     from gle_bench.report.tables import table as tables
 
     if name == "1":  # of settings, not of results
-        from gle_bench.report.tables import table1 as hyperparameters
+        from gle_bench.report.tables import settings as hyperparameters
 
         settings = hyperparameters.build()
         plain = hyperparameters.as_json(settings) if as_json else None

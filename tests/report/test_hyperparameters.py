@@ -13,7 +13,7 @@ from gle_bench import registry
 from gle_bench.config import RunConfig
 from gle_bench.overrides import override
 from gle_bench.paper import COLUMNS, SETTINGS
-from gle_bench.report.tables import table1 as hyperparameters
+from gle_bench.report.tables import settings as hyperparameters
 from gle_bench.words import Budget
 
 BUILT = hyperparameters.build()
