@@ -109,12 +109,12 @@ def run(
     numbers = parse_seeds(seeds, chosen.pair.seeds)
 
     # PyTorch and Lightning take seconds to import, and what is refused above is refused without them.
-    from gle_bench.report.terminal import preview, summary
+    from gle_bench.report.terminal import summary
     from gle_bench.tracking.estimates import full_seconds_after
     from gle_bench.tracking.store import Store
-    from gle_bench.training import preview as training
     from gle_bench.training.execute import execute
     from gle_bench.training.plan import Settings
+    from gle_bench.training.preview import preview
 
     settings = Settings(
         runs=runs,
@@ -128,7 +128,7 @@ def run(
         report=_say,
     )
     if dry_run:
-        _print(training.preview(chosen, numbers, settings), as_json, preview.as_text)
+        _print(preview(chosen, numbers, settings), as_json, summary.preview_text)
         return
     records = execute(chosen, numbers, settings)
     full = full_seconds_after(chosen, records, Store(runs))
@@ -180,17 +180,11 @@ def table(
     as_json: Json = False,
 ) -> None:
     """Print a table of the paper: published, ours, difference and verdict side by side."""
+    from gle_bench.report.tables import formats
     from gle_bench.report.tables import table as tables
 
-    if name == "1":  # of settings, not of results
-        from gle_bench.report.tables import settings as hyperparameters
-
-        settings = hyperparameters.build()
-        plain = hyperparameters.as_json(settings) if as_json else None
-        _print(plain, as_json, lambda _: hyperparameters.render(settings, format))
-        return
-    built, skipped = tables.from_stores(name, runs)
-    _print(tables.as_json(built) if as_json else None, as_json, lambda _: tables.render(built, format))
+    built, skipped = tables.table(name, runs)
+    _print(built.content, as_json, lambda _: formats.FORMATS[format](built))
     _pass_over(skipped)
 
 
@@ -263,10 +257,10 @@ def figure(
 ) -> None:
     """Draw a figure of the paper from the runs; with --json print what it shows, and draw only where --out says."""
     from gle_bench.report.figures import figures as catalogue
-    from gle_bench.report.figures.groups import Request
+    from gle_bench.report.figures.curves import Request
 
     made = catalogue.make(name, Request(runs, model, seed, protocol), out, draw=out is not None or not as_json)
-    _print(made.shown, as_json, lambda _: made.told)
+    _print(made.shown, as_json, lambda _: made.text)
     _pass_over(made.skipped)
 
 

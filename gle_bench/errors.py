@@ -33,6 +33,11 @@ def printable(text: str) -> str:
     return UNSEEN.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
+def on_one_line(text: str) -> str:
+    """`printable` text in which a blank stands for every end of a line and every tab."""
+    return printable(" ".join(text.split("\n"))).replace("\t", " ")
+
+
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> str:
     """One sentence on an unknown name: the nearest known one, then all of them."""
     names = sorted(known)

@@ -5,7 +5,12 @@ from typing import Final, NamedTuple
 
 from gle_bench.contracts import Setting
 
-RESULTS: Final = {"2": "mnist1d", "3": "gsc"}  # the number of a table of results: its task
+RESULTS: Final = {"2": "mnist1d", "3": "gsc"}  # {number of a table of results: its task}; Table 1 has settings
+SUITES: Final = {  # the runs behind tables and figures, {name: summary}
+    "table2": "MNIST-1D: every published model, under both protocols",
+    "table3": "Google Speech Commands: every published model",
+    "figure8": "figures 8d to 8g: MNIST-1D, Google Speech Commands and CIFAR-10",
+}
 
 
 class TrainingPanel(NamedTuple):
@@ -21,11 +26,23 @@ class TrainingPanel(NamedTuple):
     bars: bool = False
 
 
+class ForecastFigure(NamedTuple):
+    """The paper's Figure 10 b-d: a model's forecasts at stages of training, in epochs, and its metric over training."""
+
+    task: str
+    model: str
+    stages: tuple[int, ...]
+
+
 FIGURE_8: Final = {
     "8d": TrainingPanel("MNIST-1D", "mnist1d", ("gle-42k", "gle-15k", "mlp-published", "tcn", "gru")),
     "8e": TrainingPanel("Google Speech Commands", "gsc", ("gle", "mlp", "tcn", "gru", "lstm")),
     "8f": TrainingPanel("LagNet on MNIST-1D", "mnist1d", ("lagnet-le", "mlp-0", "tcn-0", "gru-0")),
     "8g": TrainingPanel("CIFAR-10 in the LE limit", "cifar10", ("le", "bp", "bp-matched"), bars=True),
+}
+FIGURES: Final[Mapping[str, TrainingPanel | ForecastFigure]] = {
+    **FIGURE_8,
+    "10": ForecastFigure("mackey-glass", "gle", (40, 138)),
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gle_bench.report.figures.reference import COLUMNS, PATH, SOURCE
+from gle_bench.report.figures.figure8 import COLUMNS, PATH, SOURCE
 
 MODELS = {  # the release's names -> ours
     "gle_15k": "gle-15k",

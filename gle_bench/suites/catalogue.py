@@ -1,19 +1,12 @@
 """The suites behind the paper's tables and its figure 8."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from gle_bench import registry
 from gle_bench.errors import look_up
-from gle_bench.paper import FIGURE_8, RESULTS
+from gle_bench.paper import FIGURE_8, RESULTS, SUITES
 from gle_bench.suites.matrix import Entry, Suite, from_file
 from gle_bench.surroundings.home import expanded
-
-SUMMARIES: Final = {
-    "table2": "MNIST-1D: every published model, under both protocols",
-    "table3": "Google Speech Commands: every published model",
-    "figure8": "figures 8d to 8g: MNIST-1D, Google Speech Commands and CIFAR-10",
-}
 
 
 def suite(name: str) -> Suite:
@@ -24,7 +17,7 @@ def suite(name: str) -> Suite:
     """
     if name.endswith(".toml"):
         return from_file(expanded(name))
-    summary = look_up("suite", name, SUMMARIES)
+    summary = look_up("suite", name, SUITES)
     if name == "figure8":
         entries = [entry for panel in FIGURE_8.values() for entry in _entries(panel.task, panel.models)]
         return Suite(name, summary, tuple(dict.fromkeys(entries)))

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gle_bench.data.foreign import opened
-from gle_bench.report.output import on_one_line
+from gle_bench.errors import on_one_line
 from gle_bench.suites.launch import Ended, Job
 from gle_bench.tracking.estimates import duration
 

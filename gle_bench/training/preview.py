@@ -10,6 +10,7 @@ import torch
 
 from gle_bench import registry
 from gle_bench.contracts import Batch
+from gle_bench.contracts.command import RunCommand
 from gle_bench.dynamics.window import Window
 from gle_bench.plugins import guarded
 from gle_bench.registry import Chosen
@@ -53,6 +54,7 @@ def preview(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> dict[st
         "rounds": len(experiment.ends) - 1,
         "seconds": round(seconds(_length(experiment, experiment.ends), pace, len(pending)), 1) if pace else 0.0,
         "full_seconds": _full_seconds(experiment, pace) if pace else None,
+        "full_command": str(RunCommand(config.task, config.model, chosen.named_rule, protocol=config.protocol)),
         "config": config.model_dump(mode="json"),
     }
 

@@ -27,9 +27,10 @@ from gle_bench.dynamics.state import Parameters, initial_parameters, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError
 from gle_bench.report import results as sources
-from gle_bench.report.tables import table as tables
-from gle_bench.report.tables.costs import differences
+from gle_bench.report.tables.formats import markdown
+from gle_bench.report.tables.table import results_table, table
 from gle_bench.report.terminal import show
+from gle_bench.report.terminal.run_sheet import differences
 from gle_bench.tracking import costs as complexity
 from gle_bench.tracking.costs import FILE, Complexity
 from gle_bench.tracking.record import Part, Record
@@ -225,23 +226,22 @@ def test_the_sentences_say_what_differs() -> None:
 
 def test_the_board_has_the_costs_of_what_was_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "published_runs", lambda: tmp_path / "none")
-    task, pairs = registry.task("mnist1d"), registry.pairs()
     records = [example(seed) for seed in range(3)]
     for record in records:
         RunFolder(tmp_path / "runs" / f"seed-{record.seed}").write(record)
-    assert tables.build(task, records, pairs).costs == ()
-    assert "What running a network costs" not in tables.render(tables.from_stores("mnist1d", tmp_path / "runs")[0])
+    assert results_table(registry.task("mnist1d"), records).content["costs"] == []
+    assert "What running a network costs" not in markdown(table("mnist1d", tmp_path / "runs")[0])
     for record, dense in zip(records[:2], (120.0, 140.0), strict=True):
         counted = COUNTED.model_copy(update={"dense": dense})
         complexity.write(RunFolder(tmp_path / "runs" / f"seed-{record.seed}"), counted)
-    built, _ = tables.from_stores("mnist1d", tmp_path / "runs")
-    (costs,) = built.costs
-    assert (costs.seeds, costs.dense, costs.macs, costs.activation_sparsity) == (2, 13.0, 12.0, None)
-    text = tables.render(built)
+    built, _ = table("mnist1d", tmp_path / "runs")
+    (costs,) = json.loads(json.dumps(built.content, allow_nan=False))["costs"]
+    assert (costs["seeds"], costs["dense"], costs["macs"], costs["activation_sparsity"]) == (2, 13.0, 12.0, None)
+    assert costs["state_updates"] == 5.0
+    text = markdown(built)
     assert "What running a network costs" in text
     assert "1,000" in text
     assert max(map(len, text.splitlines())) <= 140
-    assert json.loads(json.dumps(tables.as_json(built), allow_nan=False))["costs"][0]["state_updates"] == 5.0
 
 
 # NeuroBench itself ----------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.state import zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.models.macs import count_macs
-from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.formats import markdown
+from gle_bench.report.tables.table import results_table
 from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.online import OnlineModule
 
@@ -170,7 +171,7 @@ def test_a_model_without_a_count_says_so_in_its_record_and_table(
     assert record.cost.macs_missing == "PyTorch does not say how much glebench_test::product multiplies"
     written = json.loads(next(tmp_path.glob("*/*/*/*/record.json")).read_text())
     assert written["cost"]["macs"] is None
-    table = tables.render(tables.build(registry.task("toy-classes"), [record], registry.pairs()))
+    table = markdown(results_table(registry.task("toy-classes"), [record]))
     assert "Multiply-accumulates of toy-mlp are not known: PyTorch does not say how much" in table
 
 
@@ -178,7 +179,7 @@ def test_todays_count_is_that_of_every_committed_record() -> None:
     from gle_bench.report.results import gather
 
     counts: dict[tuple[str, str], set[int]] = {}
-    for record in gather(Path("none"))[0]:
+    for _, record in gather(Path("none"))[0]:
         if record.cost.macs is not None:
             counts.setdefault((record.task, record.model), set()).add(record.cost.macs)
     assert len(counts) > 10

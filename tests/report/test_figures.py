@@ -21,10 +21,10 @@ from gle_bench.errors import GleBenchError, UnknownName, UsageError
 from gle_bench.recipes.mackey_glass import MEAN, SCALE
 from gle_bench.report.figures import figures as catalogue
 from gle_bench.report.figures import panels as drawing
-from gle_bench.report.figures import reference
-from gle_bench.report.figures.groups import Request
+from gle_bench.report.figures.curves import Request
+from gle_bench.report.figures.figure8 import reference
 from gle_bench.report.figures.plot import Bar, Level, Line, Panel, Plot, line
-from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.table import table
 
 
 def raw(standardised: np.ndarray) -> np.ndarray:
@@ -115,14 +115,16 @@ def test_the_bars_of_marked_runs_say_so(runs: Path) -> None:
 
 def test_the_published_runs_end_where_their_table_says(tmp_path: Path) -> None:
     """Figure and table are made from the same records."""
-    built, _ = tables.from_stores("mnist1d", tmp_path)
-    ours = {row.model: row.ours for row in built.rows if row.section == ("paper", "last") and row.ours}
+    rows = table("mnist1d", tmp_path)[0].content["rows"]
+    ours = {
+        row["model"]: row for row in rows if (row["protocol"], row["selection"]) == ("paper", "last") and row["ours"]
+    }
     drawn = lines(shown("8d", tmp_path), "d", "mean")
     assert len(drawn) >= 2
     for each in drawn:
         model = each["label"].partition(":")[0]
-        assert each["y"][-1] == pytest.approx(ours[model].mean, abs=1e-9)
-        assert f"({ours[model].n})" in each["label"]
+        assert each["y"][-1] == pytest.approx(ours[model]["ours"], abs=1e-9)
+        assert f"({ours[model]['ours_n']})" in each["label"]
 
 
 def test_the_overlaid_curves_are_the_means_of_the_released_ones() -> None:
@@ -141,7 +143,7 @@ def test_the_overlaid_curves_are_the_means_of_the_released_ones() -> None:
         ("mnist1d_baseline_curves.csv", "gru_super", "mnist1d", "gru"),
         ("gsc_gle_curves.csv", "gle", "gsc", "gle"),
     ):
-        found = reference.reference(task, ours)
+        found = reference(task, ours)
         expected = {epoch: mean(v) for (f, m, epoch), v in singles.items() if (f, m) == (file, theirs) and len(v) == 10}
         assert found.seeds == 10
         assert found.epochs == tuple(sorted(expected))
@@ -152,8 +154,8 @@ def test_overlays_end_at_the_published_numbers() -> None:
     """Those of MNIST-1D are what Table 2 was made from."""
     cells = {c.model: c.value for c in registry.task("mnist1d").published if c.selection == "last" and c.margin}
     for model, value in cells.items():
-        assert reference.reference("mnist1d", model).means[-1] == pytest.approx(value, abs=0.06)
-    assert reference.reference("mnist1d", "mlp") is None
+        assert reference("mnist1d", model).means[-1] == pytest.approx(value, abs=0.06)
+    assert reference("mnist1d", "mlp") is None
 
 
 # What is never mixed -------------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from record_examples import example
 
 from gle_bench import registry
 from gle_bench.contracts import Footing, footing
-from gle_bench.report.tables import table as tables
-from gle_bench.report.tables.footing import FootingLine, footing_lines
-from gle_bench.report.tables.rows import rows
+from gle_bench.report.tables.costs import FootingLine, footing_lines
+from gle_bench.report.tables.formats import FORMATS, markdown
+from gle_bench.report.tables.rows import all_rows
+from gle_bench.report.tables.table import results_table
 from gle_bench.tracking.estimates import full_seconds
 from gle_bench.tracking.record import Cost, DataUsed, Record
 
@@ -35,7 +36,7 @@ def record(model: str, seed: int = 1, protocol: str = "paper", **changes: Any) -
 
 
 def lines(*records: Record) -> list[FootingLine]:
-    return [*footing_lines(rows(TASK, records, PAIRS), records, KNOWN)]
+    return [*footing_lines(all_rows(TASK, records, KNOWN), KNOWN)]
 
 
 def test_a_configuration_has_a_line_over_its_seeds_that_are_done() -> None:
@@ -86,10 +87,10 @@ def test_models_are_granted_what_they_need() -> None:
 
 
 def test_the_table_shows_it_in_every_layout() -> None:
-    built = tables.build(TASK, [record("gru")], PAIRS)
+    built = results_table(TASK, [record("gru")])
     for format in ("md", "tex", "html"):
-        assert "On equal footing" in tables.render(built, format)  # type: ignore[arg-type]
-    assert tables.as_json(built)["footing"][0]["whole_sequence"] is True
+        assert "On equal footing" in FORMATS[format](built)  # type: ignore[index]
+    assert built.content["footing"][0]["whole_sequence"] is True
 
 
 @pytest.mark.parametrize(("model", "steps"), [("gru", 6001), ("gle-15k", 150 * 40 * 360)])
@@ -108,6 +109,6 @@ def test_no_recorded_run_no_estimate() -> None:
 
 def test_a_cell_that_was_not_run_says_how_long_it_would_take() -> None:
     reduced = record("gru", budget="short", marks=("budget short",), config_hash="0" * 12)
-    text = tables.render(tables.build(TASK, [reduced], PAIRS))
+    text = markdown(results_table(TASK, [reduced]))
     assert "glebench run mnist1d --model gru --seeds paper --budget paper  # about 1.7 h by the rate of" in text
     assert "glebench run mnist1d --model mlp --seeds paper --budget paper  # how long: --dry-run measures it" in text

@@ -13,23 +13,23 @@ from gle_bench import registry
 from gle_bench.config import RunConfig
 from gle_bench.overrides import override
 from gle_bench.paper import COLUMNS, SETTINGS
-from gle_bench.report.tables import settings as hyperparameters
+from gle_bench.report.tables import settings
 from gle_bench.words import Budget
 
-BUILT = hyperparameters.build()
+LINES = list(settings.compared_settings())
 
 
 def test_every_network_has_every_setting() -> None:
-    assert [(line.column, line.parameter) for line in BUILT.lines] == [(c, s.name) for c in COLUMNS for s in SETTINGS]
-    assert all(line.paper and line.ours for line in BUILT.lines)
+    assert [(line.column, line.parameter) for line in LINES] == [(c, s.name) for c in COLUMNS for s in SETTINGS]
+    assert all(line.paper and line.ours for line in LINES)
 
 
 def test_what_disagrees_has_a_footnote() -> None:
-    differing = [line for line in BUILT.lines if line.paper != line.ours]
+    differing = [line for line in LINES if line.paper != line.ours]
     assert {line.parameter for line in differing} == {
         *("T", "tau_m", "tau_r", "activation", "hidden layer size", "learning rate", "epochs")
     }
-    assert all(line.notes for line in differing)
+    assert all(line.note for line in differing)
 
 
 @pytest.mark.parametrize(
@@ -53,16 +53,16 @@ def test_ours_follow_the_configuration(assignment: str, name: str, text: str) ->
         return lambda budget: override(configure(budget), [assignment])
 
     task = registry.task("mnist1d")
-    usual = hyperparameters.described(task, pair)
-    found = hyperparameters.described(task, replace(pair, configure=changed(pair.configure)))
+    usual = settings.described(task, pair)
+    found = settings.described(task, replace(pair, configure=changed(pair.configure)))
     assert found[name] == text != usual[name]
 
 
 def test_the_command_prints_all_formats() -> None:
     plain = json.loads(glebench("table", "1", "--json").out)
     lines = list(csv.DictReader(io.StringIO(glebench("table", "1", "--format", "csv").out.removesuffix("\n"))))
-    assert len(plain["rows"]) == len(lines) == len(BUILT.lines)
-    assert [line["ours"] for line in lines] == [row["ours"] for row in plain["rows"]] == [r.ours for r in BUILT.lines]
+    assert len(plain["rows"]) == len(lines) == len(LINES)
+    assert [line["ours"] for line in lines] == [row["ours"] for row in plain["rows"]] == [r.ours for r in LINES]
     for format, start in (("md", "## Table 1"), ("tex", "%"), ("html", "<section>")):
         done = glebench("table", "1", "--format", format)
         assert (done.code, done.err, done.out.startswith(start)) == (0, "", True)

@@ -11,17 +11,13 @@ from command import glebench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gle_bench import registry
-from gle_bench.report.results import gather
-from gle_bench.report.tables import table as tables
-from gle_bench.report.tables.cells import EMPTY, Part, Sheet, sheet
-from gle_bench.report.tables.formats import markdown
-from gle_bench.report.tables.html import html
-from gle_bench.report.tables.latex import SPECIAL, escaped, latex
+from gle_bench.report.tables.cells import EMPTY, Part, Table
+from gle_bench.report.tables.formats import SPECIAL, html, latex, latex_text, markdown
+from gle_bench.report.tables.table import table
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=12)
-SHEETS = st.builds(
-    lambda columns, rows: Sheet(
+TABLES = st.builds(
+    lambda columns, rows: Table(
         columns[0],
         columns[0],
         [Part(columns[0], [dict(zip(columns, row, strict=True)) for row in rows], columns[0])],
@@ -56,19 +52,17 @@ class Reader(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def published(name: str) -> Sheet:
+def published(name: str) -> Table:
     """A table of the published records."""
-    task = registry.task(name)
-    records = [record for record in gather(Path("none"))[0] if record.task == name]
-    return sheet(tables.build(task, records, registry.pairs()))
+    return table(name, Path("none"))[0]
 
 
-def cells(given: Sheet) -> list[list[str]]:
+def cells(given: Table) -> list[list[str]]:
     return [row for part in given.parts for row in [list(part.lines[0]), *(list(line.values()) for line in part.lines)]]
 
 
-@given(SHEETS)
-def test_html_holds_every_cell_as_it_is(drawn: Sheet) -> None:
+@given(TABLES)
+def test_html_holds_every_cell_as_it_is(drawn: Table) -> None:
     reader = Reader()
     reader.feed(html(drawn))
     assert reader.open == []
@@ -77,7 +71,7 @@ def test_html_holds_every_cell_as_it_is(drawn: Sheet) -> None:
 
 @given(TEXT)
 def test_nothing_special_is_left_in_latex(text: str) -> None:
-    found = escaped(text)
+    found = latex_text(text)
     for command in sorted(set(SPECIAL.values()), key=len, reverse=True):
         found = found.replace(command, "")
     found = re.sub(r"\\textsuperscript\{[0-9, ]+\}", "", found)
@@ -85,8 +79,8 @@ def test_nothing_special_is_left_in_latex(text: str) -> None:
 
 
 def test_footnotes_are_superscripts_in_latex() -> None:
-    assert escaped("le ¹ ¹²") == r"le \textsuperscript{1, 12}"
-    assert escaped("5 % of a_b") == r"5 \% of a\_b"
+    assert latex_text("le ¹ ¹²") == r"le \textsuperscript{1, 12}"
+    assert latex_text("5 % of a_b") == r"5 \% of a\_b"
 
 
 @pytest.mark.parametrize("name", ["mnist1d", "gsc", "mackey-glass"])
@@ -120,7 +114,7 @@ def test_latex_compiles(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("layout", [markdown, latex, html])
 def test_an_empty_table_says_so(layout: object) -> None:
     assert callable(layout)
-    assert EMPTY in layout(Sheet("Nothing", "", (), (), ()))
+    assert EMPTY in layout(Table("Nothing", "", ()))
 
 
 @pytest.mark.parametrize(("format", "begin"), [("md", "## Table 2"), ("tex", "% \\usepackage"), ("html", "<section>")])

@@ -10,7 +10,8 @@ import pytest
 from shared import ROOT, shared_path
 
 from gle_bench import registry
-from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.formats import markdown
+from gle_bench.report.tables.table import table
 from gle_bench.tracking.record import OTHER_DATA
 from gle_bench.tracking.store import RunFolder, Store
 from gle_bench.training.execute import execute
@@ -90,5 +91,5 @@ def test_gle_networks_learn_as_fast_as_the_references(model: str, epoch: int) ->
 
 @pytest.mark.parametrize("task", sorted({record.task for _, record in FOUND}))
 def test_a_committed_table_is_the_one_that_the_records_give(tmp_path: Path, task: str) -> None:
-    built, _ = tables.from_stores(task, tmp_path / "none")
-    assert (LEADERBOARDS / f"{task}.md").read_text() == tables.render(built, "md") + "\n"
+    built, _ = table(task, tmp_path / "none")
+    assert (LEADERBOARDS / f"{task}.md").read_text() == markdown(built) + "\n"

@@ -10,7 +10,8 @@ from record_examples import example
 from gle_bench import registry
 from gle_bench.errors import UnknownName, UsageError
 from gle_bench.report import results as sources
-from gle_bench.report.terminal.show import TAIL, as_text, describe, describe_model, describe_run, describe_task
+from gle_bench.report.terminal.run_sheet import TAIL, describe_run
+from gle_bench.report.terminal.show import as_text, describe, describe_model, describe_task
 from gle_bench.tracking.record import Record, run_id
 from gle_bench.tracking.store import RunFolder, Store
 

@@ -14,6 +14,7 @@ from toy_runs import seed_folder
 
 from gle_bench import registry
 from gle_bench.errors import GleBenchError, UnknownName, UsageError
+from gle_bench.paper import SUITES
 from gle_bench.suites import catalogue, command
 from gle_bench.suites.launch import Ended, Job, LocalProcesses
 from gle_bench.suites.matrix import Entry, Planned, Suite, from_file, resolve
@@ -37,7 +38,7 @@ def described(folder: Path, text: str = TOYS) -> Path:
 # What a suite is -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", catalogue.SUMMARIES)
+@pytest.mark.parametrize("name", SUITES)
 def test_every_suite_is_of_runs_that_there_are(name: str) -> None:
     planned = resolve(catalogue.suite(name))
     assert len({each.label for each in planned}) == len(planned) > 3

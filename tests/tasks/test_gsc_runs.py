@@ -9,7 +9,8 @@ from toy_runs import configured, seed_folder
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.report.tables.table import from_stores, render
+from gle_bench.report.tables.formats import markdown
+from gle_bench.report.tables.table import table
 from gle_bench.training.execute import execute
 from gle_bench.training.plan import Settings
 
@@ -46,11 +47,11 @@ def test_validation_is_watched_and_test_looked_at_once(tmp_path: Path, data: Pat
         "test_targets": sizes["test"],
     }
     assert predictions["test_decisions"].shape == (sizes["test"], 12)
-    built, _ = from_stores("3", tmp_path)
-    row = next(row for row in built.rows if row.config_hash == record.config_hash)
-    assert (row.split, row.watched and row.watched.split) == ("test", "validation")
+    built, _ = table("3", tmp_path)
+    row = next(row for row in built.content["rows"] if row["config_hash"] == record.config_hash)
+    assert (row["split"], row["watched_split"]) == ("test", "validation")
     assert all(note in built.footnotes for note in record.data.notes)
-    assert "other data" in render(built)
+    assert "other data" in markdown(built)
 
 
 def test_a_dry_run_estimates_the_full_run_where_it_is_the_same_work(tmp_path: Path, data: Path) -> None:
@@ -59,7 +60,9 @@ def test_a_dry_run_estimates_the_full_run_where_it_is_the_same_work(tmp_path: Pa
     assert preview["full_seconds"] > preview["seconds"] > 0  # 10 seeds of 118,154 updates, one of 3,001
     text = glebench(*words).out
     assert "estimated from a few steps on this machine" in text
-    assert "the full run, --budget paper --seeds paper: about" in text
+    assert "the full run would take about" in text
+    assert preview["full_command"] == "glebench run gsc --model mlp --seeds paper --budget paper"
+    assert text.splitlines()[-1].strip() == preview["full_command"]
     smoke = json.loads(glebench(*words, "--budget", "smoke", "--json").out)
     assert smoke["full_seconds"] is None  # of a few clips: says nothing about all of them
     assert not list(tmp_path.iterdir())

@@ -22,12 +22,13 @@ from record_examples import example
 from toy_runs import configured, run
 
 from gle_bench import registry
-from gle_bench.errors import GleBenchError, printable
+from gle_bench.errors import GleBenchError, on_one_line, printable
 from gle_bench.report import results as sources
 from gle_bench.report.figures import figures as catalogue
-from gle_bench.report.figures.groups import Request
-from gle_bench.report.output import csv_cells, json_text, on_one_line
+from gle_bench.report.figures.curves import Request
+from gle_bench.report.output import json_text
 from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.formats import FORMATS, csv_cell
 from gle_bench.report.terminal import compare, listing, show, summary
 from gle_bench.suites import command
 from gle_bench.tracking.record import UnreadableRecord, parse
@@ -92,10 +93,10 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
     """What every reading command does, by name."""
 
     def table(task: str) -> None:
-        built, _ = tables.from_stores(task, runs)
-        json_text(tables.as_json(built))
-        for layout in ("md", "tex", "csv", "html"):
-            printable(tables.render(built, layout))
+        built, _ = tables.table(task, runs)
+        json_text(built.content)
+        for layout in FORMATS.values():
+            printable(layout(built))
 
     def compared(task: str) -> None:
         ranked, _ = compare.compare(task, (), runs, "paper", "last")
@@ -267,10 +268,8 @@ def test_json_has_no_numbers_that_are_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1+1", "-x", "@SUM(A1)", "\tx", "\rx"])
 def test_no_cell_is_a_formula(text: str) -> None:
-    assert csv_cells({"a": text}) == {"a": f"'{text}"}
-    assert csv_cells({"a": -1.5, "b": "-1.5e3", "c": "text", "d": None}) == {
-        "a": -1.5, "b": "-1.5e3", "c": "text", "d": None,
-    }  # fmt: skip
+    assert csv_cell(text) == f"'{text}"
+    assert [csv_cell(value) for value in (-1.5, "-1.5e3", "text", None)] == [-1.5, "-1.5e3", "text", None]
 
 
 def test_marks_stay_text_in_every_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,15 +278,15 @@ def test_marks_stay_text_in_every_layout(tmp_path: Path, monkeypatch: pytest.Mon
     Store(tmp_path).folder("mnist1d", "gle-15k", None, "0123456789ab", 0).write(
         example(model="gle-15k", marks=(mark,), rule="gle")
     )
-    built, _ = tables.from_stores("mnist1d", tmp_path)
-    lines = {line for line in tables.render(built, "md").splitlines() if "alert" in line}
+    built, _ = tables.table("mnist1d", tmp_path)
+    lines = {line for line in FORMATS["md"](built).splitlines() if "alert" in line}
     assert lines
     for line in lines:
         assert "<script" not in line
         assert len(re.findall(r"(?<!\\)\|", line)) in (0, 10)
-    assert "<script" not in tables.render(built, "html")
-    assert r"\input" not in tables.render(built, "tex")
-    (row,) = [row for row in csv.DictReader(io.StringIO(tables.render(built, "csv"))) if "alert" in row["marks"]]
+    assert "<script" not in FORMATS["html"](built)
+    assert r"\input" not in FORMATS["tex"](built)
+    (row,) = [row for row in csv.DictReader(io.StringIO(FORMATS["csv"](built))) if "alert" in row["marks"]]
     assert row["marks"].startswith("'=1|2")
 
 

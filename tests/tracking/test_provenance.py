@@ -13,7 +13,8 @@ from shared import SUPPORT
 from toy_runs import seed_folder
 
 from gle_bench import registry
-from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.formats import markdown
+from gle_bench.report.tables.table import results_table
 from gle_bench.tracking import provenance
 from gle_bench.tracking.provenance import Git, Plugin, changed_files, git_of, own_git
 
@@ -242,7 +243,7 @@ def test_runs_of_a_changed_tree_are_marked_in_the_table() -> None:
             example(seed=seed, environment=ENVIRONMENT.model_copy(update={"git": git}))
             for seed, git in enumerate(states)
         ]
-        return tables.render(tables.build(registry.task("mnist1d"), records, registry.pairs()))
+        return markdown(results_table(registry.task("mnist1d"), records))
 
     assert "uncommitted changes" not in notes(False, False, None)
     assert "2 of 3 seeds were run by code with uncommitted changes." in notes(True, False, True)

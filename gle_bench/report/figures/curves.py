@@ -1,29 +1,104 @@
-"""A metric over training: every seed's history, their mean and spread, and the published levels."""
+"""The runs that a figure draws, and their metric over training: each seed's history, mean and spread, levels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gle_bench.contracts import Metric, Task
-from gle_bench.errors import GleBenchError
-from gle_bench.report.figures.groups import Group
+from gle_bench.contracts.command import RunCommand
+from gle_bench.errors import GleBenchError, look_up
 from gle_bench.report.figures.plot import Level, Limits, Line, line
-from gle_bench.report.figures.reference import Reference
+from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped, pairs_of, words_of
 from gle_bench.report.statistics.welch import Sample, sample
-from gle_bench.report.tables.numbers import published_text, sample_text
+from gle_bench.report.tables.formats import published_text, sample_text
 from gle_bench.tracking.history import Row
-from gle_bench.tracking.store import RunFolder
-from gle_bench.words import Selection
+from gle_bench.tracking.record import Record
+from gle_bench.tracking.store import RunFolder, Skipped
+from gle_bench.words import Protocol, Selection
 
 DECIMALS: Final = 2  # of our means in legends
-LARGEST: Final = 1e100  # of an epoch or a metric: what runs away further is not drawn
+LARGEST: Final = 1e100  # the largest epoch and value that are drawn; a history beyond it has run away
 CAPITALS: Final = {"smape": "sMAPE"}
-# The axis of a metric that falls, less being better, holds
-FROM: Final = 0.1  # the mean from this share of training on, and
-LATE: Final = 0.5  # of the evaluations from this share on
-SHARE: Final = 95.0  # so many of 100.
+# The axis of a metric that falls (less is better) is as high as these need:
+FROM: Final = 0.1  # the mean from this share of training on
+LATE: Final = 0.5  # the single evaluations from this share of training on,
+SHARE: Final = 95.0  # of which so many percent must fit on the axis
+
+
+class Request(NamedTuple):
+    """What the user wants to see in a figure; the command line makes it.
+
+    Attributes:
+        runs: the folder of the user's runs; the published records count beside them.
+        model: this one alone; None: those that the figure has by itself.
+        seed: of the run that is shown alone, where the figure does that; None: the best.
+    """
+
+    runs: Path
+    model: str | None = None
+    seed: int | None = None
+    protocol: Protocol = "paper"
+
+
+@dataclass(frozen=True)
+class DrawnRuns:
+    """The runs of one model in a figure: the seeds of one configuration that are done, at least one.
+
+    Attributes:
+        done: {seed: record and folder}.
+        notes: sentences on what is not drawn.
+    """
+
+    model: str
+    group: ConfigurationRuns
+    done: Mapping[int, tuple[Record, RunFolder]]
+    notes: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Its marks, which say why it cannot be compared with a published number; changed settings are one word."""
+        return words_of(self.group.marks)
+
+    @property
+    def label(self) -> str:
+        """The model, and its marks."""
+        return f"{self.model} [{', '.join(self.words)}]" if self.words else self.model
+
+
+def drawn_runs(task: Task, models: Sequence[str], request: Request) -> tuple[dict[str, DrawnRuns], list[Skipped]]:
+    """The runs of these models under the request's protocol, {model: runs}, and the records that were passed over.
+
+    Of each model they are those with the fewest marks. A model without a run that is done is left out.
+
+    Raises:
+        UnknownName: a model that the task does not have. GleBenchError: none of them has a run that is done.
+    """
+    pairs = pairs_of(task)
+    for model in models:
+        look_up("model", model, pairs)
+    gathered, skipped = gather(request.runs)
+    folders = {record.run_id: folder for folder, record in gathered}
+    records = [r for _, r in gathered if r.protocol == request.protocol and r.model in models]
+    groups = fullest(grouped(task, records, pairs), lambda group: group.first.model)
+    if not groups:
+        raise GleBenchError(
+            f"No run of {task.name} by {' or '.join(models)} under protocol {request.protocol} is done; make some with "
+            f"`{RunCommand(task.name, models[0], protocol=request.protocol)}`."
+        )
+    return {model: _drawn(model, group, folders) for model, group in groups.items()}, skipped
+
+
+def _drawn(model: str, group: ConfigurationRuns, folders: Mapping[str, RunFolder]) -> DrawnRuns:
+    done = {record.seed: (record, folders[record.run_id]) for record in group.done}
+    notes = [f"changed settings: {group.changed}"] if group.changed else []
+    if group.unfinished:
+        notes.append(f"of {len(group.records)} seeds, {' and '.join(group.unfinished)}: not drawn")
+    notes += [note.removesuffix(".") for note in group.first.data.notes]
+    return DrawnRuns(model, group, done, tuple(f"{model}: {note}." for note in notes))
 
 
 class Curves(NamedTuple):
@@ -51,21 +126,21 @@ class Curves(NamedTuple):
         return sample(self.values[:, -1].tolist())
 
 
-def curves(metric: Metric, split: str, group: Group) -> tuple[Curves | None, list[str]]:
+def curves(metric: Metric, split: str, runs: DrawnRuns) -> tuple[Curves | None, list[str]]:
     """The evaluations that all seeds of a group have, and a sentence on each history that cannot be drawn."""
     found: dict[int, dict[int, tuple[float, float]]] = {}
     notes = []
-    for seed, (_, folder) in sorted(group.done.items()):
+    for seed, (_, folder) in sorted(runs.done.items()):
         try:
             rows = [row for row in folder.read_history() if row.get("split") == split]
             points = dict(_point(folder, row, metric.name) for row in rows)
         except GleBenchError as error:
-            notes.append(f"{group.model}: seed {seed} is not drawn. {error}")
+            notes.append(f"{runs.model}: seed {seed} is not drawn. {error}")
             continue
         if points:
             found[seed] = points
         else:
-            notes.append(f"{group.model}: seed {seed} is not drawn, because {folder.path} has no history of {split}.")
+            notes.append(f"{runs.model}: seed {seed} is not drawn, because {folder.path} has no history of {split}.")
     rounds = sorted(set.intersection(*map(set, found.values()))) if found else []
     if not rounds:
         return None, notes
@@ -106,11 +181,6 @@ def best_dots(drawn: Curves, metric: Metric, color: int) -> Line:
     best = drawn.values[np.arange(len(places)), places]
     label = f"best of each: {sample_text(sample(best.tolist()), DECIMALS)}"
     return line(drawn.epochs[places], best, "dots", label, color)
-
-
-def reference_line(curve: Reference, color: int) -> Line:
-    """What the authors released, unlabelled: it has the colour of ours."""
-    return line(curve.epochs, curve.means, "reference", color=color)
 
 
 def levels(

@@ -13,7 +13,7 @@ from gle_bench.config import TaskOptions
 from gle_bench.contracts import Task
 from gle_bench.errors import GleBenchError
 from gle_bench.recipes.mackey_glass import HALF, KNOWN, MackeyGlassOptions, raw
-from gle_bench.report.figures.groups import Group
+from gle_bench.report.figures.curves import DrawnRuns
 from gle_bench.report.figures.plot import SEEDS, Panel, line
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
@@ -123,9 +123,9 @@ def forecast_panel(letter: str, title: str, shown: Forecast) -> Panel:
     )
 
 
-def horizon_panel(letter: str, task: Task, group: Group) -> tuple[Panel | None, list[str]]:
+def horizon_panel(letter: str, task: Task, runs: DrawnRuns) -> tuple[Panel | None, list[str]]:
     """sMAPE within each Lyapunov time of the test half, of all sequences after training; and what is not drawn."""
-    values, notes = horizons(task, group)
+    values, notes = horizons(task, runs)
     if not len(values):
         return None, notes
     middles = np.arange(values.shape[1]) + 0.5
@@ -144,10 +144,10 @@ def horizon_panel(letter: str, task: Task, group: Group) -> tuple[Panel | None, 
     ), notes
 
 
-def horizons(task: Task, group: Group) -> tuple[Values, list[str]]:
+def horizons(task: Task, runs: DrawnRuns) -> tuple[Values, list[str]]:
     """The curves over the horizon, (sequences, 10), and a sentence on those without final predictions, or damaged."""
     found, damaged, without = [], [], []
-    for seed, (record, folder) in sorted(group.done.items()):
+    for seed, (record, folder) in sorted(runs.done.items()):
         try:
             final = folder.read_predictions()
             options = options_of(record)
@@ -156,11 +156,11 @@ def horizons(task: Task, group: Group) -> tuple[Values, list[str]]:
                 for name in ("decisions", "targets")
             )
         except GleBenchError as error:
-            damaged.append(f"{group.model}: seed {seed} has no horizon. {error}")
+            damaged.append(f"{runs.model}: seed {seed} has no horizon. {error}")
         except KeyError:
             without.append(seed)
         else:
             found.append(cast(Horizon, task).horizon(options, decisions, targets)[0].numpy())
-    seeds = f"{group.model}: {len(without)} of {len(group.done)} sequences have"
+    seeds = f"{runs.model}: {len(without)} of {len(runs.done)} sequences have"
     missing = [f"{seeds} no horizon, for their predictions were not kept."] if without else []
     return np.array(found), [*damaged, *missing]

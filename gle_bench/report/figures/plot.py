@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 
 from gle_bench.tracking.store import Skipped
 
@@ -115,11 +115,6 @@ def line(
 ) -> Line:
     """A line of numbers as they come, finite or not."""
     return Line(tuple(map(float, x)), _finite(y), look, label, color, _finite(spread))
-
-
-def as_json(plot: Plot) -> dict[str, Any]:
-    """All that is drawn."""
-    return asdict(plot)
 
 
 def _finite(values: Iterable[float]) -> tuple[float | None, ...]:

@@ -5,7 +5,7 @@ All spreads are sample standard deviations (ddof 1), all intervals 95 %, all val
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, combinations
+from itertools import accumulate
 from string import ascii_lowercase
 from typing import Final
 
@@ -77,11 +77,6 @@ def letters(count: int, apart: Sequence[tuple[int, int]]) -> list[str]:
     return [
         "".join(name for name, group in zip(names, groups, strict=True) if model in group) for model in range(count)
     ]
-
-
-def pairs(count: int) -> list[tuple[int, int]]:
-    """All pairs of so many."""
-    return list(combinations(range(count), 2))
 
 
 def _welch(first: Sample, second: Sample) -> Test:

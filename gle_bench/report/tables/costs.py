@@ -1,55 +1,67 @@
-"""What a trained network costs to run: the means that tables show, and what the two counts differ in."""
+"""The costs of each configuration in a table: what learning takes and is granted, and running its network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Final, NamedTuple
 
+from gle_bench import registry
+from gle_bench.contracts import ClosedFormRule, Pair, footing
+from gle_bench.report.results import ConfigurationRuns
+from gle_bench.report.tables.cells import Cells, Part
+from gle_bench.report.tables.formats import optional_text
+from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.costs import Complexity
+from gle_bench.tracking.record import Record
+
+PASSES: Final = 3  # through each weight, to learn: for the output, for the error, for the gradient
+FOOTING: Final = (
+    "MACs: multiply-accumulates of one sample, all its time steps together, updates of neurons' states not counted; to "
+    "learn from it once takes three times as many, for outputs, errors and gradients (blank: solved in closed form). "
+    "MiB: the process at its peak, with so many networks side by side. Seconds: of one seed, on the machine that its "
+    "record names, busy or not. Whole: learns or answers only once the whole sequence is there. Norm: normalises over "
+    "a batch or a layer, or drops out. Tried: other settings that we know to have been tried; blank: not counted."
+)
+RUNNING: Final = (
+    "By NeuroBench: footprint in bytes, sparsity of connections (W = 0) and of activations (r = 0), and synaptic "
+    "operations: dense, or effective, without those with a zero. By our own count: MACs, and updates of neurons' "
+    "states, which it leaves out. Means over the seeds counted; `glebench show RUN` counts, and says what differs."
+)
 
 
-def differences(found: Complexity) -> list[str]:
-    """What the two counts differ in, a sentence each."""
-    said = [_dense(found), _effective(found)]
-    if found.stages > 1:
-        said.append(f"The integrator traverses the network {found.stages} times a step; all counts have every one.")
-    updates = "an unknown number of" if found.state_updates is None else f"{found.state_updates:,}"
-    said.append(
-        f"Neither counts what neurons do: their {updates} state updates a sample stand apart; NeuroBench knows "
-        "those of snnTorch's spiking neurons only."
-    )
-    said.append(
-        "The footprint is the bytes of parameters and buffers in the run's precision: weights, biases, time constants; "
-        "not the state of GLE's neurons, nor what learning needs."
-    )
-    if found.traced:
-        said.append(
-            "NeuroBench cannot watch this module's own layers, so it was shown the products with weights that PyTorch "
-            "did."
-        )
-    return said
+class FootingLine(NamedTuple):
+    """What learning costs in one configuration, over its seeds that are done, and what its method is granted.
 
+    None stands for what is not known.
 
-def _dense(found: Complexity) -> str:
-    if found.dense == found.macs:
-        return "Dense operations are our MACs: every weight in every step, without biases."
-    more = found.dense - found.macs
-    return (
-        f"Dense operations are {abs(more):,.0f} {'more' if more > 0 else 'fewer'} than our MACs: NeuroBench adds the "
-        "products of a cell's gates with its state, and leaves out those with the zero state of its first step and "
-        "with a convolution's padding; we count matrices and convolutions, whole."
-    )
+    Attributes:
+        macs: multiply-accumulates of an inference of one sample, all its time steps together.
+        learning_macs: those of learning from it once, `PASSES` times as many; None for what is solved in closed form.
+        memory: bytes of the process at its peak, in which `networks` learned side by side.
+        wall_s: seconds of one seed; those that learned side by side share theirs.
+        tried: how many other settings were tried, as the pair declares.
+    """
 
-
-def _effective(found: Complexity) -> str:
-    left = found.dense - found.effective_macs - found.effective_acs
-    said = f"Effective operations leave out the {left:,.0f} with a zero in the weight or in what comes in"
-    if found.effective_acs:
-        return f"{said}; they are ACs where all that comes in is 0, 1 or -1."
-    return f"{said}."
+    model: str
+    protocol: str
+    seeds: int
+    parameters: int
+    macs: int | None
+    learning_macs: int | None
+    memory: int | None
+    networks: int
+    wall_s: float
+    online: bool | None
+    streamed: bool | None
+    whole_sequence: bool | None
+    normalised: bool | None
+    tried: int | None
 
 
 class RunningCosts(NamedTuple):
-    """Means over the seeds of one configuration that were counted; operations a time step."""
+    """What running a network costs: means over the counted seeds of one configuration; operations a time step.
+
+    None stands for what one of the seeds does not know.
+    """
 
     model: str
     protocol: str
@@ -68,14 +80,126 @@ STATIC: Final = ("footprint", "connection_sparsity", "activation_sparsity")
 A_STEP: Final = ("dense", "effective_macs", "effective_acs", "macs", "state_updates")
 
 
-def line(model: str, protocol: str, found: Sequence[Complexity]) -> RunningCosts:
-    """The line of a table for at least one seed; None where one of them has no value."""
+def _configurations(rows: Iterable[Row]) -> list[tuple[str, ConfigurationRuns]]:
+    """The configurations that rows show, in their order, each with the label of its rows."""
+    labelled = {(row.model, row.rule, row.section.protocol, row.config_hash): row for row in rows}
+    return [(row.label, row.runs) for row in labelled.values() if row.runs]
 
-    def mean(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return fmean(known) if len(known) == len(values) else None
 
-    static = [mean([getattr(costs, name) for costs in found]) for name in STATIC]
-    moving = [[(getattr(costs, name), costs.steps) for costs in found] for name in A_STEP]
-    a_step = [mean([None if count is None else count / steps for count, steps in counts]) for counts in moving]
-    return RunningCosts(model, protocol, len(found), *static, *a_step)
+def footing_lines(rows: Iterable[Row], pairs: Mapping[str, Pair]) -> Iterator[FootingLine]:
+    """A line for each configuration of the rows with a seed that is done; `pairs` are the task's, by model.
+
+    A record made before MACs were counted has them from another one of the same network.
+    """
+    configurations = _configurations(rows)
+    records = [record for _, group in configurations for record in group.records]
+    counted = {_network(record): record.cost.macs for record in records if record.cost.macs is not None}
+    for label, group in configurations:
+        if group.done:
+            yield _footing_line(label, group.done, counted, pairs.get(group.first.model))
+
+
+def _footing_line(label: str, done: Sequence[Record], counted: Mapping[object, int], pair: Pair | None) -> FootingLine:
+    first = done[0]
+    peaks = [record.cost.peak_memory for record in done if record.cost.peak_memory is not None]
+    macs, granted = first.cost.macs or counted.get(_network(first)), _granted(first, pair)
+    solved = isinstance(registry.usable_rule(first.rule), ClosedFormRule)  # which costs otherwise than descending
+    return FootingLine(
+        model=label,
+        protocol=first.protocol,
+        seeds=len(done),
+        parameters=first.parameters,
+        macs=macs,
+        learning_macs=None if macs is None or solved else PASSES * macs,
+        memory=max(peaks, default=None),
+        networks=max(record.cost.networks for record in done),
+        wall_s=fmean(record.cost.seconds_of_a_seed for record in done),
+        online=granted.get("online"),
+        streamed=granted.get("streamed"),
+        whole_sequence=granted.get("whole_sequence"),
+        normalised=granted.get("normalised"),
+        tried=pair.tried if pair else None,
+    )
+
+
+def _network(record: Record) -> object:
+    """A key that records of one and the same network share."""
+    return record.model, record.rule, record.parameters, frozenset(mark for mark in record.marks if mark.changed)
+
+
+def _granted(record: Record, pair: Pair | None) -> Mapping[str, bool]:
+    """What the record says that it was granted; what it is too old to say, by today's model where that is the same."""
+    config = pair.configure(record.budget) if pair else None
+    if config is None or record.rule != config.rule:
+        return record.footing
+    return {**vars(footing(registry.rule(config.rule), config.network)), **record.footing}
+
+
+def footing_part(lines: Iterable[FootingLine]) -> Part:
+    """The part of a table with these lines."""
+    return Part("On equal footing", [_footing_cells(line) for line in lines], FOOTING)
+
+
+def _footing_cells(line: FootingLine) -> Cells:
+    return {
+        "model": line.model,
+        "protocol": line.protocol,
+        "seeds": str(line.seeds),
+        "params": f"{line.parameters:,}",
+        "MACs": optional_text(line.macs, ","),
+        "to learn": optional_text(line.learning_macs, ","),
+        "MiB": "" if line.memory is None else f"{line.memory / 2**20:,.0f}",
+        "nets": str(line.networks),
+        "seconds": f"{line.wall_s:,.0f}",
+        "online": yes_or_no(line.online),
+        "stream": yes_or_no(line.streamed),
+        "whole": yes_or_no(line.whole_sequence),
+        "norm": yes_or_no(line.normalised),
+        "tried": optional_text(line.tried, ","),
+    }
+
+
+def yes_or_no(granted: bool | None) -> str:
+    """Whether something is granted to a method, as cells have it; empty where it is not known."""
+    return "" if granted is None else "yes" if granted else "no"
+
+
+def running_costs(rows: Iterable[Row], complexities: Mapping[str, Complexity]) -> Iterator[RunningCosts]:
+    """A line for each configuration of the rows of which a seed was counted; `complexities` are {run_id: costs}."""
+    for label, group in _configurations(rows):
+        counted = [complexities[record.run_id] for record in group.records if record.run_id in complexities]
+        if counted:
+            yield _running_costs(label, group.first.protocol, counted)
+
+
+def _running_costs(label: str, protocol: str, counted: Sequence[Complexity]) -> RunningCosts:
+    def mean(name: str, steps: Sequence[int]) -> float | None:
+        values = [getattr(costs, name) for costs in counted]
+        return None if None in values else fmean(value / step for value, step in zip(values, steps, strict=True))
+
+    static = [mean(name, [1] * len(counted)) for name in STATIC]
+    a_step = [mean(name, [costs.steps for costs in counted]) for name in A_STEP]
+    return RunningCosts(label, protocol, len(counted), *static, *a_step)
+
+
+def running_part(lines: Iterable[RunningCosts]) -> Part:
+    """The part of a table with these lines."""
+    return Part(
+        "What running a network costs, operations a time step", [_running_cells(line) for line in lines], RUNNING
+    )
+
+
+def _running_cells(line: RunningCosts) -> Cells:
+    return {
+        "model": line.model,
+        "protocol": line.protocol,
+        "seeds": str(line.seeds),
+        "bytes": optional_text(line.footprint, ",.0f"),
+        "W = 0": optional_text(line.connection_sparsity, ".3f"),
+        "r = 0": optional_text(line.activation_sparsity, ".3f"),
+        "dense": optional_text(line.dense, ",.0f"),
+        "eff. MACs": optional_text(line.effective_macs, ",.0f"),
+        "eff. ACs": optional_text(line.effective_acs, ",.0f"),
+        "MACs": optional_text(line.macs, ",.0f"),
+        "updates": optional_text(line.state_updates, ",.0f"),
+    }

@@ -1,27 +1,68 @@
-"""A table of the paper as Markdown that also reads well in a terminal."""
+"""The formats of a table (Markdown, LaTeX, HTML and CSV), and numbers as tables print them."""
 
+import csv
+import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from html import escape
 from textwrap import fill
-from typing import Final
+from typing import Any, Final
 
-from gle_bench.report.output import on_one_line
-from gle_bench.report.tables.cells import EMPTY, WORDS, Sheet, superscript
+from gle_bench.contracts import Published
+from gle_bench.errors import on_one_line, printable
+from gle_bench.report.statistics.welch import Sample
+from gle_bench.report.tables.cells import EMPTY, LEFT, Cells, Part, Table
+from gle_bench.words import TableFormat
 
-TAG: Final = re.compile("<(?=[A-Za-z/!?])")  # that HTML would begin with
+# Numbers --------------------------------------------------------------------------------------------------------------
+
+MOST_DECIMALS: Final = 8
+DIGITS: Final = "0123456789"
+SUPERSCRIPTS: Final = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+
+
+def places(value: float) -> int:
+    """How many digits after the point the shortest decimal of this number has; 1 for 94.0, as the paper prints it."""
+    _, _, fraction = f"{value:.{MOST_DECIMALS}f}".rstrip("0").partition(".")
+    return max(1, len(fraction))
+
+
+def published_text(cell: Published) -> str:
+    """A published value with its spread, as '94.0±1.1'; without the spread where it is unknown."""
+    digits = max(places(value) for value in (cell.value, cell.spread or 0.0))
+    return f"{cell.value:.{digits}f}{'' if cell.spread is None else f'±{cell.spread:.{digits}f}'}"
+
+
+def sample_text(ours: Sample, decimals: int) -> str:
+    """A measured mean with its sample standard deviation, as '93.52±0.53'; a single value has none."""
+    return f"{ours.mean:.{decimals}f}{'' if ours.sd is None else f'±{ours.sd:.{decimals}f}'}"
+
+
+def optional_text(value: float | None, form: str) -> str:
+    """A number in the given format; empty for None."""
+    return "" if value is None else format(value, form)
+
+
+def superscript(number: int) -> str:
+    """The number of a footnote as it stands in cells."""
+    return str(number).translate(str.maketrans(DIGITS, SUPERSCRIPTS))
+
+
+# Markdown -------------------------------------------------------------------------------------------------------------
+
+TAG: Final = re.compile("<(?=[A-Za-z/!?])")  # the beginning of an HTML tag
 WIDTH: Final = 120  # columns of running text
 
 
-def markdown(sheet: Sheet) -> str:
-    """Title, caption, parts, footnotes, and commands for what was not run."""
-    parts = [f"## {on_one_line(sheet.title)}", _wrapped(sheet.caption)]
-    for part in sheet.parts:
-        parts += [f"### {on_one_line(part.heading)}", _table(part.lines), _wrapped(part.remark)]
-    parts += [] if sheet.parts else [EMPTY]
-    parts.append("\n".join(_wrapped(f"{superscript(n)} {note}") + "  " for n, note in enumerate(sheet.footnotes, 1)))
-    parts.append(
-        "\n".join(["Not run:", "", *(f"    {on_one_line(each)}" for each in sheet.commands)]) if sheet.commands else ""
-    )
+def markdown(table: Table) -> str:
+    """A table as Markdown that also reads well in a terminal."""
+    parts = [f"## {on_one_line(table.title)}", _wrapped(table.caption)]
+    for part in table.parts:
+        parts += [f"### {on_one_line(part.heading)}", _markdown_part(part), _wrapped(part.remark)]
+    parts += [] if table.parts else [EMPTY]
+    parts.append("\n".join(_wrapped(f"{superscript(n)} {note}") + "  " for n, note in enumerate(table.footnotes, 1)))
+    if table.commands:
+        parts.append("\n".join(["Not run:", "", *(f"    {on_one_line(command)}" for command in table.commands)]))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -29,19 +70,144 @@ def _wrapped(text: str) -> str:
     return "\n".join(fill(TAG.sub("&lt;", line), WIDTH) for line in text.splitlines())
 
 
-def _cell(text: str) -> str:
-    """Text that stays within its cell and is no HTML."""
-    return TAG.sub("&lt;", on_one_line(text)).replace("|", "\\|")
-
-
-def _table(lines: Sequence[Mapping[str, str]]) -> str:
-    """A table of Markdown, its columns padded to equal widths; numbers to the right."""
-    lines = [{name: _cell(text) for name, text in line.items()} for line in lines]
+def _markdown_part(part: Part) -> str:
+    """The part's lines, their columns padded to equal widths; a cell stays within its bars and is no HTML."""
+    lines = [{n: TAG.sub("&lt;", on_one_line(c)).replace("|", "\\|") for n, c in line.items()} for line in part.lines]
     widths = {name: max(len(name), *(len(line[name]) for line in lines)) for name in lines[0]}
 
-    def line(cells: Mapping[str, str]) -> str:
-        padded = (cells[n].ljust(w) if n in WORDS else cells[n].rjust(w) for n, w in widths.items())
-        return f"| {' | '.join(padded)} |"
+    def padded(cells: Cells) -> str:
+        return f"| {' | '.join(cells[n].ljust(w) if n in LEFT else cells[n].rjust(w) for n, w in widths.items())} |"
 
-    rule = "|".join(f":{'-' * (w + 1)}" if n in WORDS else f"{'-' * (w + 1)}:" for n, w in widths.items())
-    return "\n".join([line({name: name for name in widths}), f"|{rule}|", *map(line, lines)])
+    rule = "|".join(f":{'-' * (w + 1)}" if n in LEFT else f"{'-' * (w + 1)}:" for n, w in widths.items())
+    return "\n".join([padded({name: name for name in widths}), f"|{rule}|", *map(padded, lines)])
+
+
+# LaTeX ----------------------------------------------------------------------------------------------------------------
+
+SPECIAL: Final = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # at the beginning of a row, a bare one would be an option of the row break before it
+    "]": "{]}",
+    "±": r"$\pm$",
+    "λ": r"$\lambda$",
+}
+FOOTNOTES: Final = re.compile(f"([{SUPERSCRIPTS}]+(?: [{SUPERSCRIPTS}]+)*)")
+
+
+def latex(table: Table) -> str:
+    r"""A table as a LaTeX `table` of `tabular`s with the footnotes below; it needs \usepackage{booktabs} and UTF-8."""
+    parts = [line for part in table.parts for line in _latex_part(part)] or [latex_text(EMPTY), ""]
+    notes = [rf"\textsuperscript{{{n}}} {latex_text(note)}\\" for n, note in enumerate(table.footnotes, 1)]
+    return "\n".join(
+        [
+            "% \\usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering\footnotesize",
+            rf"\caption{{{latex_text(table.title)}. {latex_text(table.caption)}}}",
+            *parts,
+            *([r"\raggedright", *notes] if notes else []),
+            *(rf"Not run: \texttt{{{latex_text(command)}}}\\" for command in table.commands),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def latex_text(text: str) -> str:
+    """Text as LaTeX prints it; the numbers of footnotes become superscripts."""
+    pieces = FOOTNOTES.split(on_one_line(text))  # text and footnotes by turns
+    pieces[::2] = ["".join(SPECIAL.get(character, character) for character in piece) for piece in pieces[::2]]
+    numbers = [piece.translate(str.maketrans(SUPERSCRIPTS, DIGITS)).replace(" ", ", ") for piece in pieces[1::2]]
+    pieces[1::2] = [rf"\textsuperscript{{{number}}}" for number in numbers]
+    return "".join(pieces)
+
+
+def _latex_part(part: Part) -> list[str]:
+    columns = list(part.lines[0])
+    return [
+        rf"\par\medskip\textbf{{{latex_text(part.heading)}}}\par\smallskip",
+        rf"\begin{{tabular}}{{{''.join('l' if name in LEFT else 'r' for name in columns)}}}",
+        r"\toprule",
+        _latex_row(columns),
+        r"\midrule",
+        *(_latex_row(line.values()) for line in part.lines),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *([rf"\par\smallskip {latex_text(part.remark)}"] if part.remark else []),
+        "",
+    ]
+
+
+def _latex_row(texts: Iterable[str]) -> str:
+    return " & ".join(map(latex_text, texts)) + r" \\"
+
+
+# HTML -----------------------------------------------------------------------------------------------------------------
+
+
+def html(table: Table) -> str:
+    """A table as one HTML section, which can be put into any page."""
+    lines = ["<section>", f"<h2>{html_text(table.title)}</h2>"]
+    lines += [f"<p>{html_text(line)}</p>" for line in table.caption.splitlines()]
+    lines += [line for part in table.parts for line in _html_part(part)] or [f"<p>{EMPTY}</p>"]
+    if table.footnotes:
+        lines += ["<ol>", *(f"<li>{html_text(note)}</li>" for note in table.footnotes), "</ol>"]
+    if table.commands:
+        lines += ["<p>Not run:</p>", f"<pre>{html_text(chr(10).join(table.commands))}</pre>"]
+    return "\n".join([*lines, "</section>", ""])
+
+
+def html_text(text: str) -> str:
+    """Text as HTML shows it."""
+    return escape(printable(text))
+
+
+def _html_part(part: Part) -> Iterator[str]:
+    yield from ("<table>", f"<caption>{html_text(part.heading)}</caption>")
+    yield f"<thead>{_html_row({name: name for name in part.lines[0]}, 'th')}</thead>"
+    yield from ("<tbody>", *(_html_row(line, "td") for line in part.lines), "</tbody>", "</table>")
+    if part.remark:
+        yield f"<p>{html_text(part.remark)}</p>"
+
+
+def _html_row(cells: Cells, tag: str) -> str:
+    sides = [(html_text(text), "left" if name in LEFT else "right") for name, text in cells.items()]
+    return "<tr>" + "".join(f'<{tag} style="text-align: {side}">{text}</{tag}>' for text, side in sides) + "</tr>"
+
+
+# CSV ------------------------------------------------------------------------------------------------------------------
+
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
+NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def comma_separated(table: Table) -> str:
+    """The rows of a table's content as CSV, numbers in full; it holds no captions and no footnotes' texts."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, table.columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in table.content.get("rows", ()))
+    return file.getvalue()
+
+
+def csv_cell(value: Any) -> Any:
+    """A value for a CSV file; an apostrophe stands before a text that a spreadsheet would calculate."""
+    if isinstance(value, Mapping):
+        value = "; ".join(f"{count} {name}" for name, count in value.items())
+    elif isinstance(value, list):
+        value = "; ".join(map(str, value))
+    if isinstance(value, str) and value.startswith(FORMULA) and NUMBER.fullmatch(value) is None:
+        return f"'{value}"
+    return value
+
+
+FORMATS: Final[Mapping[TableFormat, Callable[[Table], str]]] = {
+    **{"md": markdown, "tex": latex},
+    **{"html": html, "csv": comma_separated},
+}

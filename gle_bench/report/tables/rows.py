@@ -1,17 +1,15 @@
-"""The rows of a table: what was published beside what was measured, nothing mixed.
-
-Records go into one row only if they have the same model, rule, protocol and configuration hash, hence the same meaning.
-"""
+"""The rows of a table of results: published numbers beside measured ones, nothing mixed."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.contracts import LearningRule, Pair, Published, Task, footing
+from gle_bench.contracts import Pair, Published, Task, footing
 from gle_bench.contracts.command import RunCommand
 from gle_bench.contracts.parameters import parameter_count
+from gle_bench.report.results import ConfigurationRuns, grouped, words_of
 from gle_bench.report.statistics.equivalence import Comparison, compare, mean_interval
 from gle_bench.report.statistics.welch import Interval, Sample, sample
 from gle_bench.tracking.estimates import full_seconds
@@ -19,21 +17,17 @@ from gle_bench.tracking.provenance import changed_since
 from gle_bench.tracking.record import OTHER_CODE, OTHER_VERSION, Mark, Record
 from gle_bench.words import Protocol, Selection
 
-UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")
-
 
 class Section(NamedTuple):
-    """What must never be mixed in one column."""
+    """A protocol and a selection. Rows of different sections must never be mixed in one column."""
 
     protocol: Protocol
     selection: Selection
 
 
-SECTIONS = (
-    Section("paper", "last"),
-    Section("paper", "best"),
-    Section("clean", "last"),
-    Section("clean", "best"),
+SECTIONS: Final = (
+    *(Section("paper", "last"), Section("paper", "best")),
+    *(Section("clean", "last"), Section("clean", "best")),
 )
 
 
@@ -46,17 +40,14 @@ class Watched(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table.
+    """A line of a table of results.
 
     Attributes:
         split: the split that the values are from.
-        marks: why it cannot be compared with what was published: reduced budget, other data, changed settings.
-        config_hash: None where nothing was run.
+        runs: the runs whose values it has; None where nothing was run.
         online, streamed: what the method is granted; None: not known.
         ours: over the seeds that are done; None if none is.
-        interval: 95 %, of our mean.
         watched: ours on the split evaluated while training; None where that is `split`.
-        seeds: how many runs have each status.
         command: what would run it, where nothing was; seconds: how long that would take, if recorded runs tell.
         notes: footnotes.
     """
@@ -65,129 +56,95 @@ class Row:
     split: str
     model: str
     rule: str | None
-    marks: tuple[Mark, ...] = ()
-    config_hash: str | None = None
+    runs: ConfigurationRuns | None = None
     parameters: int | None = None
     online: bool | None = None
     streamed: bool | None = None
     published: Published | None = None
     ours: Sample | None = None
-    interval: Interval | None = None
     watched: Watched | None = None
     comparison: Comparison | None = None
-    seeds: tuple[tuple[str, int], ...] = ()
     command: str = ""
     seconds: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Why it cannot be compared with a published number: a reduced budget, other data, changed settings."""
+        return self.runs.marks if self.runs else ()
+
+    @property
+    def config_hash(self) -> str | None:
+        """The hash of what was run; None where nothing was."""
+        return self.runs.first.config_hash if self.runs else None
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """How many runs have each status, in the order of the alphabet."""
+        return dict(sorted(Counter(record.status for record in self.runs.records).items())) if self.runs else {}
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95 % interval of our mean."""
+        return mean_interval(self.ours) if self.ours else None
+
+    @property
     def label(self) -> str:
         """The model, its rule where that is not its own, and its marks, changed settings as one word."""
-        named = any(mark.kind == "rule" for mark in self.marks)
-        shown = ", ".join(dict.fromkeys(mark.word for mark in self.marks))
-        return f"{self.model}{f'+{self.rule}' if named else ''}{f' [{shown}]' if shown else ''}"
+        rule = f"+{self.rule}" if any(mark.kind == "rule" for mark in self.marks) else ""
+        marks = f" [{', '.join(words_of(self.marks))}]" if self.marks else ""
+        return f"{self.model}{rule}{marks}"
 
     @property
     def verdict(self) -> str:
-        """In words; empty where there is none."""
-        if self.published is not None and not self.seeds:
+        """The verdict in words; empty where there is none."""
+        if self.published is not None and self.runs is None:
             return "not run"
         return self.comparison.verdict or "" if self.comparison else ""
 
 
-class Together(NamedTuple):
-    """Records of one meaning."""
-
-    records: tuple[Record, ...]
-    marks: tuple[Mark, ...]
-
-    @property
-    def first(self) -> Record:
-        return self.records[0]
-
-    def values(self, section: Section, split: str, metric: str) -> list[float]:
-        """One finite value a seed that is done."""
-        splits = [r.metrics.get(section.selection, {}).get(split, {}) for r in self.records if r.status == "done"]
-        return [m[metric].value for m in splits if metric in m and m[metric].usable]
-
-
-def rows(task: Task, records: Iterable[Record], pairs: Iterable[Pair]) -> list[Row]:
+def all_rows(task: Task, records: Sequence[Record], pairs: Mapping[str, Pair]) -> list[Row]:
     """All rows of a task's table, section by section: what was published first, then what else was run."""
-    known = {pair.model: pair for pair in pairs if pair.task == task.name}
-    groups = grouped(task, [record for record in records if record.task == task.name], known)
-    ran = sorted({group.first.model for group in groups} - set(known))
-    models = dict.fromkeys([*(cell.model for cell in task.published), *known, *ran])
-    builder = _Builder(task, known)
-    return [row for section in SECTIONS for model in models for row in builder.rows(section, model, groups)]
+    groups = grouped(task, records, pairs)
+    others = sorted({group.first.model for group in groups} - set(pairs))
+    models = dict.fromkeys([*(cell.model for cell in task.published), *pairs, *others])
+    maker = _RowMaker(task, pairs)
+    return [row for section in SECTIONS for model in models for row in maker.rows(section, model, groups)]
 
 
-def grouped(task: Task, records: Sequence[Record], known: dict[str, Pair]) -> list[Together]:
-    """A task's records by their meaning, those with the fewest marks first; `known` are its pairs, by model."""
-    together: dict[tuple[str, str, str, str], list[Record]] = {}
-    for record in sorted(records, key=lambda r: (r.config_hash, r.seed)):
-        together.setdefault((record.model, record.rule, record.protocol, record.config_hash), []).append(record)
-    names = dict.fromkeys(record.rule for record in records)
-    rules = {name: rule for name in names if (rule := registry.usable_rule(name)) is not None}
-    found = []
-    for members in together.values():
-        marks = dict.fromkeys(mark for record in members for mark in record.marks)
-        if not _is_present(members, task, known, rules):
-            marks[OTHER_VERSION] = None
-        if any(changed_since(r.plugins, r.task, r.model, r.rule) for r in members):
-            marks[OTHER_CODE] = None
-        found.append(Together(tuple(members), tuple(marks)))
-    return sorted(found, key=lambda group: len(group.marks))
+class _RowMaker:
+    """Makes the rows of one task; it builds the network of a model that was not run only once, to count parameters."""
 
-
-def _is_present(
-    members: Sequence[Record], task: Task, known: Mapping[str, Pair], rules: Mapping[str, LearningRule]
-) -> bool:
-    """Whether today's configuration and versions have this hash; taken for granted where settings were changed.
-
-    Older records must not be taken for what this glebench computes.
-    """
-    first = members[0]
-    if first.model not in known:
-        return False
-    if any(mark.changed for record in members for mark in record.marks):
-        return True
-    if first.rule not in rules:
-        return False
-    own = registry.with_rule(known[first.model].configure(first.budget), rules[first.rule])
-    config = own.model_copy(update={"protocol": first.protocol})
-    return registry.hash_with(task, rules[first.rule], config, first.data.fingerprint) == first.config_hash
-
-
-class _Builder:
-    """Makes the rows of one task."""
-
-    def __init__(self, task: Task, known: dict[str, Pair]) -> None:
-        self._task, self._known = task, known
+    def __init__(self, task: Task, pairs: Mapping[str, Pair]) -> None:
+        self._task, self._pairs = task, pairs
         self._sizes: dict[str, int] = {}
 
-    def rows(self, section: Section, model: str, groups: Sequence[Together]) -> Iterator[Row]:
+    def rows(self, section: Section, model: str, groups: Sequence[ConfigurationRuns]) -> Iterator[Row]:
         """A model's rows in one section: each published cell with each full run, then what bears marks."""
-        mine = [group for group in groups if (group.first.model, group.first.protocol) == (model, section.protocol)]
-        full = [group for group in mine if not group.marks and group.first.budget == "paper"]
+        of_model = [group for group in groups if group.first.model == model]
+        here = [group for group in of_model if group.first.protocol == section.protocol]
+        full = [group for group in here if not group.marks and group.first.budget == "paper"]
         cells = [c for c in self._task.published if section == ("paper", c.selection) and c.model == model]
         for cell in cells:
-            yield from (self._measured(section, group, cell) for group in full)
+            yield from (self._measured(section, group, cell.split, cell) for group in full)
             if not full:
-                yield self._not_run(section, cell, [r for g in groups if g.first.model == model for r in g.records])
-        for group in mine:
-            told = {cell.split for cell in cells} if group in full else set()
-            if self._split(section, group) not in told:
-                row = self._measured(section, group, None)
-                if row.ours is not None or (section.selection == "last" and not told):
+                yield self._not_run(section, cell, [record for group in of_model for record in group.records])
+        for group in here:
+            shown = {cell.split for cell in cells} if group in full else set()
+            split = group.split(self._task, section.selection)
+            if split not in shown:
+                row = self._measured(section, group, split)
+                if row.ours is not None or (section.selection == "last" and not shown):
                     yield row
 
-    def _not_run(self, section: Section, cell: Published, alike: Sequence[Record]) -> Row:
-        pair = self._known.get(cell.model)
-        notes = tuple(filter(None, [cell.caveat]))
+    def _not_run(self, section: Section, cell: Published, records: Sequence[Record]) -> Row:
+        """The row of a published cell without a full run; `records` are the other runs of its model."""
+        pair = self._pairs.get(cell.model)
+        notes = (cell.caveat,) if cell.caveat else ()
         if pair is None:
             return Row(section, cell.split, cell.model, None, published=cell, notes=notes)
         config = pair.configure("paper")
-        ground = footing(registry.rule(config.rule), config.network)
+        granted = footing(registry.rule(config.rule), config.network)
         if cell.model not in self._sizes:
             self._sizes[cell.model] = parameter_count(self._task, config)
         return Row(
@@ -196,67 +153,98 @@ class _Builder:
             cell.model,
             config.rule,
             parameters=self._sizes[cell.model],
-            online=ground.online,
-            streamed=ground.streamed,
+            online=granted.online,
+            streamed=granted.streamed,
             published=cell,
             command=str(RunCommand(self._task.name, cell.model)),
-            seconds=full_seconds(self._task, pair, alike),
+            seconds=full_seconds(self._task, pair, records),
             notes=notes,
         )
 
-    def _measured(self, section: Section, group: Together, cell: Published | None) -> Row:
-        first, metric = group.first, self._task.metric.name
-        split = cell.split if cell else self._split(section, group)
-        values = group.values(section, split, metric)
-        ours = sample(values) if values else None
+    def _measured(self, section: Section, group: ConfigurationRuns, split: str, cell: Published | None = None) -> Row:
+        """The row of runs on one split, compared with the published cell if there is one."""
+        first, values = group.first, self._values(section, group, split)
+        evaluated = self._task.evaluation_split(section.protocol)
+        watched = self._values(section, group, evaluated) if evaluated != split else []
         return Row(
             section,
             split,
             first.model,
             first.rule,
-            group.marks,
-            first.config_hash,
+            group,
             first.parameters,
             first.footing.get("online"),
             first.footing.get("streamed"),
             cell,
-            ours,
-            mean_interval(ours) if ours else None,
-            self._watched(section, group, split),
+            sample(values) if values else None,
+            Watched(evaluated, sample(watched)) if watched else None,
             compare(cell, values) if cell and values else None,
-            tuple(sorted(Counter(record.status for record in group.records).items())),
             notes=(*([cell.caveat] if cell and cell.caveat else []), *_notes(group, len(values))),
         )
 
-    def _watched(self, section: Section, group: Together, split: str) -> Watched | None:
-        evaluated = self._task.evaluation_split(section.protocol)
-        values = group.values(section, evaluated, self._task.metric.name) if evaluated != split else []
-        return Watched(evaluated, sample(values)) if values else None
-
-    def _split(self, section: Section, group: Together) -> str:
-        """Without a published cell: the test split where it was looked at, else the one evaluated while training."""
-        evaluated = self._task.evaluation_split(section.protocol)
-        return "test" if group.values(section, "test", self._task.metric.name) else evaluated
+    def _values(self, section: Section, group: ConfigurationRuns, split: str) -> list[float]:
+        return [*group.values(section.selection, split, self._task.metric.name).values()]
 
 
-def _notes(group: Together, used: int) -> Iterator[str]:
-    total, counts = len(group.records), Counter(record.status for record in group.records)
-    changed = [str(mark) for mark in group.marks if mark.changed]
-    if changed:
-        yield f"Changed settings: {', '.join(changed)}."
-    yield from group.first.data.notes
+def _notes(group: ConfigurationRuns, used: int) -> Iterator[str]:
+    """The footnotes of a row that has the values of `used` seeds."""
+    total, first = len(group.records), group.first
+    if group.changed:
+        yield f"Changed settings: {group.changed}."
+    yield from first.data.notes
     if OTHER_VERSION in group.marks:
         yield "Run with another version or configuration of the model or the task than this glebench has."
     if OTHER_CODE in group.marks:
-        changed_modules = {m for r in group.records for m in changed_since(r.plugins, r.task, r.model, r.rule)}
-        yield f"Run by other code of a plugin than is installed now: {', '.join(sorted(changed_modules))}."
+        modules = {m for r in group.records for m in changed_since(r.plugins, r.task, r.model, r.rule)}
+        yield f"Run by other code of a plugin than is installed now: {', '.join(sorted(modules))}."
     if dirty := sum(record.environment.git.dirty is True for record in group.records):
         yield f"{dirty} of {total} seeds were run by code with uncommitted changes."
-    if (missing := group.first.cost.macs_missing) is not None:
-        yield f"Multiply-accumulates of {group.first.model} are not known: {missing}."
-    without = [f"{counts[status]} {status}" for status in UNFINISHED if counts[status]]
-    if counts["done"] > used:
-        without.append(f"{counts['done'] - used} without a value")
+    if first.cost.macs_missing is not None:
+        yield f"Multiply-accumulates of {first.model} are not known: {first.cost.macs_missing}."
+    without = [*group.unfinished, *([f"{n} without a value"] if (n := len(group.done) - used) > 0 else [])]
     if without:
         rest = f"the values are over the other {used}" if used else "there is no value"
         yield f"Of {total} seed{'' if total == 1 else 's'}, {' and '.join(without)}: {rest}."
+
+
+def plain(row: Row, numbers: Mapping[str, int]) -> dict[str, Any]:
+    """A row as plain data, numbers in full; `numbers` are those of the table's footnotes."""
+    cell, ours, interval, compared, watched = row.published, row.ours, row.interval, row.comparison, row.watched
+    between = compared.interval if compared else None
+    return {
+        "protocol": row.section.protocol,
+        "selection": row.section.selection,
+        "split": row.split,
+        "model": row.model,
+        "rule": row.rule,
+        "marks": [str(mark) for mark in row.marks],
+        "config_hash": row.config_hash,
+        "parameters": row.parameters,
+        "online": row.online,
+        "streamed": row.streamed,
+        "published": cell and cell.value,
+        "published_spread": cell and cell.spread,
+        "published_spread_kind": cell and cell.spread_kind,
+        "published_n": cell and cell.n,
+        "source": cell and cell.source,
+        "ours": ours and ours.mean,
+        "ours_sd": ours and ours.sd,
+        "ours_n": ours and ours.n,
+        "ours_low": interval and interval[0],
+        "ours_high": interval and interval[1],
+        "watched_split": watched and watched.split,
+        "watched": watched and watched.ours.mean,
+        "watched_sd": watched and watched.ours.sd,
+        "watched_n": watched and watched.ours.n,
+        "seeds": row.seeds,
+        "difference": compared and compared.difference,
+        "difference_low": between and between[0],
+        "difference_high": between and between[1],
+        "margin": cell and cell.margin,
+        "verdict": row.verdict or None,
+        "without_verdict": (compared and compared.without) or None,
+        "decisive_n": compared and compared.decisive_n,
+        "command": row.command or None,
+        "estimated_s": row.seconds,
+        "footnotes": [numbers[note] for note in row.notes],
+    }

@@ -1,23 +1,20 @@
-"""The paper's Table 1: the settings of its GLE networks, beside those of ours, read off their configurations."""
+"""Settings as the paper prints them, beside ours: the paper's Table 1, and the first part of its Table 3."""
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Final, NamedTuple
-
-import torch
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from gle_bench import registry
 from gle_bench.config import Plateau, RunConfig
 from gle_bench.contracts import OnlineModel, Pair, Task
-from gle_bench.dynamics.network import Layer, Network
+from gle_bench.contracts.parameters import parameter_count
 from gle_bench.paper import COLUMNS, SETTINGS, Column
-from gle_bench.report.output import csv_cells
-from gle_bench.report.tables.cells import Part, Sheet, superscript
-from gle_bench.report.tables.layouts import LAYOUTS
-from gle_bench.words import TableFormat
+from gle_bench.report.tables.cells import Part, Table
+from gle_bench.report.tables.formats import published_text, sample_text, superscript
+from gle_bench.report.tables.rows import Row, Section
+
+if TYPE_CHECKING:  # a network costs a second to import, and a table of results needs none
+    from gle_bench.dynamics.network import Layer, Network
 
 TITLE: Final = "Table 1 - Neurons, networks and training of the GLE networks"
 CAPTION: Final = (
@@ -25,58 +22,65 @@ CAPTION: Final = (
     "Time constants are those of the populations of each hidden layer; what stands below a LagNet is fixed."
 )
 UNIFORM: Final = "U(-√k, √k), k = 1/fan-in"
+FULL: Final = Section("paper", "last")
+DECIMALS: Final = 2  # of our results beside printed ones
+
+# Table 1 --------------------------------------------------------------------------------------------------------------
 
 
 class ComparedSetting(NamedTuple):
-    """One setting of one network; `notes` are footnotes."""
+    """One setting of one network in Table 1, as the paper prints it and as ours is; `note` is a footnote or empty."""
 
     column: Column
     parameter: str
     paper: str
     ours: str
-    notes: tuple[str, ...]
+    note: str
 
 
-@dataclass(frozen=True)
-class Hyperparameters:
-    """Table 1, network by network; footnotes are numbered from 1."""
-
-    lines: tuple[ComparedSetting, ...]
-
-    @property
-    def footnotes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(note for line in self.lines for note in line.notes))
-
-    def numbers(self, line: ComparedSetting) -> tuple[int, ...]:
-        return tuple(self.footnotes.index(note) + 1 for note in line.notes)
-
-
-def build() -> Hyperparameters:
-    """The table, from the pairs that are registered.
+def compared_settings() -> Iterator[ComparedSetting]:
+    """The lines of Table 1, network by network, from the pairs that are registered.
 
     Raises:
-        GleBenchError: if one of its networks cannot be loaded.
+        GleBenchError: one of its networks cannot be loaded.
     """
-    return Hyperparameters(tuple(line for column in COLUMNS for line in _lines(column)))
+    for column in COLUMNS:
+        key = f"{column.task}/{column.model}"
+        ours = described(registry.task(column.task), registry.pair(column.task, column.model))
+        for setting in SETTINGS:
+            note = setting.notes.get(key, "")
+            yield ComparedSetting(column, setting.name, setting.printed[key], ours[setting.name], note)
 
 
-def _lines(column: Column) -> Iterator[ComparedSetting]:
-    key = f"{column.task}/{column.model}"
-    ours = described(registry.task(column.task), registry.pair(column.task, column.model))
-    for setting in SETTINGS:
-        note = setting.notes.get(key)
-        yield ComparedSetting(column, setting.name, setting.printed[key], ours[setting.name], (note,) if note else ())
+def table1() -> Table:
+    """Table 1, one part a network.
+
+    Raises:
+        GleBenchError: one of its networks cannot be loaded.
+    """
+    lines = list(compared_settings())
+    footnotes = list(dict.fromkeys(line.note for line in lines if line.note))
+    parts, rows = [], []
+    for column, settings in groupby(lines, key=lambda line: line.column):
+        cells = []
+        for line in settings:
+            number = footnotes.index(line.note) + 1 if line.note else None
+            name = f"{line.parameter} {superscript(number)}" if number else line.parameter
+            cells.append({"parameter": name, "in the paper": line.paper, "in glebench": line.ours})
+            network = {"task": column.task, "model": column.model, "parameter": line.parameter}
+            rows.append(network | {"paper": line.paper, "ours": line.ours, "footnotes": [number] if number else []})
+        parts.append(Part(f"{column.heading}: {column.model} on {column.task}", cells))
+    content = {"title": TITLE, "caption": CAPTION, "rows": rows, "footnotes": footnotes}
+    return Table(TITLE, CAPTION, parts, footnotes, (), content, list(rows[0]))
 
 
 def described(task: Task, pair: Pair) -> dict[str, str]:
-    """Our side of `SETTINGS`, of the pair's full run: {name of the setting: as printed}."""
+    """The settings of the pair's full run under the names that Table 1 has for them, {name: as printed}."""
     config = pair.configure("paper")
     shape = task.shape(config.options)
     assert isinstance(config.network, OnlineModel)
     network = config.network.network(shape, task.learned_by(config.network).loss)
-    training, *held_out = task.sizes(
-        config
-    ).values()  # where nothing is held out, the paper validates by the test split
+    training, held_out, *_ = task.sizes(config).values()  # by the test split where the paper holds nothing out
     return {
         "dt": str(network.dt),
         "T": f"{shape.steps * network.dt:g} = {shape.steps} dt",
@@ -88,12 +92,12 @@ def described(task: Task, pair: Pair) -> dict[str, str]:
         "initial weights, biases": _initial(config.network, network),
         **_training(config),
         "training samples": f"{training:,}",
-        "validation samples": f"{held_out[0]:,}",
+        "validation samples": f"{held_out:,}",
         "seeds": str(len(pair.seeds)),
     }
 
 
-def _layers(network: Network) -> dict[str, str]:
+def _layers(network: "Network") -> dict[str, str]:
     plastic = [layer for layer in network.layers if layer.connection.plastic]
     *hidden, _ = plastic
     populations = _populations(hidden[0])
@@ -112,8 +116,8 @@ def _layers(network: Network) -> dict[str, str]:
     }
 
 
-def _populations(layer: Layer) -> list[list[tuple[float, float]]]:
-    """Runs of neurons with the same time constants: (tau_m, tau_r) of each."""
+def _populations(layer: "Layer") -> list[list[tuple[float, float]]]:
+    """The neurons of a layer, (tau_m, tau_r) each, in runs of equal ones."""
     return [list(run) for _, run in groupby(zip(layer.tau_m, layer.tau_r, strict=True))]
 
 
@@ -121,72 +125,89 @@ def _listed(values: Sequence[float]) -> str:
     return str(values[0]) if len(values) == 1 else f"[{', '.join(map(str, values))}]"
 
 
-def _initial(model: OnlineModel, network: Network) -> str:
+def _initial(model: OnlineModel, network: "Network") -> str:
     """Whether weights are as the paper's distribution would have them: within its bounds, and up to them."""
     parts = zip(network.blocks, model.initialise(network, 0), strict=True)
     drawn = [(b.like.inputs, p.weight) for b, p in parts if b.connection.plastic and p.weight is not None]
-    reached = [float(torch.max(weight.abs())) * inputs**0.5 for inputs, weight in drawn]
+    reached = [float(weight.abs().max()) * inputs**0.5 for inputs, weight in drawn]
     return UNIFORM if all(0.8 < bound <= 1.0 + 1e-6 for bound in reached) else "other"
 
 
 def _training(config: RunConfig) -> dict[str, str]:
     training, schedule = config.training, config.training.schedule
-    plateau = isinstance(schedule, Plateau)
+    plateau = schedule if isinstance(schedule, Plateau) else None
     return {
         "learning rate": f"{training.rate:.3g}",
         "optimizer": {"adam": "Adam", "sgd": "gradient descent"}[training.optimizer],
         "scheduler": "ReduceOnPlateau" if plateau else schedule.kind,
-        "scheduler: gamma, patience": f"{schedule.factor}, {schedule.patience}"
-        if isinstance(schedule, Plateau)
-        else "",
+        "scheduler: gamma, patience": f"{plateau.factor}, {plateau.patience}" if plateau else "",
         "batch size": str(training.batch_size),
         "epochs": str(training.epochs or ""),
     }
 
 
-def sheet(built: Hyperparameters) -> Sheet:
-    """One part a network."""
-    parts = []
-    for column, lines in groupby(built.lines, key=lambda line: line.column):
-        cells = [
-            {
-                "parameter": " ".join([line.parameter, *map(superscript, built.numbers(line))]),
-                "in the paper": line.paper,
-                "in glebench": line.ours,
-            }
-            for line in lines
-        ]
-        parts.append(Part(f"{column.heading}: {column.model} on {column.task}", cells))
-    return Sheet(TITLE, CAPTION, parts, built.footnotes, ())
+# The settings that a table of results begins with ---------------------------------------------------------------------
 
 
-def render(built: Hyperparameters, format: TableFormat = "md") -> str:
-    """The table laid out, or as CSV, one setting of one network a line."""
-    if format != "csv":
-        return LAYOUTS[format](sheet(built))
-    file = io.StringIO(newline="")
-    plain = as_json(built)["rows"]
-    writer = csv.DictWriter(file, list(plain[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(csv_cells(row | {"footnotes": "; ".join(map(str, row["footnotes"]))}) for row in plain)
-    return file.getvalue()
+class PrintedSettings(NamedTuple):
+    """The settings and results of one model, from the paper or from glebench: one line of a table.
+
+    Attributes:
+        cells: {column: text}.
+        notes: the footnotes of its columns.
+    """
+
+    model: str
+    of: Literal["paper", "ours"]
+    cells: Mapping[str, str]
+    notes: Mapping[str, str]
 
 
-def as_json(built: Hyperparameters) -> dict[str, Any]:
-    """Plain data."""
-    return {
-        "title": TITLE,
-        "caption": CAPTION,
-        "rows": [
-            {
-                "task": line.column.task,
-                "model": line.column.model,
-                "parameter": line.parameter,
-                "paper": line.paper,
-                "ours": line.ours,
-                "footnotes": list(built.numbers(line)),
-            }
-            for line in built.lines
-        ],
-        "footnotes": list(built.footnotes),
-    }
+def printed_settings(task: Task, pairs: Mapping[str, Pair], rows: Sequence[Row]) -> list[PrintedSettings]:
+    """Two lines for each model of `task.setup`, the paper's and ours; none if the paper has no such table.
+
+    Ours are from the configuration of a full run, and from the full runs among the rows.
+    """
+    models = dict.fromkeys(model for setting in task.setup for model in setting.printed)
+    return [line for model in models for line in _printed(task, model, pairs.get(model), rows)]
+
+
+def _printed(task: Task, model: str, pair: Pair | None, rows: Sequence[Row]) -> Iterator[PrintedSettings]:
+    settings = {setting.name: setting.printed.get(model, "") for setting in task.setup}
+    notes = {setting.name: setting.notes[model] for setting in task.setup if model in setting.notes}
+    measured = [row for row in rows if row.section == FULL and row.model == model and not row.marks]
+    splits = dict.fromkeys((task.evaluation_split("paper"), "test"))
+    columns = {split: f"{split} {task.metric.unit}".rstrip() for split in splits}
+    published = {cell.split: cell for cell in task.published if (cell.model, cell.selection) == (model, "last")}
+    notes |= {columns[split]: cell.caveat for split, cell in published.items() if cell.caveat}
+    results = {name: published_text(published[split]) if split in published else "" for split, name in columns.items()}
+    yield PrintedSettings(model, "paper", settings | results, notes)
+    if pair is not None:
+        ours = _our_settings(task, pair.configure("paper"), measured)
+        results = {column: _our_result(split, measured) for split, column in columns.items()}
+        yield PrintedSettings(model, "ours", {name: ours.get(name, "") for name in settings} | results, {})
+
+
+def _our_settings(task: Task, config: RunConfig, measured: Sequence[Row]) -> dict[str, str]:
+    known = [row.parameters for row in measured if row.parameters is not None]  # or the network is built, and counted
+    counted = known[0] if known else parameter_count(task, config)
+    return {**task.describe(config), "parameters": f"{counted:,}"}
+
+
+def _our_result(split: str, rows: Sequence[Row]) -> str:
+    for row in rows:
+        if row.split == split and row.ours:
+            return sample_text(row.ours, DECIMALS)
+        if row.watched and row.watched.split == split:
+            return sample_text(row.watched.ours, DECIMALS)
+    return "not run"
+
+
+def settings_part(lines: Sequence[PrintedSettings], numbers: Mapping[str, int]) -> Part:
+    """The part of a table with these lines; `numbers` are those of the table's footnotes."""
+    cells = []
+    for line in lines:
+        notes = {column: f" {superscript(numbers[note])}" for column, note in line.notes.items()}
+        texts = {column: f"{text}{notes.get(column, '')}" for column, text in line.cells.items()}
+        cells.append({"model": line.model, "of": line.of, **texts})
+    return Part("As the paper's table has it, and as it is here", cells)

@@ -1,125 +1,97 @@
-"""Tables of the paper: published, ours, difference and verdict side by side."""
+"""Tables of the paper by their number or their task: published, ours, difference and verdict side by side."""
 
-import csv
-import io
+import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from gle_bench import registry
-from gle_bench.contracts import Metric, Pair, Task
-from gle_bench.errors import UnknownName, did_you_mean
+from gle_bench.contracts import Task
+from gle_bench.errors import look_up
 from gle_bench.paper import RESULTS
-from gle_bench.report.output import csv_cells
-from gle_bench.report.results import gather_folders
-from gle_bench.report.statistics.equivalence import ALPHA
-from gle_bench.report.tables import costs as complexity
-from gle_bench.report.tables import footing
-from gle_bench.report.tables.cells import sheet
-from gle_bench.report.tables.layouts import LAYOUTS
-from gle_bench.report.tables.printed_settings import PrintedSettings, setup_lines
-from gle_bench.report.tables.rows import SECTIONS, Row, rows
+from gle_bench.report.results import gather, pairs_of
+from gle_bench.report.statistics.equivalence import ALPHA, MOST_SEEDS
+from gle_bench.report.tables.cells import Cells, Part, Table
+from gle_bench.report.tables.costs import footing_lines, footing_part, running_costs, running_part, yes_or_no
+from gle_bench.report.tables.formats import (
+    MOST_DECIMALS,
+    optional_text,
+    places,
+    published_text,
+    sample_text,
+    superscript,
+)
+from gle_bench.report.tables.rows import SECTIONS, Row, all_rows, plain
+from gle_bench.report.tables.settings import printed_settings, settings_part, table1
 from gle_bench.tracking.costs import Complexity, read_all
+from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
-from gle_bench.words import TableFormat
+
+SPREADS: Final = {
+    "population sd": "population standard deviation (ddof 0)",
+    "sample sd": "sample standard deviation (ddof 1)",
+    "sem": "standard error of the mean",
+}
+FEWEST_DECIMALS: Final = 2
+DECIMALS_WITHOUT_SPREAD: Final = 4
 
 
-@dataclass(frozen=True)
-class Table:
-    """What is printed: rows in the order of `SECTIONS`, and the paper's own table with ours beside, if there is one.
+def table(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
+    """The table of that number, or of that task's results, and the records that were passed over.
 
-    Footnotes, numbered from 1, are the notes of both. `ground` (its equal footing) and `costs`, where
-    counted, have a line a configuration.
-    """
-
-    title: str
-    caption: str
-    task: str
-    metric: Metric
-    rows: tuple[Row, ...]
-    footnotes: tuple[str, ...]
-    setup: tuple[PrintedSettings, ...] = ()
-    ground: tuple[footing.FootingLine, ...] = ()
-    costs: tuple[complexity.RunningCosts, ...] = ()
-
-
-def from_stores(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
-    """The table of results of that number or task, of the user's runs and the published records, and what was skipped.
+    Results are those of the runs in the folder `runs`, and of the published records.
 
     Raises:
-        UnknownName: no such table or task.
+        UnknownName: no such table or task; with the nearest name. GleBenchError: a network of Table 1 cannot be loaded.
     """
-    named = RESULTS | {known: known for known in registry.places("tasks")}
-    if name not in named:
-        raise UnknownName(did_you_mean("table", name, ["1", *named]))
-    task = registry.task(named[name])
-    found, skipped = gather_folders(runs)
-    mine = [(folder, record) for folder, record in found if record.task == task.name]
-    counted = read_all(mine)
-    return build(task, [record for _, record in mine], registry.pairs(), counted), skipped
+    tasks = {"1": "", **RESULTS, **{task: task for task in registry.places("tasks")}}
+    task_name = look_up("table", name, tasks)
+    if not task_name:  # Table 1 has settings
+        return table1(), []
+    task = registry.task(task_name)
+    gathered, skipped = gather(runs)
+    found = [(folder, record) for folder, record in gathered if record.task == task.name]
+    return results_table(task, [record for _, record in found], read_all(found)), skipped
 
 
-def build(
-    task: Task, records: Sequence[Record], pairs: Sequence[Pair], counted: Mapping[str, Complexity] | None = None
-) -> Table:
-    """The table of a task; `counted` are the costs of running a network, {run_id: costs}."""
-    found = rows(task, records, pairs)
-    beside = setup_lines(task, pairs, found)
-    notes = [note for line in beside for note in line.notes.values()] + [note for row in found for note in row.notes]
-    footnotes = tuple(dict.fromkeys(notes))
-    costs = tuple(_costs(found, records, counted or {}))
-    known = {pair.model: pair for pair in pairs if pair.task == task.name}
-    return Table(
-        _title(task),
-        _caption(task),
-        task.name,
-        task.metric,
-        tuple(found),
-        footnotes,
-        tuple(beside),
-        tuple(footing.footing_lines(found, records, known)),
-        costs,
-    )
+def results_table(task: Task, records: Sequence[Record], complexities: Mapping[str, Complexity] | None = None) -> Table:
+    """The table of a task's results; `complexities` are what running the networks costs, {run_id: costs}.
 
-
-def _costs(
-    found: Sequence[Row], records: Sequence[Record], counted: Mapping[str, Complexity]
-) -> Iterator[complexity.RunningCosts]:
-    """A line for each configuration of which a seed was counted, in the order of the rows."""
-    labels = {(row.config_hash, row.section.protocol): row.label for row in found if row.config_hash}
-    seeds: dict[str, list[Complexity]] = {}
-    for record in records:
-        if record.run_id in counted:
-            seeds.setdefault(record.config_hash, []).append(counted[record.run_id])
-    for (digest, protocol), label in labels.items():
-        if digest in seeds:
-            yield complexity.line(label, protocol, seeds[digest])
-
-
-def render(built: Table, format: TableFormat = "md") -> str:
-    """The table as Markdown, aligned for a terminal, as LaTeX, as HTML, or as CSV, its numbers in full precision."""
-    return _csv(built) if format == "csv" else LAYOUTS[format](sheet(built))
-
-
-def as_json(built: Table) -> dict[str, Any]:
-    """Plain data; None for what is not there."""
-    return {
-        "title": built.title,
-        "caption": built.caption,
-        "task": built.task,
-        "metric": vars(built.metric),
+    It begins with the settings as the paper prints them, if the paper has such a table, and ends with the costs.
+    """
+    pairs = pairs_of(task)
+    rows = all_rows(task, records, pairs)
+    settings = printed_settings(task, pairs, rows)
+    footing, running = list(footing_lines(rows, pairs)), list(running_costs(rows, complexities or {}))
+    notes = [note for line in settings for note in line.notes.values()] + [note for row in rows for note in row.notes]
+    numbers = {note: number for number, note in enumerate(dict.fromkeys(notes), 1)}
+    title, caption = _title(task), _caption(task)
+    content = {
+        "title": title,
+        "caption": caption,
+        "task": task.name,
+        "metric": vars(task.metric),
         "setup": [
-            {"model": line.model, "of": line.of, **line.cells, "footnotes": _numbers(built, line.notes.values())}
-            for line in built.setup
+            {"model": line.model, "of": line.of, **line.cells, "footnotes": [numbers[n] for n in line.notes.values()]}
+            for line in settings
         ],
-        "rows": [_flat(built, row) for row in built.rows],
-        "footing": [line._asdict() for line in built.ground],
-        "costs": [costs._asdict() for costs in built.costs],
-        "footnotes": list(built.footnotes),
+        "rows": [plain(row, numbers) for row in rows],
+        "footing": [line._asdict() for line in footing],
+        "costs": [line._asdict() for line in running],
+        "footnotes": list(numbers),
     }
+    parts = [
+        *([settings_part(settings, numbers)] if settings else []),
+        *_parts(rows, numbers),
+        *([footing_part(footing)] if footing else []),
+        *([running_part(running)] if running else []),
+    ]
+    commands = list(dict.fromkeys(_command(row) for row in rows if row.command))
+    columns = list(plain(Row(SECTIONS[0], "", "", None), {}))  # also those of a table without rows
+    return Table(title, caption, parts, list(numbers), commands, content, columns)
 
 
 def _title(task: Task) -> str:
@@ -130,14 +102,8 @@ def _title(task: Task) -> str:
 
 
 def _caption(task: Task) -> str:
-    kinds = {cell.spread_kind: None for cell in task.published if cell.spread is not None}
-    said = {
-        "population sd": "population standard deviation (ddof 0)",
-        "sample sd": "sample standard deviation (ddof 1)",
-        "sem": "standard error of the mean",
-        "none": "none",
-    }
-    printed = f"± {' or '.join(said[kind] for kind in kinds)} " if kinds else ""
+    kinds = dict.fromkeys(cell.spread_kind for cell in task.published if cell.spread is not None)
+    printed = f"± {' or '.join(SPREADS.get(kind, kind) for kind in kinds)} " if kinds else ""
     margins: dict[float, dict[str, None]] = {}
     for cell in task.published:
         if cell.margin is not None:
@@ -156,60 +122,90 @@ def _caption(task: Task) -> str:
     )
 
 
-def _flat(built: Table, row: Row) -> dict[str, Any]:
-    cell, ours, compared, watched = row.published, row.ours, row.comparison, row.watched
-    between = compared.interval if compared else None
-    return {
-        "protocol": row.section.protocol,
-        "selection": row.section.selection,
-        "split": row.split,
-        "model": row.model,
-        "rule": row.rule,
-        "marks": [str(mark) for mark in row.marks],
-        "config_hash": row.config_hash,
-        "parameters": row.parameters,
-        "online": row.online,
-        "streamed": row.streamed,
-        "published": cell and cell.value,
-        "published_spread": cell and cell.spread,
-        "published_spread_kind": cell and cell.spread_kind,
-        "published_n": cell and cell.n,
-        "source": cell and cell.source,
-        "ours": ours and ours.mean,
-        "ours_sd": ours and ours.sd,
-        "ours_n": ours and ours.n,
-        "ours_low": row.interval and row.interval[0],
-        "ours_high": row.interval and row.interval[1],
-        "watched_split": watched and watched.split,
-        "watched": watched and watched.ours.mean,
-        "watched_sd": watched and watched.ours.sd,
-        "watched_n": watched and watched.ours.n,
-        "seeds": dict(row.seeds),
-        "difference": compared and compared.difference,
-        "difference_low": between and between[0],
-        "difference_high": between and between[1],
-        "margin": cell and cell.margin,
-        "verdict": row.verdict or None,
-        "without_verdict": (compared and compared.without) or None,
-        "decisive_n": compared and compared.decisive_n,
-        "command": row.command or None,
-        "estimated_s": row.seconds,
-        "footnotes": _numbers(built, row.notes),
-    }
+def _command(row: Row) -> str:
+    """The command that would run a row, for a shell; how long it takes is a comment."""
+    if row.seconds is None:
+        return f"{row.command}  # how long: --dry-run measures it"
+    return f"{row.command}  # about {duration(row.seconds)} by the rate of recorded runs"
 
 
-def _numbers(built: Table, notes: Iterable[str]) -> list[int]:
-    return [built.footnotes.index(note) + 1 for note in notes]
+def _parts(rows: Sequence[Row], numbers: Mapping[str, int]) -> Iterator[Part]:
+    """The rows in cells: one part a section and split, with the columns of a comparison where one was published."""
+    decimals = _decimals(rows)
+    for section in SECTIONS:
+        for split in dict.fromkeys(row.split for row in rows if row.section == section):
+            shown = [row for row in rows if (row.section, row.split) == (section, split)]
+            heading = f"Protocol {section.protocol}, {section.selection} evaluation, {split} split"
+            yield Part(heading, list(_lines(shown, numbers, decimals)))
 
 
-def _csv(built: Table) -> str:
-    file = io.StringIO(newline="")
-    lines = [_flat(built, row) for row in built.rows]
-    columns = list(_flat(built, Row(SECTIONS[0], "", "", None)))  # also of a table without rows
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
-    for line in lines:
-        seeds = "; ".join(f"{count} {status}" for status, count in line["seeds"].items())
-        marks, numbers = "; ".join(line["marks"]), "; ".join(map(str, line["footnotes"]))
-        writer.writerow(csv_cells(line | {"seeds": seeds, "marks": marks, "footnotes": numbers}))
-    return file.getvalue()
+def _lines(rows: Sequence[Row], numbers: Mapping[str, int], decimals: int) -> Iterator[Cells]:
+    compared = any(row.published for row in rows)
+    watched = dict.fromkeys(row.watched.split for row in rows if row.watched)
+    labels = Counter(row.label for row in rows)
+    for row in rows:
+        digest = row.config_hash if labels[row.label] > 1 else None  # which tells rows of one label apart
+        yield {
+            "model": " ".join(
+                [row.label, *([digest] if digest else []), *(superscript(numbers[n]) for n in row.notes)]
+            ),
+            "params": optional_text(row.parameters, ","),
+            "online": yes_or_no(row.online),
+            "stream": yes_or_no(row.streamed),
+            **({"published": _published(row)} if compared else {}),
+            "ours": _ours(row, decimals),
+            "CI ±": _half_width(row, decimals),
+            **{split: _watched(row, split, decimals) for split in watched},
+            **({"difference": _difference(row, decimals), "verdict": _verdict(row)} if compared else {}),
+        }
+
+
+def _published(row: Row) -> str:
+    cell = row.published
+    if cell is None:
+        return ""
+    return f"{published_text(cell)}{'' if cell.n is None else f' ({cell.n})'}"
+
+
+def _ours(row: Row, decimals: int) -> str:
+    total = sum(row.seeds.values())
+    if row.ours is None:
+        return f"(0/{total})" if total else ""
+    seeds = f"{row.ours.n}" if row.ours.n == total else f"{row.ours.n}/{total}"
+    return f"{sample_text(row.ours, decimals)} ({seeds})"
+
+
+def _half_width(row: Row, decimals: int) -> str:
+    """Half the width of our mean's interval: it is symmetric, and a row has to fit into a terminal."""
+    return f"{(row.interval[1] - row.interval[0]) / 2:.{decimals}f}" if row.interval else ""
+
+
+def _watched(row: Row, split: str, decimals: int) -> str:
+    return sample_text(row.watched.ours, decimals) if row.watched and row.watched.split == split else ""
+
+
+def _difference(row: Row, decimals: int) -> str:
+    if row.comparison is None:
+        return ""
+    interval = row.comparison.interval
+    between = "" if interval is None else f" [{interval[0]:.{decimals}f}, {interval[1]:.{decimals}f}]"
+    return f"{row.comparison.difference:+.{decimals}f}{between}"
+
+
+def _verdict(row: Row) -> str:
+    if row.comparison is None or not (row.comparison.without or row.verdict == "inconclusive"):
+        return row.verdict
+    if row.comparison.without:
+        return f"none: {row.comparison.without}"
+    return f"inconclusive ({row.comparison.decisive_n or f'> {MOST_SEEDS}'})"
+
+
+def _decimals(rows: Sequence[Row]) -> int:
+    """Digits after the point of our numbers: at least two, and those of what was published, or else of our spreads."""
+    numbers = [number for row in rows if (cell := row.published) for number in (cell.value, cell.spread or 0.0)]
+    if numbers:
+        return max(FEWEST_DECIMALS, *map(places, numbers))
+    spreads = sorted(row.ours.sd for row in rows if row.ours and row.ours.sd)
+    if not spreads:
+        return DECIMALS_WITHOUT_SPREAD
+    return min(MOST_DECIMALS, max(FEWEST_DECIMALS, 1 - math.floor(math.log10(spreads[len(spreads) // 2]))))

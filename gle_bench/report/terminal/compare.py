@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
 from gle_bench import registry
 from gle_bench.config import TrainingConfig
-from gle_bench.contracts import Metric, Task
+from gle_bench.contracts import Metric, Pair, Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import UsageError, look_up
-from gle_bench.report.results import gather
+from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped, pairs_of, words_of
 from gle_bench.report.statistics.equivalence import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval
-from gle_bench.report.statistics.ranking import Test, Values, compare_two, corrected, letters, pairs
-from gle_bench.report.statistics.welch import sample
-from gle_bench.report.tables.numbers import sample_text
-from gle_bench.report.tables.rows import Together, grouped
+from gle_bench.report.statistics.ranking import Test, Values, compare_two, corrected, letters
+from gle_bench.report.statistics.welch import Sample, sample
+from gle_bench.report.tables.formats import sample_text
 from gle_bench.tracking.store import Skipped
 from gle_bench.words import Protocol, Selection
 
@@ -37,6 +37,11 @@ class Contender:
     values: Values
     begins: Mapping[str, Any]
 
+    @property
+    def sample(self) -> Sample:
+        """Mean, sample standard deviation and number of its values."""
+        return sample([*self.values.values()])
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -55,29 +60,31 @@ class Compared:
 def compare(
     name: str, models: Sequence[str], runs: Path, protocol: Protocol, selection: Selection
 ) -> tuple[Compared, list[Skipped]]:
-    """Compares models, each MODEL or MODEL+RULE; none: all that were run.
+    """The comparison of models, each MODEL or MODEL+RULE (none: all that were run), and the records passed over.
 
     Raises:
         UnknownName: a task or a model, with the nearest name. UsageError: fewer than two with a result, or results on
             different splits.
     """
     task = registry.task(name)
-    records, skipped = gather(runs)
-    known = {pair.model: pair for pair in registry.pairs() if pair.task == task.name}
-    mine = [record for record in records if (record.task, record.protocol) == (task.name, protocol)]
-    found: dict[str, Together] = {}
-    for group in sorted(grouped(task, mine, known), key=lambda group: (len(group.marks), -len(group.records))):
-        own = known[group.first.model].configure(group.first.budget).rule if group.first.model in known else None
-        title = group.first.model + ("" if group.first.rule == own else f"+{group.first.rule}")
-        if any(record.status == "done" for record in group.records):
-            found.setdefault(title, group)
+    gathered, skipped = gather(runs)
+    pairs = pairs_of(task)
+    groups = grouped(task, [record for _, record in gathered if record.protocol == protocol], pairs)
+    by_title = fullest(groups, lambda group: _title(group, pairs))
     for model in models:
-        look_up("model", model.partition("+")[0], known)
-    chosen = list(dict.fromkeys(models)) or list(found)
-    missing = [model for model in chosen if model not in found]
+        look_up("model", model.partition("+")[0], pairs)
+    chosen = list(dict.fromkeys(models)) or list(by_title)
+    missing = [model for model in chosen if model not in by_title]
     if missing or len(chosen) < 2:
         raise UsageError(_too_few(task, missing, protocol))
-    return _compared(task, {model: found[model] for model in chosen}, protocol, selection), skipped
+    return _compared(task, {title: by_title[title] for title in chosen}, protocol, selection), skipped
+
+
+def _title(group: ConfigurationRuns, pairs: Mapping[str, Pair]) -> str:
+    """The model, and its rule where that is not its own."""
+    model, rule = group.first.model, group.first.rule
+    own = pairs[model].configure(group.first.budget).rule if model in pairs else None
+    return model if rule == own else f"{model}+{rule}"
 
 
 def _too_few(task: Task, missing: Sequence[str], protocol: Protocol) -> str:
@@ -88,47 +95,36 @@ def _too_few(task: Task, missing: Sequence[str], protocol: Protocol) -> str:
     return f"No run of {task.name} by {missing[0]} under protocol {protocol} is done; make some with `{command}`."
 
 
-def _compared(task: Task, found: Mapping[str, Together], protocol: Protocol, selection: Selection) -> Compared:
-    splits = {title: _split(task, group, protocol, selection) for title, group in found.items()}
+def _compared(
+    task: Task, groups: Mapping[str, ConfigurationRuns], protocol: Protocol, selection: Selection
+) -> Compared:
+    splits = {title: group.split(task, selection) for title, group in groups.items()}
     if len(set(splits.values())) > 1:
-        said = ", ".join(f"{title} on {split}" for title, split in splits.items())
-        raise UsageError(f"Results on different splits cannot be compared: {said}; leave some of them out.")
+        listed = ", ".join(f"{title} on {split}" for title, split in splits.items())
+        raise UsageError(f"Results on different splits cannot be compared: {listed}; leave some of them out.")
     split = next(iter(splits.values()))
-    contenders = [_contender(task, title, group, selection, split) for title, group in found.items()]
+    contenders = [_contender(task, title, group, selection, split) for title, group in groups.items()]
     sign = -1.0 if task.metric.better == "higher" else 1.0
-    ranked = sorted(contenders, key=lambda contender: sign * sample([*contender.values.values()]).mean)
-    places = pairs(len(ranked))
-    tests = corrected([_test(ranked[i], ranked[j]) for i, j in places])
-    by_pair = dict(zip(places, tests, strict=True))
-    return Compared(
-        task.name, task.metric, protocol, selection, split, tuple(ranked), _groups(ranked, by_pair), by_pair
-    )
+    ranked = sorted(contenders, key=lambda contender: sign * contender.sample.mean)
+    places = list(combinations(range(len(ranked)), 2))
+    tests = dict(zip(places, corrected([_test(ranked[i], ranked[j]) for i, j in places]), strict=True))
+    return Compared(task.name, task.metric, protocol, selection, split, tuple(ranked), _letters(ranked, tests), tests)
 
 
-def _groups(ranked: Sequence[Contender], tests: Mapping[tuple[int, int], Test]) -> tuple[str, ...]:
+def _letters(ranked: Sequence[Contender], tests: Mapping[tuple[int, int], Test]) -> tuple[str, ...]:
     """Each contender's letters; none for those with too few seeds to be tested."""
     tested = [place for place, contender in enumerate(ranked) if len(contender.values) >= FEWEST_SEEDS]
-    at = {place: number for number, place in enumerate(tested)}
-    apart = [(at[i], at[j]) for (i, j), test in tests.items() if test.separate]
+    number = {place: number for number, place in enumerate(tested)}
+    apart = [(number[i], number[j]) for (i, j), test in tests.items() if test.separate]
     named = letters(len(tested), apart)
-    return tuple(named[at[place]] if place in at else "" for place in range(len(ranked)))
+    return tuple(named[number[place]] if place in number else "" for place in range(len(ranked)))
 
 
-def _split(task: Task, group: Together, protocol: Protocol, selection: Selection) -> str:
-    """The test split where it was looked at, as in tables."""
-    known = {split for r in group.records if r.status == "done" for split in r.metrics.get(selection, {})}
-    return "test" if "test" in known else task.evaluation_split(protocol)
-
-
-def _contender(task: Task, title: str, group: Together, selection: Selection, split: str) -> Contender:
-    metric, values = task.metric.name, {}
-    for record in group.records:
-        found = record.metrics.get(selection, {}).get(split, {}) if record.status == "done" else {}
-        if metric in found and found[metric].usable:
-            values[record.seed] = found[metric].value
+def _contender(task: Task, title: str, group: ConfigurationRuns, selection: Selection, split: str) -> Contender:
+    values = group.values(selection, split, task.metric.name)
     if not values:
-        raise UsageError(f"{title} has no {metric} on {split}; leave it out.")
-    marks = dict.fromkeys(mark.word for mark in group.marks if mark.kind != "rule")
+        raise UsageError(f"{title} has no {task.metric.name} on {split}; leave it out.")
+    marks = words_of([mark for mark in group.marks if mark.kind != "rule"])
     begins = {"data": "one a seed"} if task.data_per_seed else _begins(group.first.config)
     return Contender(f"{title} [{', '.join(marks)}]" if marks else title, values, begins)
 
@@ -157,8 +153,8 @@ def as_json(compared: Compared) -> dict[str, Any]:
         "models": [
             {
                 "model": contender.label,
-                **sample([*contender.values.values()])._asdict(),
-                "interval": mean_interval(sample([*contender.values.values()])),
+                **contender.sample._asdict(),
+                "interval": mean_interval(contender.sample),
                 "groups": list(group),
             }
             for contender, group in zip(compared.contenders, compared.letters, strict=True)
@@ -178,10 +174,9 @@ def as_text(compared: Compared) -> str:
     lines = [f"{head}{compared.split} split; {metric.better} is better"]
     width = max(len(contender.label) for contender in compared.contenders)
     for contender, group in zip(compared.contenders, compared.letters, strict=True):
-        ours = sample([*contender.values.values()])
-        interval = mean_interval(ours)
-        said = f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-        lines.append(f"  {contender.label:<{width}}  {sample_text(ours, 2):>12}  n = {ours.n:<3} {said:<18} {group}")
+        ours, interval = contender.sample, mean_interval(contender.sample)
+        between = f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+        lines.append(f"  {contender.label:<{width}}  {sample_text(ours, 2):>12}  n = {ours.n:<3} {between:<18} {group}")
     lines += ["Models that share a letter cannot be told apart (5 %, two-sided, Holm's correction).", ""]
     lines += [_told(compared, i, j, test) for (i, j), test in compared.tests.items()]
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gle_bench import registry
-from gle_bench.report.output import on_one_line
+from gle_bench.errors import on_one_line
 
 Rows = list[dict[str, Any]]
 

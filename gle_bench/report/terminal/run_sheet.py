@@ -1,111 +1,82 @@
-"""Descriptions of tasks, models and runs as text for a terminal."""
+"""The description of a recorded run: its record, its history, and what running its network costs."""
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from gle_bench.errors import UnknownName, UsageError, did_you_mean
+from gle_bench.report.output import plain
+from gle_bench.report.results import gather
+from gle_bench.report.terminal.layout import Blocks, bullets, fields, heading, indented, number, table
+from gle_bench.surroundings.home import expanded
+from gle_bench.tracking.costs import Complexity, kept
+from gle_bench.tracking.record import Record
+from gle_bench.tracking.store import RECORD, RunFolder
 
-from gle_bench.report.tables.numbers import places
+TAIL: Final = 8  # rows of a history that are shown
+MOST_NAMES: Final = 3  # of runs in a message: there may be thousands
 
-WIDTH: Final = 120  # columns
-RIGHT: Final = ("parameters", "steps", "samples", "n", "update", "epoch", "a sample", "a time step")  # whole numbers
-
-
-def as_text(description: Mapping[str, Any]) -> str:
-    """Text of at most 120 columns for what `gle_bench.report.terminal.show` describes."""
-    pages = {"task": _task, "model": _model, "run": _run}
-    file = io.StringIO()
-    # Fixed width and no colours: the same in a terminal, a pipe and a test. Brackets and colons are no markup.
-    console = Console(
-        file=file, width=WIDTH, color_system=None, highlight=False, markup=False, emoji=False, force_terminal=False
-    )
-    console.print(Group(*pages[description["kind"]](description)))
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n")
+CostsOf = Callable[[RunFolder, Record], Complexity | str]  # the costs of running a run's network, or why there are none
 
 
-def _task(task: Mapping[str, Any]) -> Iterable[RenderableType]:
-    shape, metric = task["shape"], task["metric"]
-    yield task["summary"]
-    unit = f" ({metric['unit']})" if metric["unit"] else ""
-    evaluated = [f"{name} (watches {protocol['evaluated_on']})" for name, protocol in task["protocols"].items()]
-    yield _fields(
-        {
-            "task": f"{task['name']} (version {task['version']})",
-            "shape": f"{shape['steps']} time steps, {shape['inputs']} -> {shape['outputs']} channels",
-            "metric": f"{metric['name']}{unit}, {metric['better']} is better; loss {task['loss']}",
-            "protocols": ", ".join(evaluated),
-        }
-    )
-    yield _heading("Models")
-    yield _models(task["models"])
-    if task["published"]:
-        yield _heading("Published")
-        yield _published(task["published"])
-    yield from _notes(task["notes"])
+def describe_run(runs: Path, which: str, costs_of: CostsOf = kept) -> dict[str, Any]:
+    """A run as plain data, by its id, the beginning of one that no other shares, its folder or its record.json.
+
+    Raises:
+        UnknownName: with the nearest id. UsageError: several begin so. GleBenchError: it cannot be read.
+    """
+    folder, record = _find(runs, which)
+    history, costs = folder.read_history(), costs_of(folder, record)
+    known = {} if isinstance(costs, str) else costs.model_dump(mode="json") | {"differences": differences(costs)}
+    return {
+        "kind": "run",
+        "folder": str(folder.path),
+        "record": record.model_dump(mode="json"),
+        "history": {"rows": len(history), "tail": plain(history[-TAIL:])},
+        "complexity": known or {"missing": costs},
+    }
 
 
-def _models(models: Sequence[Mapping[str, Any]]) -> Table:
-    lines = [
-        [m["name"], f"{m['parameters']:,}", m["rule"], str(m["steps"]), _seeds(m["seeds"]), m["summary"]]
-        for m in models
-    ]
-    return _table(("model", "parameters", "rule", "steps", "seeds", ""), lines)
+def _find(runs: Path, which: str) -> tuple[RunFolder, Record]:
+    path = expanded(which)
+    folder = RunFolder(path.parent if path.name == RECORD else path)
+    record = folder.read()
+    if record is not None:
+        return folder, record
+    gathered, _ = gather(runs)
+    by_id = {record.run_id: (folder, record) for folder, record in gathered}
+    matching = [which] if which in by_id else [run_id for run_id in by_id if which and run_id.startswith(which)]
+    if len(matching) > 1:
+        raise UsageError(f"Run '{which}' could be any of {len(matching)}: {_few(matching)}. Write more of it.")
+    if not matching:
+        raise UnknownName(_unknown(which, sorted(by_id), runs))
+    return by_id[matching[0]]
 
 
-def _published(cells: Sequence[Mapping[str, Any]]) -> Table:
-    lines = []
-    for cell in cells:
-        digits = max(places(value) for value in (cell["value"], cell["spread"] or 0.0))
-        spread = "" if cell["spread"] is None else f" ± {cell['spread']:.{digits}f}"
-        lines.append(
-            [
-                cell["model"],
-                f"{cell['value']:.{digits}f}{spread}",
-                cell["spread_kind"],
-                _number(cell["n"]),
-                cell["selection"],
-                cell["split"],
-                "no verdict" if cell["margin"] is None else f"{cell['margin']:g}",
-                cell["source"],
-            ]
-        )
-    return _table(("model", "value", "spread", "n", "selection", "split", "margin ±", "source"), lines)
+def _unknown(which: str, run_ids: Sequence[str], runs: Path) -> str:
+    """The message about an unknown run, with the nearest id."""
+    if not run_ids:
+        return f"Unknown run '{which}'. There are no runs in {runs.absolute()}."
+    sentence = did_you_mean("run", which, run_ids).partition(" Runs: ")[0]
+    return f"{sentence} {runs.absolute()} has {len(run_ids)}: {_few(run_ids)}; `glebench list runs` names them all."
 
 
-def _model(model: Mapping[str, Any]) -> Iterable[RenderableType]:
-    for on in model["tasks"]:
-        granted = ", ".join(name.replace("_", " ") for name, yes in on["footing"].items() if yes)
-        yield f"{model['name']} on {on['task']}: {on['summary']}"
-        yield _fields(
-            {
-                "parameters": f"{on['parameters']:,}",
-                "rule": f"{on['rule']}{f' ({granted})' if granted else ''}",
-                "time steps": str(on["steps"]),
-                "seeds": f"{_seeds(on['seeds'])} (the paper's)",
-            }
-            | {part: _settings(values) for part, values in on["config"].items()}
-        )
-        yield from _notes(on["notes"])
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
 
 
-def _official(data: Mapping[str, Any]) -> str:
-    return "official" if data["official"] else "NOT official"
-
-
-def _run(run: Mapping[str, Any]) -> Iterable[RenderableType]:
+def blocks(run: Mapping[str, Any]) -> Blocks:
+    """What `describe_run` returns, in blocks for a terminal."""
     record, data = run["record"], run["record"]["data"]
     error = f" ({record['error']})" if record["error"] else ""
+    official = "official" if data["official"] else "NOT official"
     yield f"{record['run_id']}: {record['status']}{error}"
-    yield _fields(
+    yield fields(
         {
             "run": f"{record['task']}, {record['model']}, rule {record['rule']}, seed {record['seed']}",
             "protocol": f"{record['protocol']}, budget {record['budget']}",
             "marks": "; ".join(record["marks"]) or "none",
-            "data": "; ".join([f"{_official(data)}, {data['fingerprint'][:12]}", *data.get("notes", ())]),
+            "data": "; ".join([f"{official}, {data['fingerprint'][:12]}", *data.get("notes", ())]),
             "parameters": f"{record['parameters']:,}",
             "cost": _cost(record["cost"]),
             "environment": _environment(record["environment"]),
@@ -114,58 +85,26 @@ def _run(run: Mapping[str, Any]) -> Iterable[RenderableType]:
         }
     )
     if record["metrics"]:
-        yield _heading("Results")
         lines = [
-            [selection, split, name, _number(measured["value"]), str(measured["n"])]
+            [selection, split, name, number(measured["value"]), str(measured["n"])]
             for selection, splits in record["metrics"].items()
             for split, metrics in splits.items()
             for name, measured in metrics.items()
         ]
-        yield _table(("selection", "split", "metric", "value", "samples"), lines)
+        yield heading("Results")
+        yield table(("selection", "split", "metric", "value", "samples"), lines)
     yield from _complexity(run["complexity"])
-    tail = run["history"]["tail"]
-    if tail:
-        yield _heading(f"History, the last {len(tail)} of {run['history']['rows']} rows")
-        yield _table(tuple(tail[0]), [[_number(value) for value in row.values()] for row in tail])
-
-
-def _complexity(found: Mapping[str, Any]) -> Iterable[RenderableType]:
-    if "missing" in found:
-        yield _heading("What running it costs")
-        yield Padding(found["missing"], (0, 0, 0, 2))
-        return
-    samples = f"{found['samples']} sample{'' if found['samples'] == 1 else 's'} of split {found['split']}"
-    shown = f"{samples}, {found['steps']:,} time steps each"
-    yield _heading(f"What running it costs, by NeuroBench {found['harness']} and by our own count ({shown})")
-    yield _fields(
-        {
-            "footprint": f"{found['footprint']:,} bytes",
-            "connection sparsity": _number(found["connection_sparsity"]),
-            "activation sparsity": _number(found["activation_sparsity"]) or "no activations to look at",
-        }
-    )
-    counted = {
-        "dense operations, NeuroBench": "dense",
-        "effective MACs, NeuroBench": "effective_macs",
-        "effective ACs, NeuroBench": "effective_acs",
-        "MACs, ours": "macs",
-        "state updates, ours": "state_updates",
-    }
-    lines = [[label, *_counts(found[name], found["steps"])] for label, name in counted.items()]
-    yield _table(("operations", "a sample", "a time step"), lines)
-    yield from (Padding(f"- {sentence}", (0, 0, 0, 2)) for sentence in found["differences"])
-
-
-def _counts(count: float | None, steps: int) -> tuple[str, str]:
-    return ("not known", "") if count is None else (f"{count:,.0f}", f"{count / steps:,.1f}")
+    if tail := run["history"]["tail"]:
+        yield heading(f"History, the last {len(tail)} of {run['history']['rows']} rows")
+        yield table(tuple(tail[0]), [[number(value) for value in row.values()] for row in tail])
 
 
 def _cost(cost: Mapping[str, Any]) -> str:
-    parts = [f"{_number(cost['wall_s'])} s for {cost['steps']:,} steps"]
+    parts = [f"{number(cost['wall_s'])} s for {cost['steps']:,} steps"]
     if cost["networks"] > 1:
         parts.append(f"{cost['networks']} seeds side by side")
     if cost["ms_per_step"] is not None:
-        parts.append(f"{_number(cost['ms_per_step'])} ms a step")
+        parts.append(f"{number(cost['ms_per_step'])} ms a step")
     if cost["peak_memory"] is not None:
         parts.append(f"{cost['peak_memory'] / 2**20:,.0f} MiB at most")
     return ", ".join(parts)
@@ -178,48 +117,64 @@ def _environment(on: Mapping[str, Any]) -> str:
     return f"engine {on['engine']} ({on['engine_reason']}), {machine}, Python {on['python']} on {on['host']}{at}"
 
 
-def _fields(fields: Mapping[str, str]) -> Padding:
-    grid = Table.grid(padding=(0, 2))
-    for name, text in fields.items():
-        grid.add_row(name, text)
-    return Padding(grid, (0, 0, 0, 2))
+def _complexity(costs: Mapping[str, Any]) -> Blocks:
+    if "missing" in costs:
+        yield heading("What running it costs")
+        yield indented(costs["missing"])
+        return
+    samples = f"{costs['samples']} sample{'' if costs['samples'] == 1 else 's'} of split {costs['split']}"
+    shown = f"{samples}, {costs['steps']:,} time steps each"
+    yield heading(f"What running it costs, by NeuroBench {costs['harness']} and by our own count ({shown})")
+    yield fields(
+        {
+            "footprint": f"{costs['footprint']:,} bytes",
+            "connection sparsity": number(costs["connection_sparsity"]),
+            "activation sparsity": number(costs["activation_sparsity"]) or "no activations to look at",
+        }
+    )
+    names = {
+        "dense operations, NeuroBench": "dense",
+        "effective MACs, NeuroBench": "effective_macs",
+        "effective ACs, NeuroBench": "effective_acs",
+        "MACs, ours": "macs",
+        "state updates, ours": "state_updates",
+    }
+    lines = [[label, *_operations(costs[name], costs["steps"])] for label, name in names.items()]
+    yield table(("operations", "a sample", "a time step"), lines)
+    yield from bullets(costs["differences"])
 
 
-def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
-    for name in header:
-        table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    return table
+def _operations(count: float | None, steps: int) -> tuple[str, str]:
+    """A number of operations, of a sample and of a time step."""
+    return ("not known", "") if count is None else (f"{count:,.0f}", f"{count / steps:,.1f}")
 
 
-def _notes(notes: Sequence[str]) -> Iterable[RenderableType]:
-    if notes:
-        yield _heading("Notes")
-        yield from (Padding(f"- {note}", (0, 0, 0, 2)) for note in notes)
-
-
-def _heading(text: str) -> str:
-    return f"\n{text}"
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
-        return f"{seeds[0]}-{seeds[-1]}"
-    return ", ".join(map(str, seeds))
-
-
-def _few(seeds: Sequence[int]) -> str:
-    text = _seeds(seeds)
-    return text if len(text) <= 12 else f"{seeds[0]}, {seeds[1]}, ... ({len(seeds)})"
-
-
-def _settings(values: Any) -> str:
-    if not isinstance(values, dict):
-        return str(values)
-    return ", ".join(f"{name} = {value}" for name, value in values.items() if value is not None)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)
+def differences(costs: Complexity) -> list[str]:
+    """How the two counts of a network's costs, NeuroBench's and our own, differ: a sentence a difference."""
+    more, left = costs.dense - costs.macs, costs.dense - costs.effective_macs - costs.effective_acs
+    sentences = [
+        f"Dense operations are {abs(more):,.0f} {'more' if more > 0 else 'fewer'} than our MACs: NeuroBench adds the "
+        "products of a cell's gates with its state, and leaves out those with the zero state of its first step and "
+        "with a convolution's padding; we count matrices and convolutions, whole."
+        if more
+        else "Dense operations are our MACs: every weight in every step, without biases.",
+        f"Effective operations leave out the {left:,.0f} with a zero in the weight or in what comes in"
+        f"{'; they are ACs where all that comes in is 0, 1 or -1' if costs.effective_acs else ''}.",
+    ]
+    if costs.stages > 1:
+        sentences.append(
+            f"The integrator traverses the network {costs.stages} times a step; all counts have every one."
+        )
+    updates = "an unknown number of" if costs.state_updates is None else f"{costs.state_updates:,}"
+    sentences += [
+        f"Neither counts what neurons do: their {updates} state updates a sample stand apart; NeuroBench knows "
+        "those of snnTorch's spiking neurons only.",
+        "The footprint is the bytes of parameters and buffers in the run's precision: weights, biases, time constants; "
+        "not the state of GLE's neurons, nor what learning needs.",
+    ]
+    if costs.traced:
+        sentences.append(
+            "NeuroBench cannot watch this module's own layers, so it was shown the products with weights that PyTorch "
+            "did."
+        )
+    return sentences

@@ -1,17 +1,37 @@
-"""What a finished command says: a line a seed, and what a reduced budget is not."""
+"""What `glebench run` prints: with --dry-run what it would do, and at its end what became of each seed."""
 
-from collections.abc import Sequence
-from statistics import mean, stdev
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gle_bench.contracts import Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.contracts.results import averaged
+from gle_bench.report.statistics.welch import sample
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record
 
 
+def preview_text(preview: Mapping[str, Any]) -> str:
+    """What a run would do, and for how long; `gle_bench.training.preview` measures it."""
+    head = (
+        "{task} {model}: rule {rule}, protocol {protocol}, budget {budget}, engine {engine} on {device} ({config_hash})"
+    )
+    lines = [head.format(**preview)]
+    lines += [f"  seed {seed:<4} cached: {status}" for seed, status in preview["cached"].items()]
+    lines += [f"  seed {seed:<4} would run, in {folder}" for seed, folder in preview["to_run"].items()]
+    if preview["to_run"]:
+        lines.append(
+            f"  {preview['rounds']} rounds, about {duration(preview['seconds'])}: "
+            "estimated from a few steps on this machine, for a start from the beginning"
+        )
+    if preview["full_seconds"] is not None and preview["budget"] != "paper":
+        lines.append(f"  the full run would take about {duration(preview['full_seconds'])}, estimated likewise:")
+        lines.append(f"    {preview['full_command']}")
+    return "\n".join(lines)
+
+
 def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule: str) -> list[str]:
-    """The results of one configuration, for a reader.
+    """The results of one configuration, a line a seed and their mean; and the full run, if this was not it.
 
     Args:
         seconds: the estimated time of the full run, if this was not it.
@@ -26,8 +46,9 @@ def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule
             measured = [splits[split][name] for splits in done if name in splits.get(split, {})]
             values = [each.value for each in measured if each.usable]
             if len(values) > 1:
-                spread = f"± {stdev(values):.2f} {metric.unit} (sample sd, n = {len(values)})"
-                out.append(f"  {split} {what} {mean(values):.2f} {spread}")
+                ours = sample(values)
+                spread = f"± {ours.sd:.2f} {metric.unit} (sample sd, n = {ours.n})"
+                out.append(f"  {split} {what} {ours.mean:.2f} {spread}")
     marks = [str(mark) for mark in first.marks if mark.kind != "budget"]
     if marks:
         out.append(f"  Marked: {'; '.join(marks)}.")
