@@ -15,10 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.local import local_gradients
 from gle_bench.dynamics.network import Block, Network
 from gle_bench.dynamics.seams import NO_SEAMS, Seams, Signal
 from gle_bench.dynamics.state import BlockParameters, Parameters, present
-from gle_bench.dynamics.step import local_gradients
 from gle_bench.dynamics.tape import BlockTape, Tape
 
 
@@ -197,7 +197,7 @@ def mean_gradients(
             continue
         u_dot, bias = None if own.u_dots is None else flat(own.u_dots), p.bias is not None
         error, instant = flat(made.error), flat(made.instantaneous)
-        gradients.append(local_gradients(network, block, flat(own.rates), error, instant, u_dot, bias))
+        gradients.append(local_gradients(network, block, error, instant, flat(own.rates), u_dot, bias))
     return tuple(gradients)
 
 

@@ -157,6 +157,18 @@ def _trace(
     return neurons.membrane_step(trace, rates[:, :, None], own_m, own_r, network.dt)
 
 
+def local_gradients(
+    network: Network, block: Block, e: Tensor, instant: Tensor, rates: Tensor, u_dot: Tensor | None, biased: bool
+) -> BlockParameters:
+    """Eqs. 21 to 24 without delays and traces, from (K, S, B, N) and presynaptic rates (K, S, B, N_in).
+
+    A block whose connection is fixed learns nothing, its time constants included.
+    """
+    if not block.connection.plastic:
+        return BlockParameters(None, None, None, None)
+    return _products(network, block, Learnt(e, instant, rates, None, u_dot, u_dot), biased, traced=False)
+
+
 def _products(network: Network, block: Block, by: Learnt, biased: bool, traced: bool) -> BlockParameters:
     """Eqs. 21 to 24, from what the block learns by."""
     bias = None

@@ -277,10 +277,8 @@ def _gradients(
         if e is None or instant is None:
             found.append(NOTHING)
             continue
-        gradient, _ = local.gradients(
-            network, PAPER, block, e[None], instant[None], below[None], u_dots[n], parameters[n], [0], EMPTY
-        )
-        found.append(gradient)
+        bias = parameters[n].bias is not None
+        found.append(local.local_gradients(network, block, e[None], instant[None], below[None], u_dots[n], bias))
     return tuple(found)
 
 

@@ -103,13 +103,6 @@ class OnlineRule(LearningRule):
         if "engines" not in vars(cls) and {"start", "learn", "window", "resume", "follow"} & vars(cls).keys():
             cls.engines = frozenset({"torch"})
 
-    def unfit(self, network: Network) -> str | None:
-        """Why the rule cannot train that network, as a clause ("it has layers without weights"); None: it can."""
-        if network.ordered and not self.ordered:
-            # A rule that runs the network by itself calls `step`, which refuses it, but in its first batch only.
-            return f"it knows no integrator = '{network.integrator}', but 'euler' only"
-        return None
-
     def window_in(self, steps: int) -> int:
         """Time steps of a window in a sample of that many steps."""
         return self.window or steps
@@ -119,6 +112,10 @@ class OnlineRule(LearningRule):
 
         It is asked once, before anything is written.
         """
+        network = request.network
+        if network.ordered and not self.ordered:
+            # A rule that runs the network by itself calls `step`, which refuses it, but in its first batch only.
+            return f"it knows no integrator = '{network.integrator}', but 'euler' only; choose that, or rule 'gle'"
         return None
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:

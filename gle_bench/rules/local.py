@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gle_bench.dynamics.network import Network
+    from gle_bench.dynamics.rule import RuleRequest
     from gle_bench.dynamics.seams import Seams
     from gle_bench.dynamics.state import Parameters, State
     from gle_bench.dynamics.window import Learned, Window
-
-LARGEST_TRACE = 2**28  # numbers: 1 GiB in float32, of the traces of one layer whose neurons share none
 
 
 class LocalRule(OnlineRule):
@@ -43,19 +42,22 @@ class LocalRule(OnlineRule):
     def follows(self) -> bool:  # type: ignore[override]
         return self.choices.feedback == "kolen-pollack"
 
-    def unfit(self, network: Network) -> str | None:
+    def request_refusal(self, request: RuleRequest) -> str | None:
         from gle_bench.dynamics.network import unlike_dense
 
-        choices = self.choices
+        choices, network = self.choices, request.network
         if network.ordered:
             simple = choices.sent in ("gle", "instantaneous") and choices.feedback in ("transpose", "random")
             if choices.own != "sent" or choices.delay != "none" or not simple:
                 return (
                     f"integrator = '{network.integrator}' traverses the layers in order, and has sent = gle or "
-                    "instantaneous, own = sent, feedback = transpose or random, and delay = none only"
+                    "instantaneous, own = sent, feedback = transpose or random, and delay = none only; set these"
                 )
         if choices.own == "trace" and (network.learn_tau_m or network.learn_tau_r) and (other := unlike_dense(network)):
-            return f"own = trace with time constants that learn needs a trace for every weight, which {other} has not"
+            return (
+                f"own = trace with time constants that learn needs a trace for every weight, which {other} has not; "
+                "set own = sent, or let no time constant learn"
+            )
         return None
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:

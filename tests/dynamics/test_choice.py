@@ -14,6 +14,7 @@ from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.engines.interface import EngineRequest
 from gle_bench.dynamics.feedback import DelayedFeedback
+from gle_bench.dynamics.rule import RuleRequest
 from gle_bench.errors import UsageError
 from gle_bench.rules.gle import GLE
 from gle_bench.training.experiment import Experiment
@@ -91,18 +92,21 @@ def test_a_rule_runs_on_the_engines_that_it_names(refusals: dict[str, Refusal]) 
         choice.choose("auto", request(rule=limited(frozenset())))
 
 
-def test_a_rule_that_does_not_say_that_it_can_is_given_no_ordered_layers(refusals: dict[str, Refusal]) -> None:
+def test_a_rule_that_does_not_say_that_it_can_is_given_no_ordered_layers() -> None:
     class OfItsOwn(OnlineRule):
         name, engines = "test-own", ALL
 
         def learn(self, *arguments: Any) -> Any:
             raise AssertionError("nothing is to be learned")
 
-    ordered = request(network=make_network((2, 3), integrator="exponential"))
-    assert choice.choose("auto", ordered).engine == "graph"
-    with pytest.raises(UsageError, match=r"^Rule 'test-own' cannot train this network: it knows no integrator = 'exp"):
-        choice.choose("torch", ordered._replace(rule=OfItsOwn()))
-    assert choice.choose("torch", request(rule=OfItsOwn())).engine == "torch"
+    def asked(rule: OnlineRule, **changes: Any) -> str | None:
+        return rule.request_refusal(RuleRequest(make_network((2, 3), **changes), 5, 4, 1, 8))
+
+    assert asked(OfItsOwn()) is None
+    assert asked(GLE(), integrator="exponential") is None
+    reason = asked(OfItsOwn(), integrator="exponential")
+    assert reason is not None
+    assert reason.startswith("it knows no integrator = 'exponential', but 'euler' only; ")
 
 
 def test_an_engine_that_is_asked_for_runs_or_is_refused(refusals: dict[str, Refusal]) -> None:

@@ -66,8 +66,6 @@ def choose(name: str, request: EngineRequest) -> Choice:
         UsageError: unknown, or one that cannot run the request.
     """
     _check(name)
-    if unfit := request.rule.unfit(request.network):
-        raise UsageError(f"Rule '{request.rule.name}' cannot train this network: {unfit}; choose another --rule.")
     if name != "auto":
         reason = refusal(name, request)
         if reason is not None:
