@@ -1,8 +1,8 @@
-"""The command line: parses, calls, prints. Each command imports what it needs, so that `--help` needs nothing."""
+"""The command line of glebench. Each command imports what it needs when it is called, which keeps `--help` fast."""
 
 from gle_bench.surroundings import isolation
 
-isolation.leave_current_folder(__name__ == "__main__")  # before anything that might be found there is imported
+isolation.leave_current_folder(__name__ == "__main__")  # before imports, which could find modules there
 
 import gc
 import os
@@ -36,7 +36,7 @@ app = typer.Typer(
 
 
 def _path(text: str | Path) -> Path:
-    """The path that an option holds, with ~ resolved."""
+    """The path that an option names, with ~ resolved."""
     try:
         return expanded(str(text))
     except UsageError as error:
@@ -44,10 +44,10 @@ def _path(text: str | Path) -> Path:
 
 
 # Options that several commands share.
-ProtocolOption = Annotated[Protocol, typer.Option(help="As the paper did, flaws included, or clean.")]
-WandbOption = Annotated[WandbMode, typer.Option(help="The mirror in W&B: auto is online when logged in.")]
-AcceptData = Annotated[bool, typer.Option("--accept-data", help="Use data that are not official.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
+ProtocolOption = Annotated[Protocol, typer.Option(help="The paper's, flaws included, or a clean one.")]
+WandbOption = Annotated[WandbMode, typer.Option(help="Mode of the W&B mirror; auto is online when logged in.")]
+AcceptData = Annotated[bool, typer.Option("--accept-data", help="Use data that are not the official ones.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Download nothing.")]
 Runs = Annotated[
     Path, typer.Option("--runs", metavar="PATH", parser=_path, envvar="GLEBENCH_RUNS", help="The folder of all runs.")
 ]
@@ -57,14 +57,14 @@ Data = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="PATH", parser=_path, help="A .png, .pdf or .svg; figure-NAME.png by default."),
+    typer.Option(metavar="PATH", parser=_path, help="The file: .png, .pdf or .svg; figure-NAME.png by default."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RUNS = Path("runs")
 
 
 def _resumable(command: "Callable[..., None]") -> "Callable[..., None]":
-    """A command that goes on where it was interrupted, if it is given once more: it says so when it is interrupted."""
+    """The command, which on Ctrl-C prints the command that resumes it."""
 
     @wraps(command)
     def resumable(**options: Any) -> None:
@@ -82,10 +82,10 @@ def _resumable(command: "Callable[..., None]") -> "Callable[..., None]":
 def run(
     task: Annotated[str, typer.Argument(help="The task, say mnist1d.")],
     model: Annotated[str, typer.Option(help="The model.")] = "gle",
-    rule: Annotated[str | None, typer.Option(help="The learning rule, if not the model's own.")] = None,
+    rule: Annotated[str | None, typer.Option(help="The learning rule; the model's own by default.")] = None,
     seeds: Annotated[str | None, typer.Option(help="0-9, or 3,5, or paper; the paper's first by default.")] = None,
     budget: Annotated[
-        Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="How long: paper is the full run.")
+        Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="Length of training; paper is the full run.")
     ] = "short",
     protocol: ProtocolOption = "paper",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
@@ -94,21 +94,21 @@ def run(
     wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
     offline: Offline = False,
-    rerun: Annotated[Rerun, typer.Option(help="Which existing records are made anew.")] = "missing",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and for how long.")] = False,
+    rerun: Annotated[Rerun, typer.Option(help="Which seeds to run again if they have a record.")] = "missing",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and for how long.")] = False,
     runs: Runs = RUNS,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on a task: one record a seed, resumed if it was cut off."""
+    """Train a model on a task, and write a record for each seed; an interrupted run is resumed."""
     from gle_bench.config import parse_seeds
     from gle_bench.registry import resolve
 
     gc.enable()
     chosen = resolve(task, model, rule, protocol, budget, set_ or ())
-    numbers = parse_seeds(seeds, chosen.pair.seeds)
+    seed_numbers = parse_seeds(seeds, chosen.pair.seeds)
 
-    # PyTorch and Lightning take seconds to import, and what is refused above is refused without them.
+    # PyTorch and Lightning take seconds to import; arguments that are refused above are refused without them.
     from gle_bench.report.terminal import summary
     from gle_bench.tracking.estimates import full_seconds_after
     from gle_bench.tracking.store import Store
@@ -128,9 +128,9 @@ def run(
         report=_say,
     )
     if dry_run:
-        _print(preview(chosen, numbers, settings), as_json, summary.preview_text)
+        _print(preview(chosen, seed_numbers, settings), as_json, summary.preview_text)
         return
-    records = execute(chosen, numbers, settings)
+    records = execute(chosen, seed_numbers, settings)
     full = full_seconds_after(chosen, records, Store(runs))
     text = "\n".join(summary.lines(records, full, chosen.task, chosen.own.rule))
     _print([r.model_dump(mode="json") for r in records], as_json, lambda _: text)
@@ -155,7 +155,7 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A task, or a run: its id, the start of one, or its folder.")],
+    name: Annotated[str, typer.Argument(help="A task; or a run, by its id, the start of its id, or its folder.")],
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -163,7 +163,7 @@ def show(
     from gle_bench.report.terminal import show as reports
 
     def costs_of(folder: "RunFolder", record: "Record") -> "Complexity | str":
-        """The costs of a run's network; a task and a model have none, and need no PyTorch for them."""
+        """The costs of a run's network. Counting needs PyTorch, which is imported only when a run is shown."""
         from gle_bench.costs import count
 
         return count.of_run(folder, record, _data(None))
@@ -175,11 +175,11 @@ def show(
 @app.command()
 def table(
     name: Annotated[str, typer.Argument(help="1, 2, 3, or a task.")],
-    format: Annotated[TableFormat, typer.Option(help="How to print it.")] = "md",
+    format: Annotated[TableFormat, typer.Option(help="The format to print.")] = "md",
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Print a table of the paper: published, ours, difference and verdict side by side."""
+    """Print a table of the paper: published and measured results, their difference and a verdict, side by side."""
     from gle_bench.report.tables import formats
     from gle_bench.report.tables import table as tables
 
@@ -192,14 +192,14 @@ def table(
 def compare(
     task: Annotated[str, typer.Argument(help="The task.")],
     models: Annotated[
-        list[str] | None, typer.Argument(help="MODEL or MODEL+RULE; all that were run by default.")
+        list[str] | None, typer.Argument(help="MODEL or MODEL+RULE; all that have runs by default.")
     ] = None,
     protocol: ProtocolOption = "paper",
-    selection: Annotated[Selection, typer.Option(help="Which evaluation counts.")] = "last",
+    selection: Annotated[Selection, typer.Option(help="The evaluation that counts.")] = "last",
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Rank models, and say which of them the runs can tell apart."""
+    """Rank models by their runs, and test which of them differ significantly."""
     from gle_bench.report.terminal import compare as comparison
 
     compared, skipped = comparison.compare(task, models or (), runs, protocol, selection)
@@ -210,11 +210,11 @@ def compare(
 @app.command()
 @_resumable
 def suite(
-    name: Annotated[str, typer.Argument(help="table2, table3, figure8, or a file.toml.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is, and what is missing.")] = False,
-    jobs: Annotated[int, typer.Option(help="How many runs side by side; they share the cores.")] = 1,
+    name: Annotated[str, typer.Argument(help="table2, table3, figure8, or a TOML file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print which runs exist and which are missing.")] = False,
+    jobs: Annotated[int, typer.Option(help="Number of runs at the same time; they share the cores.")] = 1,
     rerun: Annotated[
-        Literal["missing", "failed"], typer.Option(help="Which existing records are made anew.")
+        Literal["missing", "failed"], typer.Option(help="Which seeds to run again if they have a record.")
     ] = "missing",
     wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
@@ -223,7 +223,7 @@ def suite(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Run the runs behind a table or a figure, as far as they are missing; the same command goes on."""
+    """Run the missing runs of a table or a figure; the same command resumes an interrupted suite."""
     from gle_bench.suites import command
     from gle_bench.suites.launch import LocalProcesses
 
@@ -233,29 +233,29 @@ def suite(
     flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
     passed = ("--runs", str(runs), "--data", str(_data(data)), "--wandb", wandb, *flags)
     options = command.Options(runs, rerun == "failed", passed)
-    again = options.again and dry_run  # what failed once more is told as failed
-    found, skipped = (
+    again = options.again and dry_run  # after the runs, failed seeds are not to run once more
+    standings, skipped = (
         command.survey(name, options)
         if dry_run
         else command.run(name, options, LocalProcesses(jobs), streams.console())
     )
-    _print(command.as_json(found, again), as_json, lambda _: command.as_text(found, again))
+    _print(command.as_json(standings, again), as_json, lambda _: command.as_text(standings, again))
     _pass_over(skipped)
-    if not dry_run and any(each.to_run(True) for each in found):
+    if not dry_run and any(each.to_run(True) for each in standings):
         raise typer.Exit(1)
 
 
 @app.command()
 def figure(
     name: Annotated[str, typer.Argument(help="8d, 8e, 8f, 8g or 10.")],
-    model: Annotated[str | None, typer.Option(help="This model; those of the figure by default.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The run that is shown alone; the best by default.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model to draw; those of the figure by default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of the run drawn alone; the best by default.")] = None,
     protocol: ProtocolOption = "paper",
     out: Out = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Draw a figure of the paper from the runs; with --json print what it shows, and draw only where --out says."""
+    """Draw a figure of the paper from recorded runs. With --json print its data, and draw only if --out is given."""
     from gle_bench.report.figures import figures as catalogue
     from gle_bench.report.figures.curves import Request
 
@@ -266,7 +266,7 @@ def figure(
 
 @app.command()
 def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data = None) -> None:
-    """Get or make a task's data."""
+    """Download or generate a task's data."""
     from gle_bench.training import preview
 
     gc.enable()
@@ -277,19 +277,19 @@ def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data =
 def bench(
     network: Annotated[list[str] | None, typer.Option(help="gle-15k, gle-42k or gsc; all of them by default.")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="torch, native or graph; all by default.")] = None,
-    threads: Annotated[int | None, typer.Option(help="As if there were so many cores.")] = None,
-    repeats: Annotated[int, typer.Option(help="Of each row; medians are printed.")] = 5,
-    steps: Annotated[int | None, typer.Option(help="Of a repeat; what takes 0.3 s by default.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Number of CPU cores to measure for; all by default.")] = None,
+    repeats: Annotated[int, typer.Option(help="Number of repeats; medians are printed.")] = 5,
+    steps: Annotated[int | None, typer.Option(help="Time steps in a repeat; as many as take 0.3 s by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure what a learning step takes on this machine, engine by engine."""
+    """Measure the time and memory of learning steps on this machine, engine by engine."""
     from gle_bench.bench import command
     from gle_bench.tracking.environment import environment
 
     gc.enable()
     measured = command.bench(network or (), engine or (), threads, repeats, steps)
-    found = environment("", "", measured["device"], 1)
-    machine = found.model_dump(mode="json", include={"python", "platform", "packages", "cpu", "gpu", "git"})
+    surroundings = environment("", "", measured["device"], 1)
+    machine = surroundings.model_dump(mode="json", include={"python", "platform", "packages", "cpu", "gpu", "git"})
     _print({**measured, "machine": machine}, as_json, command.as_text)
 
 
@@ -298,16 +298,16 @@ def doctor(runs: Runs = RUNS, data: Data = None, as_json: Json = False) -> None:
     """Check this installation."""
     from gle_bench import doctor as checks
 
-    found = checks.diagnose(runs, _data(data))
-    _print(checks.as_json(found), as_json, lambda _: checks.as_text(found))
-    if any(check.status == "fail" for check in found):
+    results = checks.diagnose(runs, _data(data))
+    _print(checks.as_json(results), as_json, lambda _: checks.as_text(results))
+    if any(check.status == "fail" for check in results):
         raise typer.Exit(1)
 
 
 def main() -> None:
-    """Entry point: what a user can mend is one sentence, without a traceback."""
-    # Imports and records are objects by the million, none of them garbage: half of a reader's time. What works for
-    # longer enables it again.
+    """The program's entry point. An error that the user can correct is printed as one sentence, without a traceback."""
+    # Imports and records make millions of objects, none of them garbage; collecting takes half the time of commands
+    # that only read. Commands that train or measure enable it again.
     gc.disable()
     try:
         with settle.settled():
@@ -318,7 +318,7 @@ def main() -> None:
         _say(f"Error: {error}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
     finally:
-        gc.freeze()  # or the interpreter looks through all of them once more before it ends
+        gc.freeze()  # otherwise the interpreter scans all objects once more before it ends
 
 
 def _data(chosen: Path | None) -> Path:
@@ -328,8 +328,8 @@ def _data(chosen: Path | None) -> Path:
 
 
 def _pass_over(skipped: "Iterable[Skipped]") -> None:
-    for passed in skipped:
-        _say(f"Passed over {passed.path}: {passed.reason}.")
+    for record in skipped:
+        _say(f"Passed over {record.path}: {record.reason}.")
 
 
 def _say(line: str) -> None:
@@ -343,7 +343,7 @@ def _print(content: Any, as_json: bool, text: Any) -> None:
 
 
 def _command() -> str:
-    """What the user typed, as it resumes: starting anew once is enough."""
+    """The command that resumes the present one: the same words, without `--rerun always`, which would start anew."""
     import re
     import shlex
 

@@ -1,4 +1,4 @@
-"""Typed, frozen configurations that refuse a wrong value at birth, and their hash."""
+"""Typed, frozen configurations, whose values are checked when they are made, and their hash."""
 
 import hashlib
 import json
@@ -11,34 +11,35 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validat
 from gle_bench.errors import UsageError, clipped
 from gle_bench.words import Average, Budget, Loss, OptimizerName, Precision, Protocol, Sampling
 
-MOST_SEEDS = 1000  # in one range: more is a slip of the finger
-LARGEST_SEED = 2**32 - 1  # that every generator of random numbers takes
+MOST_SEEDS = 1000  # in one range; a longer range is taken for a typing error
+LARGEST_SEED = 2**32 - 1  # the largest seed that every generator of random numbers takes
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class Frozen(BaseModel):
-    """A configuration: immutable, of finite numbers, and without unknown fields."""
+    """The base of all configurations: immutable, with finite numbers, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class TaskOptions(Frozen):
-    """What can be chosen about a task's data; a task extends it."""
+    """The base of a task's options, which choose its data; a task extends it with fields of its own."""
 
 
 class RuleOptions(Frozen):
-    """What can be chosen about a learning rule; a rule extends it, and gives every field a default."""
+    """The base of a learning rule's options; a rule extends it, and gives every field a default."""
 
 
 class ModelConfig(Frozen):
-    """The network and its hyper-parameters; a family extends it and adds `build` or `network` and `initialise`.
+    """The base of a network's architecture and hyper-parameters.
 
-    `version` is raised when what a family computes changes, so that older records are not taken for newer ones.
+    A family extends it, and adds `build`, or `network` and `initialise`. Its `version` is raised when its results
+    change, so that older records are not taken for newer ones.
 
     Attributes:
-        loss: what the network learns by, and what its results call the loss; None: the task's own.
+        loss: the loss that the network learns by, which its results report; None: the task's own.
     """
 
     version: ClassVar[int] = 1
@@ -46,9 +47,9 @@ class ModelConfig(Frozen):
 
 
 class Plateau(Frozen):
-    """Multiply the rate by `factor` when the evaluation loss has not improved for more than `patience` evaluations.
+    """A learning rate that is multiplied by `factor` after more than `patience` evaluations without a lower loss.
 
-    A rate that would fall by no more than `eps` stays; PyTorch's default.
+    It stays if it would fall by no more than `eps` (PyTorch's default).
     """
 
     kind: Literal["plateau"] = "plateau"
@@ -58,21 +59,21 @@ class Plateau(Frozen):
 
 
 class Exponential(Frozen):
-    """Let the rate fall exponentially, update by update, to `final` at the end of training."""
+    """A learning rate that falls exponentially, update by update, to `final` at the end of training."""
 
     kind: Literal["exponential"] = "exponential"
     final: Positive
 
 
 class Phases(Frozen):
-    """Cut training into phases of equal length: the first has the rate itself, the others have those of `later`."""
+    """A learning rate for each of several phases of equal length: `rate` in the first, those of `later` afterwards."""
 
     kind: Literal["phases"] = "phases"
     later: Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 class Constant(Frozen):
-    """Leave the rate as it is."""
+    """A learning rate that stays the same."""
 
     kind: Literal["constant"] = "constant"
 
@@ -81,19 +82,19 @@ Schedule = Annotated[Plateau | Exponential | Phases | Constant, Field(discrimina
 
 
 class TrainingConfig(Frozen):
-    """How long and how fast to learn.
+    """The length of training, its batches, its optimizer and its learning rate.
 
-    Training goes in *rounds*, each ending in an evaluation: an epoch each (`epochs`), or `evaluate_every` batches
-    (`batches`), the first of which is a round of its own, as in the reference's baselines.
+    Training goes in *rounds*, each of which ends with an evaluation. A round is an epoch if `epochs` is given. If
+    `batches` is given, it is `evaluate_every` batches, after a first round of one, as in the reference's baselines.
 
     Attributes:
-        rate: learning rate; of Adam with torch's defaults, or of the plain gradient.
+        rate: learning rate, of Adam with torch's defaults or of plain gradient descent.
         shuffle: False takes the samples in order, batch after batch, from the first again at the end.
         weight_decay: added to an offline model's gradient, times the weight itself.
-        sampling: an epoch has each sample once, or draws as many (rounded up to whole batches) with 'replacement', or
-            so 'balanced' that every class has the same chance, with replacement as well.
-        average: 'epoch' keeps the mean of the weights at the ends of an epoch's batches beside the weights that train,
-            and evaluates both; training, its schedule and the choice of the best evaluation look at the raw weights.
+        sampling: 'once': an epoch has each sample once; 'replacement': it draws as many with replacement, rounded up
+            to whole batches; 'balanced': it draws as many with replacement, each class with the same probability.
+        average: 'epoch' evaluates the mean of the weights after each batch of an epoch as well as the raw weights, on
+            which alone training, its schedule and the choice of the best evaluation depend.
     """
 
     epochs: Count | None = None
@@ -144,10 +145,10 @@ DisturbanceConfig = RateNoiseConfig  # further kinds make it a union, discrimina
 
 
 class RunConfig(Frozen):
-    """One experiment, all but the seed.
+    """The full configuration of a run, except its seed.
 
     Attributes:
-        rule_options: what was chosen about the rule, of its type `options`.
+        rule_options: the rule's options, of the type that its attribute `options` names.
         disturbances: what changes signals of a network while it runs; only for networks that learn online.
     """
 
@@ -165,9 +166,9 @@ class RunConfig(Frozen):
 
 
 def meaning(config: RunConfig) -> dict[str, Any]:
-    """What the hash covers: what identifies the run, and the fields that differ from their defaults.
+    """The part of a configuration that its hash covers: what names the run, and all that differs from its default.
 
-    So a new option with a default orphans no record.
+    A new option with a default therefore changes the hash of no record.
     """
     always = config.model_dump(mode="json", include={"task", "model", "rule", "protocol", "budget", "precision"})
     kind = {"schedule_kind": config.training.schedule.kind}  # two schedules of nothing but defaults must not look alike
@@ -178,17 +179,17 @@ def meaning(config: RunConfig) -> dict[str, Any]:
 
 
 def config_hash(config: RunConfig, versions: dict[str, int], fingerprint: str) -> str:
-    """Twelve hexadecimal digits over the meaning, the versions of task, model and rule, and the data's fingerprint."""
+    """The hash of a run, twelve hexadecimal digits: of its configuration, its code's versions and its data."""
     content = {"config": meaning(config), "versions": versions, "data": fingerprint}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def parse_seeds(text: str | None, paper: Sequence[int]) -> list[int]:
-    """Seeds from '0-9', '3,5' or 'paper'; the first of the paper's for None.
+    """The seeds that a text such as '0-9', '3,5' or 'paper' names; the first of the paper's for None.
 
     Raises:
-        UsageError: anything else, or no seed, or one twice.
+        UsageError: any other text, or a seed that is named twice.
     """
     if text is None:
         return [paper[0]]
@@ -199,10 +200,10 @@ def parse_seeds(text: str | None, paper: Sequence[int]) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip())
         if match is None:
-            raise UsageError(f"--seeds {shown}: '{clipped(part)}' is no seed; write 0-9, or 3,5, or paper.")
+            raise UsageError(f"--seeds {shown}: '{clipped(part)}' is not a seed; write 0-9, or 3,5, or paper.")
         first, last = _seed(match[1]), _seed(match[2] or match[1])
         if last < first or last - first >= MOST_SEEDS:
-            raise UsageError(f"--seeds {shown}: '{clipped(part)}' must rise, over fewer than {MOST_SEEDS} seeds.")
+            raise UsageError(f"--seeds {shown}: '{clipped(part)}' must rise, over at most {MOST_SEEDS} seeds.")
         if last > LARGEST_SEED:
             raise UsageError(f"--seeds {shown}: '{clipped(part)}' is too large; seeds go up to {LARGEST_SEED}.")
         seeds += range(first, last + 1)
@@ -212,5 +213,5 @@ def parse_seeds(text: str | None, paper: Sequence[int]) -> list[int]:
 
 
 def _seed(digits: str) -> int:
-    """A seed; of one that is too large no more than the beginning, which is too large as well."""
+    """The number that digits spell; of very many digits only the first are read, which are too large a seed as well."""
     return int(digits.lstrip("0")[: 2 * len(str(LARGEST_SEED))] or "0")

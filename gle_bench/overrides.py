@@ -1,4 +1,4 @@
-"""Settings that are chosen by `--set key=value`, and put into a configuration."""
+"""The settings that a user changes by `--set key=value`, and their place in a configuration."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
-    """Return the configuration with these `key=value` assignments, validated as a whole.
+    """The configuration with these `key=value` assignments, validated as a whole.
 
-    A key is the name of a field where only one field has it ('epochs'), else its path ('training.epochs'). A value is
-    JSON, or text where it is no JSON.
+    A key is the name of a field if only one field has it ('epochs'), else its path ('training.epochs'). A value is
+    read as JSON, and taken as text if it is not JSON.
 
     Raises:
-        UsageError: no '=', an unknown or ambiguous key, a refused value.
+        UsageError: an assignment without '=', an unknown or ambiguous key, or a refused value.
     """
     from pydantic import ValidationError
 
@@ -38,7 +38,7 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
         if isinstance(inner.get(name), dict):
             raise UsageError(f"--set {clipped(key)}: parts of it are set, too; set one of the two.")
         inner[name] = _Value(_value(text))
-    with plugins.guarded("--set"):  # a stranger's model has validators of its own
+    with plugins.guarded("--set"):  # a plugin's model has validators of its own
         try:
             replaced: RunConfig = _replaced(config, assigned)
             return replaced
@@ -47,7 +47,7 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
 
 
 class _Value(NamedTuple):
-    """A value that was assigned; a dictionary beside it holds assignments to the fields of a field."""
+    """An assigned value. It differs from a plain dictionary, which holds assignments to a nested field's own fields."""
 
     value: Any
 
@@ -89,13 +89,13 @@ def _value(text: str) -> Any:
 
 
 def _replaced(config: Any, assigned: dict[str, Any]) -> Any:
-    """A copy with these fields, validated once, so that settings that depend on each other change together."""
+    """A copy with the assigned fields, validated once, so that fields that depend on each other can change together."""
     fields = {name: getattr(config, name) for name in type(config).model_fields}
     for name, new in assigned.items():
         if not isinstance(new, _Value):
             fields[name] = _replaced(fields[name], new)
         elif name in ("network", "options", "rule_options") and isinstance(new.value, dict):
-            fields[name] = type(fields[name]).model_validate(new.value)  # declared as what all families have in common
+            fields[name] = type(fields[name]).model_validate(new.value)  # declared as the base of all families
         else:
             fields[name] = new.value
     return type(config).model_validate(fields)

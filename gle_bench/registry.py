@@ -1,7 +1,7 @@
-"""Names -> tasks, rules and pairs of task and model, built in or from a stranger's entry points.
+"""The registry: tasks, rules and pairs of task and model by their names, built in or from plugins' entry points.
 
-The registry knows by dotted string only, and imports nothing before it is asked for it. Entry points `glebench.tasks`
-and `glebench.rules` name a class, `glebench.models` a module with `PAIRS` (a task's module may have them, too).
+It names modules by dotted strings, and imports a module only when it is asked for. Entry points `glebench.tasks` and
+`glebench.rules` name a class, `glebench.models` a module with `PAIRS` (a task's module may have them, too).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RULES = {
     "rtrl": "gle_bench.rules.rtrl:RTRL",
     "snap": "gle_bench.rules.snap:SnAp",
 }
-MODELS = {  # modules with pairs, in the order of lists: a baseline's family, or all GLE networks of a task
+MODELS = {  # modules with pairs, in the order in which models are listed: a baseline's family, or a task's GLE networks
     "esn": "gle_bench.baselines.esn",
     "mnist1d": "gle_bench.recipes.mnist1d",
     "gsc": "gle_bench.recipes.gsc",
@@ -65,23 +65,23 @@ MODELS = {  # modules with pairs, in the order of lists: a baseline's family, or
     "tcn": "gle_bench.baselines.tcn",
 }
 _ABSENT = object()
-KINDS = {"tasks": TASKS, "models": MODELS, "rules": RULES}  # each with entry points, `glebench.tasks` and so on
+KINDS = {"tasks": TASKS, "models": MODELS, "rules": RULES}  # plugins add to a kind by entry points `glebench.<kind>`
 
 
 def places(kind: str) -> dict[str, str]:
-    """Name -> dotted place of all tasks, rules or models' families: ours, then what plugins add.
+    """The dotted place of every task, rule or module of models, by name: built-in ones, then those of plugins.
 
-    A name that is taken stays with whoever had it first, and ours are first; the plugin that wants it is named.
+    A name belongs to the first that has it; a plugin that gives it again is reported.
     """
     return dict(KINDS[kind]) | {name: point.value for name, point in points(kind).items()}
 
 
 def points(kind: str) -> dict[str, EntryPoint]:
-    """Name -> entry point of the tasks, rules or families that plugins add."""
+    """The entry points of the tasks, rules or modules of models that plugins add, by name."""
     added: dict[str, EntryPoint] = {}
     for point in plugins.offered(kind):
         if EntryPoint.pattern.match(point.value) is None:
-            plugins.complain(f"{plugins.called(point)}: {point.value!r} is no place of a module; it is left out.")
+            plugins.complain(f"{plugins.called(point)}: {point.value!r} is not the place of a module; it is left out.")
             continue
         holder = KINDS[kind].get(point.name) or added.setdefault(point.name, point).value
         if holder != point.value:
@@ -93,23 +93,23 @@ def points(kind: str) -> dict[str, EntryPoint]:
 
 
 def load(place: str) -> Any:
-    """What stands at 'module' or 'module:attribute'.
+    """The module at 'module', or the object at 'module:attribute', imported.
 
     Raises:
         GleBenchError: if it cannot be imported.
     """
     module, _, attribute = place.partition(":")
     try:
-        with redirect_stdout(sys.stderr):  # where a module that prints cannot spoil what is asked for
-            found = import_module(module)
-            return getattr(found, attribute) if attribute else found
-    except BaseException as error:  # a stranger's module may fail in any way, and must not end the program
+        with redirect_stdout(sys.stderr):  # so that a module's prints do not mix with the command's output
+            imported = import_module(module)
+            return getattr(imported, attribute) if attribute else imported
+    except BaseException as error:  # a plugin's module may fail in any way, and must not end the program
         reason = plugins.failure(error)
         raise GleBenchError(f"Cannot load {place}: {reason}. Install what it needs, or remove its plugin.") from error
 
 
 def summary(place: str) -> str:
-    """First line of the docstring of a place's module, read without importing it; why not, where it cannot be read."""
+    """The first line of the docstring of a place's module, read without an import; '(missing: why)' if that fails."""
     import ast
     from importlib.util import find_spec
 
@@ -130,20 +130,20 @@ def task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        UnknownName: with the nearest name. GleBenchError: a plugin's, which cannot be used.
+        UnknownName: there is none; names the nearest. GleBenchError: it is a plugin's, and cannot be used.
     """
     from gle_bench.contracts import Task
 
     place = look_up("task", name, places("tasks"))
-    found: Task = plugins.checked(lambda: load(place)(), Task, name, f"Task {place}")
-    return found
+    checked: Task = plugins.checked(lambda: load(place)(), Task, name, f"Task {place}")
+    return checked
 
 
 def rule(name: str) -> LearningRule:
     """The learning rule of that name.
 
     Raises:
-        UnknownName: with the nearest name. GleBenchError: a plugin's, which cannot be used.
+        UnknownName: there is none; names the nearest. GleBenchError: it is a plugin's, and cannot be used.
     """
     from gle_bench.contracts import LearningRule
 
@@ -155,7 +155,7 @@ def rule(name: str) -> LearningRule:
 
 
 def usable_rule(name: str) -> LearningRule | None:
-    """The rule of that name; None where there is none, or none that can be used, which is told once."""
+    """The rule of that name; None if there is none, or if it cannot be used, which is reported once."""
     if name not in places("rules"):
         return None
     try:
@@ -166,12 +166,12 @@ def usable_rule(name: str) -> LearningRule | None:
 
 
 def pairs() -> list[Pair]:
-    """All pairs of task and model that can be loaded: ours in the order of the registry, then those of plugins."""
+    """All pairs of task and model that can be loaded: built-in ones in the registry's order, then those of plugins."""
     return [pair for pair, _ in _pairs()]
 
 
 def sources(task_name: str, model: str, rule_name: str) -> dict[PluginPart, EntryPoint]:
-    """The entry points of the plugins that supply the task, the model or the rule of a run; empty where all is ours.
+    """The entry points of the plugins that supply the task, the model or the rule of a run; empty if all are built in.
 
     Raises:
         UsageError: there is no such pair.
@@ -189,10 +189,10 @@ def _sources(task_name: str, of_pair: EntryPoint | None, rule_name: str) -> dict
 
 
 def _pairs() -> Iterator[tuple[Pair, EntryPoint | None]]:
-    """Every pair, and the entry point that brought it. A pair's name, once taken, cannot be taken again."""
+    """Every pair with the entry point that supplies it, None if it is built in; the first of two with the same name."""
     taken: set[tuple[str, str]] = set()
     for place in [*MODELS.values(), *(place.partition(":")[0] for place in TASKS.values())]:
-        for pair in _ours(place):
+        for pair in _built_in(place):
             taken.add((pair.task, pair.model))
             yield pair, None
     for point, pair in _offered_pairs():
@@ -205,42 +205,42 @@ def _pairs() -> Iterator[tuple[Pair, EntryPoint | None]]:
         yield pair, point
 
 
-def _ours(module: str) -> Iterable[Pair]:
+def _built_in(module: str) -> Iterable[Pair]:
     try:
-        found: Iterable[Pair] = getattr(load(module), "PAIRS", ())
+        module_pairs: Iterable[Pair] = getattr(load(module), "PAIRS", ())
     except GleBenchError as error:  # a library that it needs is missing
         plugins.complain(str(error))
         return ()
-    return found
+    return module_pairs
 
 
 @cache
 def _offered_pairs() -> tuple[tuple[EntryPoint, Pair], ...]:
-    """The pairs of plugins that can be used: a module that cannot be loaded costs its own pairs, and nobody else's."""
-    found: list[tuple[EntryPoint, Pair]] = []
+    """The usable pairs of all plugins, with their entry points; a module that cannot be loaded loses only its own."""
+    offered: list[tuple[EntryPoint, Pair]] = []
     modules: set[str] = set()  # one module may hold several tasks, or a task and its models
     for kind in ("models", "tasks"):
         for point in points(kind).values():
             module = point.value.partition(":")[0]
             if module not in modules:
                 modules.add(module)
-                found += ((point, pair) for pair in _pairs_of(point, module, needed=kind == "models"))
-    return tuple(found)
+                offered += ((point, pair) for pair in _pairs_of(point, module, needed=kind == "models"))
+    return tuple(offered)
 
 
 def _pairs_of(point: EntryPoint, module: str, needed: bool) -> list[Pair]:
     source = plugins.called(point)
     try:
         with plugins.guarded(module):
-            found = getattr(load(module), "PAIRS", _ABSENT)
+            declared = getattr(load(module), "PAIRS", _ABSENT)
     except GleBenchError as error:
         plugins.complain(f"{source}: {error}")
         return []
-    if found is _ABSENT:
+    if declared is _ABSENT:
         if needed:
-            plugins.complain(f"{source}: the module has no PAIRS; it brings no model.")
+            plugins.complain(f"{source}: the module has no PAIRS, and so no models.")
         return []
-    return list(plugins.checked_pairs(found, source))
+    return list(plugins.checked_pairs(declared, source))
 
 
 def pair(task_name: str, model: str) -> Pair:
@@ -254,13 +254,13 @@ def pair(task_name: str, model: str) -> Pair:
 
 
 def _find(task_name: str, model: str) -> tuple[Pair, EntryPoint | None]:
-    """A pair, and the entry point whose module brought it; None for one of ours. Raises what `pair` raises."""
+    """A pair and the entry point that supplies it, None if it is built in. Raises what `pair` raises."""
     look_up("task", task_name, places("tasks"))
-    everything = {(each.task, each.model): (each, point) for each, point in _pairs()}
-    if (task_name, model) in everything:
-        return everything[task_name, model]
-    models = sorted(name for of, name in everything if of == task_name)
-    others = ", ".join(sorted(of for of, name in everything if name == model))
+    by_names = {(each.task, each.model): (each, point) for each, point in _pairs()}
+    if (task_name, model) in by_names:
+        return by_names[task_name, model]
+    models = sorted(name for of, name in by_names if of == task_name)
+    others = ", ".join(sorted(of for of, name in by_names if name == model))
     if others:
         raise UsageError(
             f"Model '{model}' has no configuration for task '{task_name}', only for {others}. "
@@ -270,7 +270,9 @@ def _find(task_name: str, model: str) -> tuple[Pair, EntryPoint | None]:
 
 
 class Chosen(NamedTuple):
-    """What a user chose to run, with every name in it resolved once; `execute` and what it calls look up no name.
+    """A user's choice of task, model, rule and settings, with every name in it resolved once.
+
+    `resolve` makes it; `execute` and all that it calls read it, and look up no name.
 
     Attributes:
         own: the pair's own configuration for the chosen budget.
@@ -321,7 +323,7 @@ def resolve(
 
 
 def resolved(config: RunConfig) -> Chosen:
-    """What a configuration names, such as that of a record.
+    """The choice that a configuration describes, such as the configuration of a record.
 
     Raises:
         UsageError: it names something that does not exist, or a loss that does not suit the task.
@@ -342,21 +344,22 @@ def _chosen(
 
 
 def with_rule(config: RunConfig, its_rule: LearningRule) -> RunConfig:
-    """The configuration with that rule, by its defaults unless the configuration has options for it."""
+    """The configuration with that rule, whose options are the rule's defaults unless the configuration has them."""
     kept = config.rule == its_rule.name and isinstance(config.rule_options, its_rule.options)
     options = config.rule_options if kept else its_rule.options()
     return config.model_copy(update={"rule": its_rule.name, "rule_options": options})
 
 
 def run_hash(config: RunConfig, fingerprint: str) -> str:
-    """The hash that a run of the configuration on these data has, with the present versions."""
+    """The hash of a run of the configuration on data of that fingerprint, with the present versions of all code."""
     return hash_with(task(config.task), rule(config.rule), config, fingerprint)
 
 
 def hash_with(its_task: Task, its_rule: LearningRule, config: RunConfig, fingerprint: str) -> str:
-    """`run_hash` where the configuration's task and rule are at hand.
+    """The hash that `run_hash` returns, by the configuration's task and rule, which the caller has.
 
-    Where every seed has data of its own it must not depend on whose: each record says which data it had.
+    Where every seed has data of its own, the fingerprint is left out, so that all seeds have the same hash; each
+    record says which data its seed had.
     """
     from gle_bench.config import config_hash
 

@@ -7,7 +7,7 @@ Protocol = Literal["paper", "clean"]  # what the paper did, flaws included; or a
 Precision = Literal["float32", "float64"]
 Selection = Literal["last", "best"]  # the evaluation that counts: the last one, or the best one
 RunStatus = Literal["running", "done", "diverged", "failed", "interrupted"]
-Rerun = Literal["missing", "failed", "always"]  # the existing records that are made anew
+Rerun = Literal["missing", "failed", "always"]  # the seeds that are run: without a record, or failed too, or all
 WandbMode = Literal["auto", "online", "offline", "off"]
 TableFormat = Literal["md", "tex", "html", "csv"]
 
@@ -18,12 +18,12 @@ OptimizerName = Literal["adam", "sgd"]
 Average = Literal["none", "epoch"]  # the weights that are evaluated beside those that train
 Sampling = Literal["once", "replacement", "balanced"]
 StateReset = Literal["never", "batch", "epoch"]  # when the state of an online model starts at zero
-Direction = Literal["higher", "lower"]  # the better values of a metric
+Direction = Literal["higher", "lower"]  # which values of a metric are better
 # The four choices that make a local learning rule, and the fifth of its instantaneous errors.
 SentError = Literal["gle", "instantaneous", "gain", "lowpass", "clipped"]  # the error that a layer passes down
 OwnError = Literal["sent", "trace"]  # what a layer learns by: the error it sends, or a trace of presynaptic rates
 ErrorPath = Literal["transpose", "random", "broadcast", "kolen-pollack"]  # the weights that carry errors down
-DelayLine = Literal["none", "presynaptic", "full"]  # what waits for the error that belongs to it: nothing, rates, all
+DelayLine = Literal["none", "presynaptic", "full"]  # signals delayed to meet their error: none, rates, rates and slopes
 LearningSignal = Literal["steady", "jacobian"]  # gain of an instantaneous error from layer to layer: 1, or tau_r/tau_m
 SpreadKind = Literal["population sd", "sample sd", "sem", "none"]
 # Why a result must not be compared with a published one; "other" is what a record says in words of its own.

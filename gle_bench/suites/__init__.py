@@ -1,1 +1,1 @@
-"""Suites: the runs behind a table or a figure, which of them there are already, and how the others are made."""
+"""Suites: the runs behind a table or a figure, which of them exist, and how the missing ones are run."""

@@ -1,4 +1,4 @@
-"""What `glebench suite` does: says what there is and what is missing, and runs what is missing."""
+"""The command `glebench suite`: surveys the runs of a suite, and runs the missing ones."""
 
 import re
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from gle_bench.suites.states import STATES, Standing, standing
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.store import Skipped, Store
 
-LOGS: Final = "suites"  # below the folder of all runs
+LOGS: Final = "suites"  # the folder of logs, below the folder of all runs
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose.
+    """The user's options of `glebench suite`.
 
     Attributes:
-        again: seeds that failed or diverged are made anew.
-        passed: words that every command gets, such as --accept-data.
+        again: whether seeds that failed or diverged are run again.
+        passed: words that are added to every command, such as --accept-data.
     """
 
     runs: Path
@@ -36,21 +36,21 @@ class Options:
 
 
 def survey(name: str, options: Options) -> tuple[list[Standing], list[Skipped]]:
-    """Where each entry of a suite stands, and the records that were passed over.
+    """The progress of each entry of a suite, and the records that could not be read.
 
     Raises:
         GleBenchError: an unknown suite; a file or an entry that is refused.
     """
     planned = resolve(suite(name))
     (own, skipped), (published, more) = Store(options.runs).records(), Store(published_runs()).records()
-    mine, theirs = ([record for _, record in found] for found in (own, published))
-    return [standing(each, mine, theirs) for each in planned], [*skipped, *more]
+    own_records, published_records = ([record for _, record in stored] for stored in (own, published))
+    return [standing(each, own_records, published_records) for each in planned], [*skipped, *more]
 
 
 def jobs(name: str, standings: Sequence[Standing], options: Options) -> list[Job]:
-    """A command for each entry that has seeds to run."""
+    """One job for each entry that has seeds to run."""
     folder = options.runs / LOGS / Path(name).stem
-    found = []
+    needed = []
     for each in standings:
         seeds = each.to_run(options.again)
         if seeds:
@@ -60,19 +60,19 @@ def jobs(name: str, standings: Sequence[Standing], options: Options) -> list[Job
                 *options.passed,
             )
             label = each.planned.label
-            found.append(Job(label, words, folder / f"{re.sub('[^A-Za-z0-9.=+-]+', '-', label)}.log"))
-    labels = [job.label for job in found]
+            needed.append(Job(label, words, folder / f"{re.sub('[^A-Za-z0-9.=+-]+', '-', label)}.log"))
+    labels = [job.label for job in needed]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise UsageError(f"The suite {name} names {twice} twice; leave one of them out.")
-    return found
+    return needed
 
 
 def run(name: str, options: Options, launcher: Launcher, console: Console) -> tuple[list[Standing], list[Skipped]]:
-    """Runs what is missing, and returns where each entry stands afterwards.
+    """Runs the missing seeds, and returns the progress of each entry afterwards.
 
     Raises:
-        GleBenchError: like `survey`. KeyboardInterrupt: the running commands have ended; the same suite goes on.
+        GleBenchError: like `survey`. KeyboardInterrupt: once the running commands have ended; a repeated call resumes.
     """
     todo = jobs(name, survey(name, options)[0], options)
     with JobsDisplay(console, len(todo)) as display:
@@ -81,7 +81,7 @@ def run(name: str, options: Options, launcher: Launcher, console: Console) -> tu
 
 
 def as_json(standings: Sequence[Standing], again: bool) -> list[dict[str, Any]]:
-    """Plain data, an entry each; None for a time that nothing tells."""
+    """The progress of each entry as plain data for JSON; `seconds` is None if no record gives an estimate."""
     return [
         {
             **each.planned.entry.model_dump(mode="json"),
@@ -94,7 +94,7 @@ def as_json(standings: Sequence[Standing], again: bool) -> list[dict[str, Any]]:
 
 
 def as_text(standings: Sequence[Standing], again: bool) -> str:
-    """A line an entry: how many seeds are in each state, and the time that the others would take."""
+    """The progress of a suite as text: for each entry, its seeds in each state, and the time of those to run."""
     width = max(len(each.planned.label) for each in standings)
     lines = ["  ".join([" " * width, *(f"{state:>{len(state)}}" for state in STATES), "to run"])]
     for each in standings:
@@ -103,11 +103,11 @@ def as_text(standings: Sequence[Standing], again: bool) -> str:
     if not any(each.to_run(again) for each in standings):
         return "\n".join([*lines, "Nothing is left to run."])
     times = [each.estimate(again) for each in standings]
-    known = sum(seconds for seconds in times if seconds is not None)
-    told = [f"about {duration(known)} one after the other, by recorded runs"] if known else []
+    total = sum(seconds for seconds in times if seconds is not None)
+    parts = [f"about {duration(total)} one after the other, by recorded runs"] if total else []
     if None in times:
-        told.append("what is not known, which `glebench run ... --dry-run` measures")
-    return "\n".join([*lines, f"To run: {', and '.join(told)}."])
+        parts.append("seeds whose time is not known, which `glebench run ... --dry-run` measures")
+    return "\n".join([*lines, f"To run: {', and '.join(parts)}."])
 
 
 def _time(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""One live display for all jobs of a suite, or plain lines where there is no terminal."""
+"""The display of a suite's jobs: live on a terminal, and plain lines elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from gle_bench.errors import on_one_line
 from gle_bench.suites.launch import Ended, Job
 from gle_bench.tracking.estimates import duration
 
-TAIL: Final = 2000  # bytes of a log in which its last line is looked for
+TAIL: Final = 2000  # bytes at the end of a log in which its last line is sought
 
 
 class JobsDisplay:
-    """Shows each running job's last line and how many are done; it writes to `console` (standard error) alone."""
+    """The watcher that shows each running job's last line, and the number of ended jobs, on `console`."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console, self._total = console, total
@@ -48,7 +48,7 @@ class JobsDisplay:
         if not self._live:
             return
         table = Table.grid(padding=(0, 2), expand=True)
-        for share in (None, None, 1):  # the last column is the one to give way
+        for share in (None, None, 1):  # a narrow terminal cuts the last column
             table.add_column(no_wrap=True, overflow="ellipsis", ratio=share)
         for job in jobs:
             words = (job.label, duration(time.monotonic() - self._began[job]), last_line(job.log))
@@ -67,7 +67,7 @@ class JobsDisplay:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something; empty if there is none, or no log yet."""
+    """The last line of a log that is not blank; empty if there is none, or no log yet."""
     try:
         with opened(log) as file:
             file.seek(max(0, log.stat().st_size - TAIL))

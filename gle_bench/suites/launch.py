@@ -1,4 +1,4 @@
-"""How the commands of a suite are run: a launcher's protocol, and processes on this machine."""
+"""Launchers, which run the commands of a suite: their interface, and the launcher of processes on this machine."""
 
 import os
 import subprocess
@@ -16,12 +16,12 @@ from gle_bench.surroundings import isolation
 from gle_bench.surroundings.machine import usable_cores
 from gle_bench.surroundings.processes import Requests
 
-POLL_S: Final = 0.2
-PATIENCE_S: Final = 30.0  # that a process has to write its records once it is asked to end
+POLL_S: Final = 0.2  # seconds between two looks at the running processes
+PATIENCE_S: Final = 30.0  # seconds that a process has to write its records once it is asked to end
 
 
 class Job(NamedTuple):
-    """One command: what a reader calls it, what follows `glebench`, and the file that its words go to."""
+    """One command of a suite: its label, its words after `glebench`, and the log file of its output."""
 
     label: str
     words: tuple[str, ...]
@@ -29,14 +29,14 @@ class Job(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A job that ended, by its exit code."""
+    """A job that has ended, and its exit code."""
 
     job: Job
     code: int
 
 
 class Watcher(Protocol):
-    """What is told of jobs: that one began, that some are running, that one ended."""
+    """The interface of a display of jobs; a launcher calls it when a job begins, while jobs run, and when one ends."""
 
     def began(self, job: Job) -> None: ...
 
@@ -46,24 +46,24 @@ class Watcher(Protocol):
 
 
 class Launcher(Protocol):
-    """Runs jobs somewhere: on this machine, or, by other launchers, on a cluster."""
+    """The interface of launchers, which run jobs on this machine or on a cluster."""
 
     def run(self, jobs: Sequence[Job], watcher: Watcher) -> list[Ended]:
-        """All of them, in their order or side by side; a job that fails does not keep the others from running.
+        """Runs all jobs, in their order or side by side, even if some fail; returns how each ended.
 
         Raises:
-            KeyboardInterrupt: once all running jobs were asked to end and did; GleBenchError: none can be started.
+            KeyboardInterrupt: once all running jobs, asked to end, have ended. GleBenchError: none can be started.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LocalProcesses:
-    """Processes of this machine, so many at once, which share its cores evenly.
+    """The launcher of processes on this machine, which share its cores evenly.
 
     Attributes:
-        at_once: jobs that run side by side.
-        program: what `glebench` is.
+        at_once: number of jobs that run side by side.
+        program: the words that start `glebench`.
     """
 
     at_once: int = 1
@@ -93,7 +93,7 @@ class LocalProcesses:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={"OMP_NUM_THREADS": threads, **isolation.safe(dict(os.environ))},
-                start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on
+                start_new_session=True,  # so that Ctrl-C reaches this process alone, which passes it on
             )
 
 
@@ -110,9 +110,9 @@ def _opened(log: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _ending() -> "Iterator[dict[Job, subprocess.Popen[bytes]]]":
-    """Processes that do not outlive us, be it Ctrl-C or SIGTERM: each is asked to end, and killed if it does not.
+    """A table for running processes, each of which is asked to end when the block ends, and killed if it does not.
 
-    They are asked by SIGTERM: what a shell started in the background ignores Ctrl-C.
+    They are asked by SIGTERM, because a program that a shell started in the background ignores Ctrl-C.
     """
     processes: dict[Job, subprocess.Popen[bytes]] = {}
     with Requests.present().heard():

@@ -1,4 +1,4 @@
-"""A suite as data: what would be run, as configurations and seeds; and the file that may describe one."""
+"""Suites as data: their entries, the configurations and seeds of these, and the TOML file that can describe a suite."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from gle_bench.words import Budget, Protocol
 
 
 class Entry(Frozen):
-    """One command `glebench run`: a model on a task, with its seeds.
+    """An entry of a suite: a model on a task with its seeds, run by one command `glebench run`.
 
     Attributes:
-        rule: None: the model's own.
+        rule: the learning rule; None: the model's own.
         seeds: as `--seeds` takes them.
-        set: as `--set` takes them.
+        set: settings, as `--set` takes them.
     """
 
     task: str
@@ -37,7 +37,7 @@ class Entry(Frozen):
 
 @dataclass(frozen=True)
 class Suite:
-    """Entries in the order in which they start."""
+    """A named list of entries, in the order in which they start."""
 
     name: str
     summary: str
@@ -53,7 +53,7 @@ class Planned(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As 'mnist1d gle-15k, clean'."""
+        """The name of the entry in displays, such as 'mnist1d gle-15k, clean'."""
         entry = self.entry
         rule = f"+{entry.rule}" if entry.rule else ""
         changed = [*entry.set, *([entry.protocol] if entry.protocol != "paper" else [])]
@@ -61,32 +61,32 @@ class Planned(NamedTuple):
         return ", ".join([f"{entry.task} {entry.model}{rule}", *changed])
 
     def command(self, seeds: Iterable[int]) -> RunCommand:
-        """What runs some of its seeds."""
+        """The command that runs these seeds of the entry."""
         entry, chosen = self.entry, ",".join(map(str, seeds))
         return RunCommand(entry.task, entry.model, entry.rule, chosen, entry.budget, entry.protocol, entry.set)
 
 
 def resolve(suite: Suite) -> list[Planned]:
-    """Configurations and seeds of all entries.
+    """All entries of a suite with their names resolved.
 
     Raises:
-        GleBenchError: an unknown task, model, rule or setting; a value that is refused; seeds that are none.
+        GleBenchError: an unknown task, model, rule or setting; a refused value; a text that names no seeds.
     """
-    found = []
+    planned = []
     for entry in suite.entries:
         chosen = registry.resolve(entry.task, entry.model, entry.rule, entry.protocol, entry.budget, entry.set)
-        found.append(Planned(entry, chosen, tuple(parse_seeds(entry.seeds, chosen.pair.seeds))))
-    return found
+        planned.append(Planned(entry, chosen, tuple(parse_seeds(entry.seeds, chosen.pair.seeds))))
+    return planned
 
 
 class _Described(Entry):
-    """An entry of a file, which may name several models."""
+    """An entry as a suite's file describes it, which may name several models."""
 
     model: Annotated[tuple[str, ...], Field(min_length=1)]  # type: ignore[assignment]
 
 
 class _File(Frozen):
-    """A whole file."""
+    """The content of a suite's TOML file."""
 
     run: Annotated[tuple[_Described, ...], Field(min_length=1)]
 
@@ -95,7 +95,7 @@ def from_file(path: Path) -> Suite:
     """The suite that a TOML file describes: tables `[[run]]` with the fields of `Entry`, `model` a name or several.
 
     Raises:
-        UsageError: it cannot be read, is no TOML, or says what an entry does not know; names the place.
+        UsageError: the file cannot be read, is not TOML, or has a field or value that no entry takes; names the place.
     """
     try:
         content = toml_table(foreign.content(path))
@@ -114,11 +114,11 @@ def from_file(path: Path) -> Suite:
     entries = [
         Entry(**{**one.model_dump(exclude={"model"}), "model": model}) for one in described.run for model in one.model
     ]
-    return Suite(path.stem, f"as {path} says", tuple(entries))
+    return Suite(path.stem, f"described in {path}", tuple(entries))
 
 
 def _several(content: dict[str, Any]) -> dict[str, Any]:
-    """The same, one model written as a list of one."""
+    """The content of a file, with each single model written as a list of one."""
     runs = content.get("run")
     if not isinstance(runs, list):
         return content

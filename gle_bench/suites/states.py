@@ -1,4 +1,4 @@
-"""How far a suite is: the state of every seed, and how long the missing ones would take."""
+"""The progress of a suite: the state of every seed, and the time that the missing ones would take."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ State = Literal["done", "published", "interrupted", "failed", "missing"]
 STATES: Final[tuple[State, ...]] = ("done", "published", "interrupted", "failed", "missing")
 OF_STATUS: Final[Mapping[str, State]] = {
     "done": "done",
-    "running": "interrupted",  # or running now, which its lock will say
+    "running": "interrupted",  # or running now, which the lock of its folder tells when it is run
     "interrupted": "interrupted",
     "failed": "failed",
     "diverged": "failed",
@@ -26,12 +26,12 @@ OF_STATUS: Final[Mapping[str, State]] = {
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an entry is.
+    """The progress of one entry of a suite. `standing` makes it, and the command `suite` prints it.
 
     Attributes:
-        states: of each seed. 'published': done, and its record came with glebench.
-        seconds: of one seed, by the records of the same work under either protocol, wherever it was done, or at the
-            pace of other runs of the model; None: there are none.
+        states: the state of each seed; 'published': it is done, and its record came with glebench.
+        seconds: the time of one seed, by records of the same work under either protocol, or else by the pace of other
+            runs of the model; None: there are no such records.
     """
 
     planned: Planned
@@ -39,11 +39,11 @@ class Standing:
     seconds: float | None
 
     def count(self, state: State) -> int:
-        """How many seeds are in that state."""
+        """The number of seeds in that state."""
         return Counter(self.states.values())[state]
 
     def to_run(self, again: bool) -> tuple[int, ...]:
-        """Seeds that are neither done nor, unless `again`, failed."""
+        """The seeds that are missing or interrupted and, with `again`, those that failed."""
         left: tuple[State, ...] = ("interrupted", "missing", *(("failed",) if again else ()))
         return tuple(seed for seed, state in self.states.items() if state in left)
 
@@ -54,10 +54,10 @@ class Standing:
 
 
 def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record]) -> Standing:
-    """How far an entry is, by the user's records and those that came with glebench.
+    """The progress of an entry, by the user's own records and the published ones, which came with glebench.
 
-    A record counts if it was made by this configuration and these versions; one that came with glebench, if it is done
-    and of official data.
+    A record counts if it has this configuration and today's versions; a published one must also be done, on official
+    data.
     """
     hashes = cache(partial(_hash, planned.chosen))
     user, shipped = ([r for r in records if _of(planned.chosen, hashes, r)] for records in (own, published))
@@ -83,7 +83,7 @@ def _by_pace(chosen: Chosen, records: Sequence[Record]) -> float | None:
 
 
 def _hash(chosen: Chosen, protocol: Protocol, fingerprint: str) -> str:
-    """Today's hash of the configuration under that protocol; it knows which settings have their defaults."""
+    """The hash of the configuration under that protocol, with today's versions of all code."""
     config = chosen.config.model_copy(update={"protocol": protocol})
     return hash_with(chosen.task, chosen.rule, config, fingerprint)
 

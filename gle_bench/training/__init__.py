@@ -1,1 +1,1 @@
-"""The Lightning side: modules, data, callbacks and the one way to run, execute."""
+"""Training with Lightning: the plan of a run, its modules, data and callbacks, and `execute`, the one way to run it."""

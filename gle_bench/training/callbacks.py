@@ -1,4 +1,4 @@
-"""Lightning callbacks: what a round leaves behind, what a terminal shows of it, and requests to end."""
+"""Lightning callbacks, which record each round, display the progress, and end a run on request."""
 
 import time
 from collections.abc import Mapping
@@ -23,11 +23,14 @@ from gle_bench.training.seed import SeedRun
 
 
 class Recorder(pl.Callback):
-    """Moves each seed's position, and writes what a round leaves behind after its evaluation, which is its last act."""
+    """The callback that counts rounds and batches, and writes history, outputs and checkpoints after each evaluation.
+
+    An evaluation is the last part of a round.
+    """
 
     def __init__(self, experiment: Experiment, runs: Mapping[int, SeedRun], folders_held: Hold, feed: Feed) -> None:
         self._experiment, self._runs, self._hold, self._feed = experiment, runs, folders_held, feed
-        self._steps = 0  # of the Trainer's optimizer, as of the last batch
+        self._steps = 0  # steps of the Trainer's optimizer up to the last batch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BenchModule)
@@ -61,7 +64,7 @@ class Recorder(pl.Callback):
             )
             run.folder.write_history(run.history)
             if seed not in module.diverged:  # whose last good checkpoint stays
-                self._keep_outputs(run, module.scores[seed], split)  # first: who resumes a checkpoint has both
+                self._keep_outputs(run, module.scores[seed], split)  # before the checkpoint, which is resumed with them
                 written |= run.checkpoints(module.member(seed), self._experiment.under, best)
         checkpoints.save(written)  # together, so that an ensemble that is killed meanwhile goes on as one
         for seed in module.seeds:
@@ -90,7 +93,7 @@ def trace(score: Score, split: str, number: int) -> dict[str, np.ndarray]:
 
 
 def drop_diverged(module: BenchModule, feed: Feed) -> bool:
-    """Goes on without the seeds that diverged; whether any is left."""
+    """Removes the diverged seeds from the ensemble and its data; returns whether any seed is left."""
     going_on = [seed for seed in module.seeds if seed not in module.diverged]
     if going_on and going_on != module.seeds:
         module.keep(going_on)
@@ -99,7 +102,7 @@ def drop_diverged(module: BenchModule, feed: Feed) -> bool:
 
 
 class Display(pl.Callback):
-    """Shows round, step rate, loss, metric and time left on `console` (standard error): live, or in plain lines."""
+    """The callback that shows round, step rate, loss, metric and time left on `console`: live, or in plain lines."""
 
     def __init__(self, experiment: Experiment, runs: Mapping[int, SeedRun], console: Console) -> None:
         self._experiment, self._console, self._ends = experiment, console, experiment.ends
@@ -118,7 +121,7 @@ class Display(pl.Callback):
             TextColumn("{task.description}", markup=False),
             TextColumn("{task.fields[status]}", markup=False),
             TimeRemainingColumn(compact=True),
-            BarColumn(bar_width=None),  # last: on a narrow terminal it is the one to give way
+            BarColumn(bar_width=None),  # last, because a narrow terminal cuts it
             console=self._console,
             expand=True,
         )
@@ -171,7 +174,7 @@ class Display(pl.Callback):
 
 
 class Attentive(pl.Callback):
-    """Ends a run between two batches, where the user asks for it."""
+    """The callback that ends a run between two batches if the user asks for it."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests

@@ -17,7 +17,7 @@ from gle_bench.data.together import write_together
 from gle_bench.errors import GleBenchError
 
 FORMAT = 1
-MOST: Final = 64 << 30  # bytes of a checkpoint; nothing in it is compressed, so reading takes no more than its file has
+MOST: Final = 64 << 30  # largest number of bytes of a checkpoint, which is not compressed
 # The classes and functions that the pickles of our checkpoints may name.
 NAMES: Final = ("torch ", "torch._utils _rebuild_tensor", "collections OrderedDict")
 
@@ -32,7 +32,7 @@ def save(contents: Mapping[Path, dict[str, Any]]) -> None:
 
 
 def _write(content: dict[str, Any], file: BinaryIO) -> None:
-    """Writes a checkpoint by way of memory: on a full disk torch would raise something else than an OSError."""
+    """Writes a checkpoint from memory, because torch raises no OSError on a full disk."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     file.write(buffer.getbuffer())
@@ -60,10 +60,10 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def _content(file: BinaryIO) -> dict[str, Any]:
-    """The table that torch reads, after a look at whether the file claims more than it has.
+    """The table in a checkpoint's file, which is first checked for damage and for objects other than tensors.
 
     Raises:
-        OSError, Malformed: it cannot be read, or is no checkpoint.
+        OSError, Malformed: the file cannot be read, or is no checkpoint.
     """
     with archive(file, MOST, stored=True) as members, parsing():
         if damaged := members.testzip():  # torch does not look at its checksums
@@ -80,14 +80,14 @@ def _content(file: BinaryIO) -> dict[str, Any]:
 
 
 def _check_names(pickled: bytes) -> None:
-    """Refuses a pickle that names anything but tensors and dictionaries: torch would let others take any memory."""
+    """Refuses a pickle that names anything but tensors and dictionaries, since other objects could take any memory."""
     for operation, name, _ in pickletools.genops(pickled):
         if operation.name == "GLOBAL" and not str(name).startswith(NAMES):
             raise Malformed(f"it asks for {name}")
 
 
 def unlike(saved: Any, like: dict[Any, Any], place: str, free: Mapping[str, int] = MappingProxyType({})) -> str | None:
-    """In what `saved`, from a checkpoint, has another form than `like`, as half a sentence; None if in nothing.
+    """The first difference in form between `saved`, from a checkpoint, and `like`, as half a sentence; None if none.
 
     A dictionary, a list or the rows of a tensor that is empty in `like` may hold anything in `saved`.
 

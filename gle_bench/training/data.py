@@ -1,4 +1,4 @@
-"""Which samples make which batch, which batches make a round, and the loaders that give them to Lightning."""
+"""The samples of each batch, the batches of each round, and the loaders that give them to Lightning."""
 
 import hashlib
 from collections import deque
@@ -15,11 +15,11 @@ from gle_bench.contracts import Batch, Data, Split
 from gle_bench.errors import UsageError
 from gle_bench.surroundings.machine import usable_cores
 
-MOST_ROUNDS: Final = 1_000_000  # of a run: each ends with an evaluation, and adds a row to the history
+MOST_ROUNDS: Final = 1_000_000  # the most rounds of a run, each of which adds a row to the history
 
 
 def seed_of(*parts: int | str) -> int:
-    """A 63-bit seed made of all parts: the generators of neighbouring seeds and epochs share nothing."""
+    """A 63-bit seed, the hash of all parts, so that neighbouring seeds and epochs have independent generators."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
@@ -79,7 +79,7 @@ def sampling_weights(training: TrainingConfig, split: Split) -> Tensor | None:
 
 
 class Pick(NamedTuple):
-    """A batch: the indices of its samples, the epoch in which they are drawn, and the place of the first in it."""
+    """The samples of a batch: their indices, the epoch in which they are drawn, and the first one's place in it."""
 
     epoch: int
     indices: Tensor  # (B,)
@@ -114,8 +114,8 @@ def _epoch(
     return order(samples, seed, epoch) if shuffle else torch.arange(samples)
 
 
-MOST_THREADS: Final = 8  # that fetch samples ahead of time
-LEAST_AHEAD: Final = 2  # batches that are fetched ahead of the one that is learned from
+MOST_THREADS: Final = 8  # the most threads that fetch samples ahead of time
+LEAST_AHEAD: Final = 2  # the fewest batches that are fetched ahead of the one that is learned from
 
 
 def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
@@ -128,9 +128,9 @@ def side_by_side(batches: Sequence[Batch], dtype: torch.dtype) -> Batch:
 
 
 class Loader:
-    """Ensemble batches: a split, a seed and a list of picks for each member, or for all members together.
+    """The loader of an ensemble's batches, from a split, a seed and a list of picks for each member, or for all.
 
-    Slow splits fetch ahead of time, each member's batch in a thread. The threads do not change what is fetched: each
+    Slow splits fetch ahead of time, each member's batch in a thread. Threads do not change what is fetched: each
     computes with one core, and a batch is a function of its pick.
     """
 
@@ -151,12 +151,12 @@ class Loader:
         pool, workers = _pool()
         ahead = max(LEAST_AHEAD, -(-workers // len(self._members)))
         try:
-            asked: deque[list[Future[Batch]]] = deque()
+            fetching: deque[list[Future[Batch]]] = deque()
             for number in range(len(self) + ahead):
                 if number < len(self):
-                    asked.append([pool.submit(_fetch, *member, number) for member in self._members])
+                    fetching.append([pool.submit(_fetch, *member, number) for member in self._members])
                 if number >= ahead:
-                    yield side_by_side([future.result() for future in asked.popleft()], self._dtype)
+                    yield side_by_side([future.result() for future in fetching.popleft()], self._dtype)
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(count)  # the pool's initializer changed the default of threads to come

@@ -1,4 +1,4 @@
-"""`execute(chosen, seeds, settings) -> records`: the one way to run."""
+"""The one way to train: `execute` runs seeds of a chosen model and task, and returns their records."""
 
 import sys
 import traceback
@@ -43,11 +43,11 @@ def execute(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> list[Re
     Seeds of an online model learn side by side, grouped by the round that they have reached; others one by one.
 
     Raises:
-        GleBenchError: what does not fit together or cannot be had; before anything is written, where possible.
+        GleBenchError: a combination that is refused, or data that are missing; if possible, before anything is written.
         Interrupted: after the records have been brought up to date.
     """
     requests = Requests.present()
-    with requests.heard(), redirect_stdout(sys.stderr):  # strangers' code may print; only results go to stdout
+    with requests.heard(), redirect_stdout(sys.stderr):  # plugins may print; only results go to stdout
         planned = plan(chosen, seeds, settings)
         records = dict(planned.finished)
         for seed, record in records.items():
@@ -70,7 +70,7 @@ class _Execution:
         self._settings, self._hold, self._requests = settings, folders_held, requests
 
     def run(self) -> dict[int, Record]:
-        """Runs them all, group by group."""
+        """Trains all pending seeds, and returns their records."""
         records: dict[int, Record] = {}
         runs = {}
         for seed, folder in self._plan.pending.items():
@@ -86,7 +86,7 @@ class _Execution:
         return records
 
     def _run_group(self, runs: dict[int, SeedRun]) -> dict[int, Record]:
-        """One Trainer's worth of seeds. Their failure becomes their records; only an interruption is passed on."""
+        """Trains a group of seeds with one Trainer. Errors go into their records; only interruptions are raised."""
         with guarded(f"The network of {self._experiment.config.model}"):
             module = module_class(self._experiment)(self._experiment, list(runs))
             outcomes = Outcomes(self._plan, runs, self._hold, module)
@@ -106,7 +106,7 @@ class _Execution:
                     outcomes.lose(seed)
             outcomes.end_unfinished("interrupted", str(lost))  # the others go on from their checkpoints
             raise
-        except BaseException as error:  # strangers' rules, models and tasks may raise anything
+        except BaseException as error:  # a plugin's code may raise anything
             if is_request(error):
                 outcomes.end_unfinished("interrupted", None)
                 raise
@@ -122,12 +122,12 @@ class _Execution:
                 run.folder.log(text)
         outcomes.end_unfinished("failed", described(error))
         if outcomes.records.keys() != runs.keys():
-            # Not even the record of a begun run can be made or written.
-            raise GleBenchError(f"The run cannot be begun: {described(error)}.") from error
+            # Not even the record of a running seed can be made or written.
+            raise GleBenchError(f"The run cannot start: {described(error)}.") from error
         self._settings.report(f"{', '.join(f'seed {seed}' for seed in runs)} failed: {described(error)} (see log.txt)")
 
     def _train(self, module: BenchModule, runs: dict[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
-        """Trains to the end; returns {seed: {selection: {split: score}}} of what is not in the history."""
+        """Trains to the end; returns the scores that the history lacks, {seed: {selection: {split: score}}}."""
         first = next(iter(runs.values()))
         module.positions = {seed: run.position for seed, run in runs.items()}
         for run in runs.values():
@@ -143,10 +143,7 @@ class _Execution:
             return self._test_scores(module, runs)
 
     def _test_scores(self, module: BenchModule, runs: Mapping[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
-        """The test split's scores where another was evaluated while training: it is looked at here for the first time.
-
-        {seed: {selection: {split: score}}}
-        """
+        """The scores on a test split that was kept during training, {seed: {selection: {split: score}}}."""
         seeds = [seed for seed in runs if seed not in module.diverged]
         scores: dict[int, dict[str, dict[str, Score]]] = {seed: {"last": {}, "best": {}} for seed in seeds}
         for seed in seeds:
@@ -156,12 +153,12 @@ class _Execution:
         return scores
 
     def _test(self, cls: type[BenchModule], run: SeedRun, selection: Any) -> Score:
-        """The test split by one seed's last or best weights."""
+        """The score of one seed's last or best weights on the test split."""
         self._hold.check(run.folder.path)
         path = run.folder.checkpoint(selection)
         content = checkpoints.load(path)
         if content is None:
-            raise GleBenchError(f"{path} is missing, which the run wrote; start it anew.")
+            raise GleBenchError(f"The run wrote {path}, which is missing now; start the run anew.")
         alone = cls(self._experiment, [run.seed])
         _restore(alone, {run.seed: content.get("member", {})}, {run.seed: path})
         feed = feed_for(self._experiment, [run.seed], 0)
@@ -190,12 +187,12 @@ def module_class(experiment: Experiment) -> type[BenchModule]:
 
 
 def _stage(run: SeedRun) -> tuple[int, bool]:
-    """How far a run is: not yet evaluated, after round 0, after round 1, ..."""
+    """The progress of a run, by which seeds are grouped: not yet evaluated, after round 0, after round 1, ..."""
     return run.position.round, run.member is not None
 
 
 def _open_run(experiment: Experiment, seed: int, folder: RunFolder, record: Record | None) -> SeedRun:
-    """A seed's run as its last checkpoint left it, or fresh; `record` is that of the run to resume, if there is one."""
+    """The run of a seed, fresh or resumed from its last checkpoint; `record` is its earlier record, if there is one."""
     run = SeedRun(seed, folder, experiment.config.training, experiment.ends[-1], experiment.task.metric)
     cut_off = record is not None and record.status in ("running", "interrupted", "failed")
     content = checkpoints.load(folder.checkpoint("last")) if cut_off else None
@@ -212,10 +209,10 @@ def _open_run(experiment: Experiment, seed: int, folder: RunFolder, record: Reco
 
 
 def _restore(module: BenchModule, members: Mapping[int, dict[str, Any]], paths: Mapping[int, Path]) -> None:
-    """Gives a module what checkpoints hold of its seeds.
+    """Restores a module's seeds from their checkpoints.
 
     Raises:
-        GleBenchError: it is not what the module would have saved.
+        GleBenchError: a checkpoint has another form than the module's own.
     """
     for seed, member in members.items():
         with sentence_if_unreadable(paths[seed], ANEW), parsing():

@@ -20,12 +20,12 @@ from gle_bench.training.data import batches_per_epoch, round_ends
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a user chose to run, with all that its training needs, each made once: `plan` makes it, all else reads it.
+    """A user's choice with all that its training needs, each resolved once. `plan` makes it; all of training reads it.
 
     Attributes:
         chosen: the pair, its configuration, its task and its rule.
         network: the network of an online model; None for an offline model, which builds a module for each seed.
-        engine: the name of the engine, and why it is this one.
+        engine: the name of the engine, and the reason for its choice.
         device: 'cpu' or 'cuda'.
         data: each seed's own data, or under None those of all seeds; empty where nothing is trained.
         seams: the observers and disturbances of all its runs.
@@ -73,7 +73,7 @@ class Experiment:
 
     @property
     def samples(self) -> int:
-        """How many samples each seed learns from."""
+        """The number of samples that each seed learns from."""
         return len(self.any_data.splits["train"])
 
     @property
@@ -88,7 +88,7 @@ class Experiment:
 
     @cached_property
     def ends(self) -> list[int]:
-        """Batches learned from by the end of each round."""
+        """The number of batches learned from by the end of each round."""
         return round_ends(self.config.training, self.samples)
 
     @property
@@ -97,12 +97,12 @@ class Experiment:
 
     @property
     def steps_per_batch(self) -> int:
-        """What a record counts as steps: time steps of an online rule, updates of any other."""
+        """The steps that a record counts for a batch: time steps of an online rule, one update of any other."""
         return self.shape.steps if isinstance(self.rule, OnlineRule) else 1
 
     @cached_property
     def under(self) -> dict[str, Any]:
-        """What a checkpoint can only be resumed under, if the end is to be bit-identical."""
+        """The engine, device and threads under which a resumed run ends bit-identical to an uninterrupted one."""
         engine = choice.make(self.engine.engine)
         threads = {"threads": torch.get_num_threads()} if engine.threads_matter else {}
         return {"engine": engine.name, "device": self.device, **threads}
@@ -115,10 +115,10 @@ def network_of(chosen: Chosen) -> Network | None:
 
 
 def seams_of(chosen: Chosen, network: Network | None, observers: tuple[Observer, ...]) -> Seams:
-    """The observers, and the disturbances that the configuration names.
+    """The seams of a run: its observers, and the disturbances that its configuration names.
 
     Raises:
-        UsageError: there are some, and the model learns offline or has no layer of that number.
+        UsageError: the model learns offline and can have none, or has no layer of a number that is named.
     """
     configs = chosen.config.disturbances
     if network is None:

@@ -7,7 +7,7 @@ from gle_bench.tracking.record import OTHER_DATA, Mark
 
 
 def marks(config: RunConfig, own: RunConfig, official: bool) -> tuple[Mark, ...]:
-    """Reduced budget, other data, changed settings: empty for a full run of the pair's own configuration.
+    """The marks of a reduced budget, of other data and of changed settings; none for a full run of the pair's own.
 
     `own` is the pair's configuration of the same budget.
     """

@@ -1,4 +1,4 @@
-"""How the runs of a group end: their records, and the checks that a run did what was planned, which `done` means."""
+"""The records of a group of runs, and the checks that a run did all that was planned, which its status `done` means."""
 
 import os
 import platform
@@ -74,10 +74,10 @@ class Outcomes:
         return record
 
     def finish(self, seed: int, scores: Mapping[str, Splits] | None, diverged: str | None) -> None:
-        """Writes how the seed ended: its results and predictions, or why there are none.
+        """Writes how the seed ended: its results and predictions, or the reason why it has none.
 
         Raises:
-            RunLost: the folder is no longer ours; nothing is written there.
+            RunLost: another process took the folder; nothing is written there.
         """
         run = self._runs[seed]
         self._hold.check(run.folder.path)
@@ -101,12 +101,12 @@ class Outcomes:
         self._end(seed, "done", None, metrics=metrics, best_round=run.best_round)
 
     def _predicted(self) -> dict[str, int]:
-        """{split: samples} of which a run that is done has predictions."""
+        """The number of predictions that a finished run has of each split."""
         names = [self._experiment.watched, *(["test"] if self._experiment.keeps_test else [])]
         return {name: len(self._experiment.any_data.splits[name]) for name in names}
 
     def lose(self, seed: int) -> None:
-        """Writes nothing more of a seed whose folder is no longer ours."""
+        """Gives up a seed whose folder another process took, and writes nothing more there."""
         record, run = self.records.pop(seed, None), self._runs[seed]
         if record is not None and run.mirror is not None:
             run.mirror.finish(record)
@@ -116,7 +116,7 @@ class Outcomes:
         return {name: Measured(value=value, n=size) for name in run.measured if isinstance(value := row[name], float)}
 
     def end_unfinished(self, status: Literal["failed", "interrupted"], error: str | None) -> None:
-        """Ends the runs that are still running. An error of the disk is printed, so that it does not hide theirs."""
+        """Ends the runs that are still running. An error of the disk is printed, so that it does not hide their own."""
         for seed, record in self.records.items():
             if record.status == "running":
                 try:
@@ -174,19 +174,19 @@ def measured(splits: Splits) -> dict[str, dict[str, Measured]]:
 
 
 def shortfall(run: SeedRun, ends: Sequence[int], updates_per_batch: int, predicted: Mapping[str, int]) -> str | None:
-    """What is missing of a run that came to its end, as a sentence; None if it is whole.
+    """A sentence on the first thing that is missing of a run which came to its end; None if it is complete.
 
     Args:
         ends: batches learned from by the planned end of each round, from round 0 on.
-        updates_per_batch: how often the parameters change in a batch.
-        predicted: {split: samples} of which predictions must have been written.
+        updates_per_batch: number of times that the parameters change in a batch.
+        predicted: number of predictions that must have been written, by split.
     """
     complaints = chain(_learned(run, ends), _evaluated(run, ends, updates_per_batch), _written(run, predicted))
     return next(complaints, None)
 
 
 def whole_evaluation(samples: int, planned: int, split: str) -> None:
-    """Makes sure that an evaluation saw its whole split.
+    """Checks that an evaluation saw its whole split.
 
     Raises:
         GleBenchError: it saw another number of samples.
@@ -212,16 +212,16 @@ def _evaluated(run: SeedRun, ends: Sequence[int], updates_per_batch: int) -> lis
 
 
 def _written(run: SeedRun, predicted: Mapping[str, int]) -> list[str]:
-    """What is missing on the disk: a folder may have been emptied while its run went on."""
+    """Sentences on what is missing on the disk, since a folder may be emptied while its run goes on."""
     for path in (run.folder.checkpoint("last"), run.folder.checkpoint("best")):
         if not path.is_file():
-            return [f"{path} is missing, which the run wrote; start it anew."]
+            return [f"The run wrote {path}, which is missing now; start the run anew."]
     try:
         rows, arrays = run.folder.read_history(), run.folder.read_predictions()
     except GleBenchError as error:
         return [str(error)]
     if [row.get("round") for row in rows] != [row["round"] for row in run.history]:
-        return [f"{run.folder.path / 'history.csv'} is not what the run wrote; start it anew."]
+        return [f"{run.folder.path / 'history.csv'} is not what the run wrote; start the run anew."]
     sizes = {split: len(arrays.get(f"{split}_decisions", ())) for split in predicted}
     return [
         f"{run.folder.path / 'predictions.npz'} holds {sizes[split]:,} of {samples:,} predictions of {split}."

@@ -1,4 +1,4 @@
-"""The plan of a run: its experiment, its folders, and which of its seeds are done already."""
+"""The plan of a run: its experiment, its folders, and its seeds that are done already."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -29,17 +29,17 @@ from gle_bench.words import PluginPart, Rerun, WandbMode
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run a configuration; of the results, nothing but the last bits depends on it.
+    """The settings of a run that its configuration leaves open. Results depend on them in their last bits at most.
 
     Attributes:
-        runs, data: the store and the folder of all data.
-        offline: data that are missing are not fetched.
-        accept_data: data that are not official may be used; every record says so.
-        engine, device: 'auto' picks.
-        wandb: mode of the mirror.
-        rerun: which existing records are made anew: none, those that failed or diverged, or all.
-        report: prints a line for the user.
-        observers: what watches the runs of an online model, from Python.
+        runs, data: the folders of all runs and of all data.
+        offline: whether missing data are refused rather than downloaded.
+        accept_data: whether data that are not the official ones may be used; every record says so.
+        engine, device: names; 'auto' leaves the choice to glebench.
+        wandb: mode of the W&B mirror.
+        rerun: which seeds that have a record are run again: none, those that failed or diverged, or all.
+        report: the function that prints a line for the user.
+        observers: observers of the runs of an online model; only callers from Python can give them.
     """
 
     runs: Path
@@ -56,14 +56,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `execute` will do: an experiment, and what the store has of it.
+    """An experiment, and what the store already has of it. `plan` makes it, and `execute` carries it out.
 
     Attributes:
         hash: the hash of all its runs.
-        plugins: the code of what plugins supply.
+        plugins: the plugins that supply its task, model or rule, with their code's digests.
         folders: the folder of each seed's run.
-        finished: records that already say how their seeds ended.
-        pending: seeds to run, with their folders.
+        finished: the records of seeds that need no run.
+        pending: the folders of seeds to run.
     """
 
     experiment: Experiment
@@ -78,10 +78,10 @@ class Plan:
 
 
 def plan(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Plan:
-    """Chooses engine and device, loads the data, and looks into the store.
+    """The plan of a run: chooses engine and device, loads the data, and reads the store.
 
     Raises:
-        GleBenchError: what does not fit together, or cannot be had.
+        GleBenchError: a combination that is refused, or data that are missing.
     """
     experiment = _experiment(chosen, seeds, settings)
     config, data = chosen.config, experiment.data
@@ -106,7 +106,7 @@ def plan(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Plan:
 def _experiment(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Experiment:
     config = chosen.config
     with guarded(f"Task {config.task}"):
-        chosen.task.shape(config.options)  # a stranger's, which may fail: here, the task is named
+        chosen.task.shape(config.options)  # a plugin's task may fail, and is named here
     with guarded(f"Rule {config.rule}"):
         check_pair(chosen)
     refuse_other_arithmetic(os.environ)
@@ -124,15 +124,15 @@ def _experiment(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Exp
         train = next(iter(data.values())).splits["train"]
         if not len(train):
             raise GleBenchError(f"The training split of {config.task} is empty; it needs samples to learn from.")
-        sampling_weights(config.training, train)  # refuses what cannot be drawn
+        sampling_weights(config.training, train)  # refuses a way of sampling that the split does not allow
     return Experiment(chosen, network, engine, device, data, seams)
 
 
 def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[PluginPart, Plugin]) -> None:
-    """Refuses a record that other code of the same version made: this code can neither return it nor resume it.
+    """Refuses a record that other code of the same version made, since this code can neither return nor resume it.
 
     Raises:
-        GleBenchError: names the files that changed.
+        GleBenchError: code has changed; the error names the files.
     """
     if changed := changed_files(record.plugins, code):
         raise GleBenchError(
@@ -142,7 +142,7 @@ def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[Plugin
 
 
 def stands(record: Record, rerun: Rerun) -> bool:
-    """Whether a record is the end of its run, so that nothing is left to do."""
+    """Whether a seed with this record needs no run."""
     return record.status == "done" or (rerun == "missing" and record.status in ("failed", "diverged"))
 
 
@@ -164,7 +164,7 @@ def choose_device(name: str) -> str:
     """'cpu' or 'cuda'.
 
     Raises:
-        UsageError: unknown, or a GPU is asked for where there is none.
+        UsageError: an unknown device, or a GPU where there is none.
     """
     look_up("device", name, {"auto": "", "cpu": "", "cuda": ""})
     if name == "cuda" and not torch.cuda.is_available():
@@ -175,10 +175,10 @@ def choose_device(name: str) -> str:
 
 
 def check_pair(chosen: Chosen) -> None:
-    """Refuses a rule that the model cannot learn by.
+    """Refuses a rule by which the model cannot learn, and settings that do not suit the rule or the task.
 
     Raises:
-        UsageError: with the reason.
+        UsageError: the rule or a setting is refused; the error says why.
     """
     model, rule, config = chosen.config.network, chosen.rule, chosen.config
     if isinstance(rule, OnlineRule) and not isinstance(model, OnlineModel):
@@ -197,18 +197,20 @@ def check_pair(chosen: Chosen) -> None:
     if isinstance(model, OfflineModel) and not model.closed_loop and task.feedback(config.options) is not None:
         raise UsageError(f"{task.name} is evaluated in closed loop, which {config.model} cannot be: it has no steps.")
     if training.weight_decay and not isinstance(rule, GradientRule):
-        raise UsageError(f"weight_decay = {training.weight_decay} is of learning by autograd; set it to 0.")
+        raise UsageError(f"weight_decay = {training.weight_decay} needs a rule that learns by autograd; set it to 0.")
     if training.average != "none" and isinstance(rule, ClosedFormRule):
         raise UsageError(
             f"average = {training.average}: rule '{rule.name}' solves for its weights at once, "
             "so that there is no path to average over; set it to none."
         )
     if task.stream and training.sampling != "once":
-        raise UsageError(f"sampling = {training.sampling} would tear {task.name} apart, which is one unbroken stream.")
+        raise UsageError(
+            f"sampling = {training.sampling} would reorder {task.name}, which is one stream; set it to once."
+        )
     if task.stream and (training.batch_size, training.evaluation_batch_size) != (1, 1):
         raise UsageError(
             f"batch_size = {training.batch_size} and evaluation_batch_size = {training.evaluation_batch_size} "
-            f"would tear {task.name} apart, which is one unbroken stream; set both to 1."
+            f"would cut {task.name} into pieces, which is one unbroken stream; set both to 1."
         )
 
 
@@ -227,16 +229,16 @@ def check_request(chosen: Chosen, network: Network, members: int) -> None:
 
 
 def missing(task: Task, folder: Path, option: str) -> GleBenchError:
-    """The error that the task's data are not in its folder and that `option` forbids to fetch them, with the cures."""
+    """The error for data that are not in their folder and may not be downloaded because of `option`, with the cures."""
     ways = [f"run 'glebench prepare {task.name}'", f"drop {option}", *filter(None, [task.by_hand(folder)])]
     return GleBenchError(f"The data of {task.name} are not in {folder}; {', or '.join(ways)}.")
 
 
 def load_data(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> dict[int | None, Data]:
-    """The task's data, prepared if need be: each seed's own, or None's for all.
+    """The task's data, prepared if they are not yet: by seed, or under None for all seeds.
 
     Raises:
-        GleBenchError: they cannot be had, are damaged, or are not official and not accepted.
+        GleBenchError: they are missing, damaged, or neither official nor accepted.
     """
     task, options = chosen.task, chosen.config.options
     folder = settings.data / task.name

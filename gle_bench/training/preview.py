@@ -1,4 +1,4 @@
-"""What a run would do, and for how long, by a few steps of it; and how a task's data are prepared."""
+"""The preview of a run, whose time is measured in a few steps, and the preparation of a task's data."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,12 +22,12 @@ from gle_bench.training.modules.gradient import WholeModule
 from gle_bench.training.modules.online import OnlineModule
 from gle_bench.training.plan import Settings, missing, plan
 
-PROBED_STEPS: Final = 30
-PROBED_BATCHES: Final = 8
+PROBED_STEPS: Final = 30  # time steps that are run to measure their time
+PROBED_BATCHES: Final = 8  # batches that are fetched or learned from to measure their time
 
 
 def preview(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> dict[str, Any]:
-    """What `run` would do, and for how long; runs a few steps to find out.
+    """A description of what `run` would do and of the time it would take, which is measured in a few steps.
 
     Raises:
         GleBenchError: like `plan`, and where data would have to be downloaded.
@@ -60,7 +60,7 @@ def preview(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> dict[st
 
 
 def _full_seconds(experiment: Experiment, pace: Pace) -> float | None:
-    """Seconds of all of the paper's seeds at full length; None where another pace would be needed."""
+    """Seconds of all of the paper's seeds at full length; None if its steps differ from those that were measured."""
     pair = experiment.chosen.pair
     whole = pair.configure("paper")
     if not same_work(experiment.config, whole):
@@ -71,7 +71,7 @@ def _full_seconds(experiment: Experiment, pace: Pace) -> float | None:
 def _length(experiment: Experiment, ends: Sequence[int]) -> Length:
     """The length of a run whose rounds end after these numbers of batches.
 
-    A test split that is kept is evaluated when training is over, by the last and by the best weights.
+    A test split that is kept is evaluated after training, with the last and with the best weights.
     """
     splits, final = experiment.any_data.splits, 0.0
     if experiment.keeps_test:
@@ -82,7 +82,8 @@ def _length(experiment: Experiment, ends: Sequence[int]) -> Length:
 def measure(experiment: Experiment, seeds: list[int]) -> Pace:
     """The pace at which these seeds would learn.
 
-    It is measured online in some steps of the whole ensemble; offline in updates and an evaluation of one seed.
+    For an online model, it is measured in some steps of the whole ensemble; for an offline model, in updates and an
+    evaluation of one seed.
     """
     feed = feed_for(experiment, seeds, min(1, len(experiment.ends) - 2))  # a round of several batches, if there is one
     batch, evaluation = (_whole if experiment.network is None else _online)(experiment, seeds, feed)
@@ -90,7 +91,7 @@ def measure(experiment: Experiment, seeds: list[int]) -> Pace:
 
 
 def _whole(experiment: Experiment, seeds: list[int], feed: Feed) -> tuple[float, float]:
-    """Seconds of a seed for a batch, fetched and learned from, and for an evaluation."""
+    """The seconds that a seed of an offline model takes to fetch and learn from a batch, and for an evaluation."""
     module, held_out = module_class(experiment)(experiment, seeds[:1]), feed.val_dataloader()
     assert isinstance(module, WholeModule)
     batch, first = _interval(_updates(module, feed.train_dataloader())), next(iter(held_out))
@@ -98,7 +99,7 @@ def _whole(experiment: Experiment, seeds: list[int], feed: Feed) -> tuple[float,
 
 
 def _online(experiment: Experiment, seeds: list[int], feed: Feed) -> tuple[float, float]:
-    """The same, of seeds that learn side by side."""
+    """The seconds for a batch and for an evaluation, for each of the seeds of an online model, side by side."""
     ensemble, held_out, batches = OnlineModule(experiment, seeds), feed.val_dataloader(), feed.train_dataloader()
     fetching = _interval(batches)  # ahead of time, while the batch before is learned
     batch, first = next(iter(batches)), next(iter(held_out))
@@ -109,7 +110,7 @@ def _online(experiment: Experiment, seeds: list[int], feed: Feed) -> tuple[float
 
 
 def _interval(batches: Iterable[object]) -> float:
-    """Seconds between batches that come one after the other; the first ones, which warm up, do not count."""
+    """The mean seconds between successive batches, without the first ones, which warm up."""
     start = time.perf_counter()
     times = [start, *(time.perf_counter() for _ in islice(batches, PROBED_BATCHES))]
     counted = times[len(times) // 3 :]
@@ -117,7 +118,7 @@ def _interval(batches: Iterable[object]) -> float:
 
 
 def _time(call: Callable[[], object]) -> float:
-    """Seconds of the faster of two calls after a first one, which warms up."""
+    """The seconds of the faster of two calls, after a first call, which warms up."""
     durations = []
     for _ in range(3):
         start = time.perf_counter()
@@ -155,10 +156,10 @@ def _evaluate(module: WholeModule, batch: Batch) -> None:
 
 
 def prepare(name: str, folder: Path, report: Callable[[str], None]) -> None:
-    """Gets or makes the data of a task, in every form that its models use.
+    """Downloads or generates the data of a task, in every form that its models use.
 
     Raises:
-        GleBenchError: an unknown task, or data that cannot be had.
+        GleBenchError: an unknown task, or data that can be neither downloaded nor generated.
     """
     task = registry.task(name)
     with guarded(f"Task {name}"):

@@ -1,4 +1,4 @@
-"""One seed of a run: where its training stands, its learning rate, its history, and what of it a checkpoint keeps."""
+"""One seed of a run: its progress, its learning rate, its history and its checkpoint."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,18 @@ from gle_bench.tracking.store import RunFolder
 from gle_bench.tracking.wandb_mirror import Mirror
 from gle_bench.training.checkpoints import unlike
 
-PLATEAU: Final = ("best", "num_bad_epochs", "last_epoch", "cooldown_counter")  # what moves; the rest is configured
+PLATEAU: Final = (
+    "best",
+    "num_bad_epochs",
+    "last_epoch",
+    "cooldown_counter",
+)  # what changes; the rest is configured
 
 
 class SeedRate:
-    """The learning rate of one seed over `batches` batches, by its own schedule.
+    """The learning rate of one seed over `batches` batches, by the schedule of its configuration.
 
-    The plateau is PyTorch's scheduler, on an optimizer that does nothing but hold a rate.
+    A plateau is PyTorch's scheduler, on an optimizer that only holds the rate.
     """
 
     def __init__(self, training: TrainingConfig, batches: int) -> None:
@@ -60,7 +65,7 @@ class SeedRate:
             self._plateau.step(loss)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the rate."""
+        """The state of the learning rate, which a checkpoint keeps."""
         plateau = {} if self._plateau is None else self._plateau.state_dict()
         return {"rate": self._holder.param_groups[0]["lr"], "plateau": plateau}
 
@@ -85,7 +90,7 @@ class SeedRate:
 
 
 class Position:
-    """Where the training of one seed stands. The seed's run owns it, callbacks move it, modules only read it.
+    """The progress of one seed's training. The seed's run owns it, callbacks advance it, and modules only read it.
 
     Attributes:
         round: the round that began last; 0 before the first.
@@ -108,7 +113,7 @@ NotNegative = Annotated[int, Field(ge=0)]
 
 
 class Saved(BaseModel):
-    """What a checkpoint holds of a seed; `SeedRun.checkpoints` writes it."""
+    """The content of a seed's checkpoint, which `SeedRun.checkpoints` writes and `SeedRun.resume` reads."""
 
     model_config = ConfigDict(strict=True)
 
@@ -125,15 +130,15 @@ class Saved(BaseModel):
 
 
 class SeedRun:
-    """The run of one seed: everything about it but its network.
+    """The run of one seed: its folder, progress, history and time, but not its network.
 
     Attributes:
-        seed, folder: which seed, and the folder of its files.
-        position: where its training stands.
-        history: one row an evaluation, from before the first update on.
+        seed, folder: the seed's number, and the folder of its files.
+        position: the progress of its training.
+        history: one row for each evaluation, of which the first comes before any update.
         best_round: the round whose evaluation was best so far.
-        networks: how many seeds learn side by side in this sitting.
-        member: what a checkpoint holds of the seed's network; None for a fresh start.
+        networks: number of seeds that learn side by side in the present part of the run.
+        member: the state of the seed's network in the resumed checkpoint; None for a fresh start.
         mirror: its W&B run; None before one is opened.
     """
 
@@ -149,28 +154,28 @@ class SeedRun:
 
     @property
     def wall_s(self) -> float:
-        """Seconds that were spent, over all parts of a resumed run."""
+        """The seconds that the run has taken, over all its parts if it was resumed."""
         return self._wall_before + self.part_s
 
     @property
     def seed_s(self) -> float:
-        """Seconds of this seed alone: those of each sitting, shared by the seeds that learned side by side."""
+        """The seed's share of the seconds: those of each part, divided by the seeds that learned side by side."""
         return self._seed_before + self.part_s / self.networks
 
     @property
     def part_s(self) -> float:
-        """Seconds of this sitting alone."""
+        """The seconds of the present part of the run."""
         return time.perf_counter() - self._since
 
     def start_clock(self, networks: int) -> None:
-        """Counts seconds from here on, which this many seeds share."""
+        """Starts to count the seconds of this part of the run, which `networks` seeds share."""
         self.networks = networks
         self._since = time.perf_counter()
 
     def evaluated(
         self, split: str, metrics: Mapping[str, float], running: dict[str, float], *, updates: int, epoch: float
     ) -> bool:
-        """Adds a row to the history, after `updates` updates and `epoch` epochs; whether it is the best so far.
+        """Adds a row to the history, after `updates` updates and `epoch` epochs; returns whether it is the best so far.
 
         Args:
             metrics: means over the split.
@@ -232,10 +237,10 @@ class SeedRun:
         return {self.folder.checkpoint("best"): content, **last} if best else last
 
     def resume(self, content: dict[str, Any], ends: Sequence[int]) -> None:
-        """Goes back to where a checkpoint was written; `ends` are the batches learned from by the end of each round.
+        """Restores the run from a checkpoint; `ends` are the batches learned from by the end of each round.
 
         Raises:
-            Malformed: it lacks something, or was written by a run of another plan.
+            Malformed: the checkpoint lacks something, or was written by a run with other rounds.
         """
         with parsing():
             saved = Saved.model_validate(content)

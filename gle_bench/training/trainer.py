@@ -1,4 +1,4 @@
-"""Lightning's Trainer with every argument stated: it takes nothing from its surroundings."""
+"""Lightning's Trainer with every argument given, so that environment variables and clusters do not change it."""
 
 import inspect
 import logging
@@ -19,13 +19,13 @@ from gle_bench.surroundings.processes import Interrupted, Requests, is_request
 
 
 class OneProcess(ClusterEnvironment):
-    """One process that belongs to no cluster, whatever SLURM, TorchElastic, LSF, MPI or Kubeflow left behind.
+    """The environment of one process that belongs to no cluster, whatever environment variables of clusters are set.
 
-    Left to itself, Lightning guesses a cluster from environment variables: under SLURM it writes checkpoints of its own
-    and asks for the job to be queued again.
+    By default, Lightning guesses a cluster from such variables; under SLURM it writes checkpoints of its own and
+    requeues the job.
     """
 
-    creates_processes_externally = True  # none are to be started
+    creates_processes_externally = True  # so that Lightning starts none
     main_address = "127.0.0.1"
     main_port = 0
 
@@ -53,9 +53,9 @@ class OneProcess(ClusterEnvironment):
 
 
 def stated(**arguments: Any) -> dict[str, Any]:
-    """Every argument of the Trainer: those given, and Lightning's own defaults of all others.
+    """All arguments of the Trainer: those given, and Lightning's defaults for the others.
 
-    An argument that is left out is filled in by Lightning from the environment (PL_TRAINER_FAST_DEV_RUN, say).
+    Lightning would fill in an omitted argument from environment variables such as PL_TRAINER_FAST_DEV_RUN.
     """
     parameters = inspect.signature(pl.Trainer.__init__).parameters.values()
     defaults = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
@@ -63,9 +63,9 @@ def stated(**arguments: Any) -> dict[str, Any]:
 
 
 def make_trainer(device: str, callbacks: Sequence[pl.Callback], epochs: int) -> pl.Trainer:
-    """A Trainer on 'cpu' or 'cuda' for so many epochs: no sanity check, which would move the state, no files, no bars.
+    """A Trainer on 'cpu' or 'cuda' without files, progress bars, or a sanity check, which would change the state.
 
-    Its folder is one that cannot exist: where Lightning believes in a SLURM job, it loads `hpc_ckpt_*.ckpt` from there.
+    Its folder cannot exist, because Lightning loads `hpc_ckpt_*.ckpt` from there if it sees a SLURM job.
     """
     return pl.Trainer(
         **stated(
@@ -90,7 +90,7 @@ def make_trainer(device: str, callbacks: Sequence[pl.Callback], epochs: int) -> 
 
 
 def through(requests: Requests, call: Callable[..., object], *arguments: Any, **options: Any) -> None:
-    """Calls a Trainer, and makes an interruption of its answer to Ctrl-C: exit code 1, and Ctrl-C ignored afterwards.
+    """Calls a method of a Trainer, and raises Interrupted where Lightning would exit on Ctrl-C and then ignore it.
 
     Raises:
         Interrupted: the user asked to end.
@@ -102,7 +102,7 @@ def through(requests: Requests, call: Callable[..., object], *arguments: Any, **
         cause = error.__context__
         if cause is not None and is_request(cause):
             raise Interrupted from error
-        if isinstance(cause, KeyboardInterrupt):  # a stranger's own, which is a failure
+        if isinstance(cause, KeyboardInterrupt):  # raised by a plugin, which is a failure
             raise RuntimeError(described(cause)) from cause
         raise
     finally:
@@ -113,7 +113,7 @@ def through(requests: Requests, call: Callable[..., object], *arguments: Any, **
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silences Lightning's advertisements, and its warnings about what we do on purpose."""
+    """Silences Lightning's advertisements, and its warnings about deliberate choices of glebench."""
     log = logging.getLogger("pytorch_lightning")
     level = log.level
     log.setLevel(logging.ERROR)

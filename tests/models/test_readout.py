@@ -275,8 +275,20 @@ def test_gradients_find_the_same_readout() -> None:
     [
         ("toy-classes", "toy-mlp", "readout", "epochs=1", "solves for a linear readout; toy-mlp has more to learn"),
         ("toy-classes", "toy-gle", "readout", "epochs=1", "solves for a linear readout; toy-gle learns online"),
-        ("toy-classes", "toy-gle", "gle", "weight_decay=0.1", "weight_decay = 0.1 is of learning by autograd"),
-        ("toy-classes", "toy-readout", "readout", "weight_decay=0.1", "weight_decay = 0.1 is of learning by autograd"),
+        (
+            "toy-classes",
+            "toy-gle",
+            "gle",
+            "weight_decay=0.1",
+            "weight_decay = 0.1 needs a rule that learns",
+        ),
+        (
+            "toy-classes",
+            "toy-readout",
+            "readout",
+            "weight_decay=0.1",
+            "weight_decay = 0.1 needs a rule that learns",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(task: str, model: str, rule: str, change: str, sentence: str) -> None:

@@ -101,7 +101,7 @@ def test_a_file_that_says_what_there_is_not_is_refused(tmp_path: Path, text: str
     [
         ({"task": "mnist"}, "Unknown task 'mnist'. Did you mean 'mnist1d'?"),
         ({"model": "gel-15k"}, "Unknown model 'gel-15k'. Did you mean 'gle-15k'?"),
-        ({"seeds": "few"}, "'few' is no seed"),
+        ({"seeds": "few"}, "'few' is not a seed"),
         ({"set": ("epochs=-1",)}, "epochs"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What all Lightning modules share: the scores of an evaluation, and an ensemble whose seeds may end one by one."""
+"""The base of all Lightning modules: the scores of an evaluation, and an ensemble whose seeds may end one by one."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -43,7 +43,7 @@ class Scores:
         """Adds outputs (S, B, T, C) of a batch.
 
         Args:
-            others: outputs of other ways to evaluate, whose metrics end in the name of their way: accuracy_by_batch.
+            others: outputs of further ways of evaluation, whose names their metrics end in: accuracy_by_batch.
             averages: outputs with averaged weights.
         """
         decisions = self._task.decide(outputs, batch)
@@ -76,11 +76,11 @@ class Scores:
 
 
 class BenchModule(LightningModule):
-    """One or more seeds of an experiment, side by side.
+    """The base of Lightning modules, each of which trains one or more seeds of an experiment side by side.
 
     Attributes:
-        seeds: those still in the ensemble, in the order of its members.
-        positions: where each seed's training stands; set by whoever trains, read here.
+        seeds: the seeds still in the ensemble, in the order of its members.
+        positions: the progress of each seed's training; set by `execute`, read here.
         scores: each seed's last evaluation, {seed: Score}.
         diverged: seeds whose loss, state or parameters stopped being finite, {seed: what and where}.
         running: sums over the training batches since the last evaluation, {seed: {name: value}}.
@@ -108,16 +108,16 @@ class BenchModule(LightningModule):
         """Batches that these seeds have learned from, over all parts of a resumed run; all stand at the same one."""
         return self.positions[self.seeds[0]].batches if self.positions else 0
 
-    # What each kind of training fills in ---------------------------------------------------------------------------
+    # Methods that each kind of training implements -----------------------------------------------------------------
 
     @property
     def parameter_count(self) -> int:
-        """Plastic parameters of one network."""
+        """The number of plastic parameters of one network."""
         raise NotImplementedError
 
     @property
     def macs(self) -> Macs:
-        """Multiply-accumulates of one network's forward pass over one sample, without its neurons' updates."""
+        """The multiply-accumulates of a network's forward pass over one sample, without its neurons' updates."""
         raise NotImplementedError
 
     @property
@@ -129,15 +129,15 @@ class BenchModule(LightningModule):
         raise NotImplementedError
 
     def member(self, seed: int) -> dict[str, Any]:
-        """What a checkpoint keeps of one seed's network, as lists, numbers and tensors."""
+        """The state of one seed's network for a checkpoint, as lists, numbers and tensors."""
         raise NotImplementedError
 
     def restore(self, members: Mapping[int, dict[str, Any]]) -> None:
-        """Goes back to what `member` returned, for all seeds at once."""
+        """Restores the states that `member` returned, for all seeds at once."""
         raise NotImplementedError
 
     def unlike(self, member: dict[str, Any]) -> str | None:
-        """In what `member`, from a checkpoint, has another form than what this module saves; None if in nothing."""
+        """The first difference in form between `member`, from a checkpoint, and what this module saves; or None."""
         return unlike(member, self.member(self.seeds[0]), "member")
 
     def finite(self) -> list[bool]:
@@ -145,7 +145,7 @@ class BenchModule(LightningModule):
         raise NotImplementedError
 
     def keep(self, seeds: list[int]) -> None:
-        """Goes on with these seeds alone."""
+        """Removes all seeds but these from the ensemble."""
         raise NotImplementedError
 
     def begin_evaluation(self) -> None:
@@ -156,14 +156,14 @@ class BenchModule(LightningModule):
         raise NotImplementedError
 
     def evaluate_otherwise(self, batch: Batch) -> dict[str, Tensor]:
-        """Outputs of other ways to evaluate, by their names: {'by_batch': (S, B, T, C)}."""
+        """Outputs of further ways of evaluation, by their names: {'by_batch': (S, B, T, C)}."""
         return {}
 
     def evaluate_averaged(self, batch: Batch) -> Tensor:
-        """Outputs (S, B, T, C) with the averaged weights; nothing of it reaches what `evaluate` returns."""
+        """Outputs (S, B, T, C) with the averaged weights; they do not change the outputs of `evaluate`."""
         raise NotImplementedError
 
-    # Lightning's side ----------------------------------------------------------------------------------------------
+    # Methods that Lightning calls, and what they use ---------------------------------------------------------------
 
     def on_fit_start(self) -> None:
         if self.average is not None:

@@ -114,7 +114,7 @@ class OnlineModule(BenchModule):
         self._note(outputs[0], batch)
 
     def _note(self, outputs: Tensor, batch: Batch) -> None:
-        """Notes what the network scored while its weights followed the target, which is not what it learned."""
+        """Notes the scores of outputs made while weights followed the target; they do not tell what was learned."""
         task = self.experiment.task
         losses = task.losses(outputs, batch).mean(1)
         self.mark_unless_finite(losses, self.batches + 1)
