@@ -1,4 +1,4 @@
-"""What all tests share, the contract tests included."""
+"""Fixtures of all tests, those of the contracts included."""
 
 import os
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: pytest runs a process a core, and more would fight
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: pytest runs one process on each core
 
 
 @pytest.fixture(scope="session", autouse=True)
 def downloads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of all data, under GLEBENCH_DATA: one for all processes of pytest-xdist, which write whole files.
+    """The folder of all data, set as GLEBENCH_DATA, with small substitutes for what would be downloaded.
 
-    What would be downloaded is in it, in small.
+    All processes of pytest-xdist share it, since they write whole files.
     """
     import cifar10_examples
     import gsc_examples

@@ -1,4 +1,4 @@
-"""Builds the native engine, which no installation needs: where it cannot be built there is none. All else is TOML."""
+"""The build of the native engine, without which an installation works too. All else is in pyproject.toml."""
 
 import platform
 import runpy
@@ -13,23 +13,23 @@ BUILD = runpy.run_path(str(NATIVE / "build.py"))
 
 
 class BuildNative(build_ext):
-    """Several libraries from one source, plain C++: there is nothing of Python in them."""
+    """The command that builds several libraries from one source, in plain C++ without Python's headers."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
-        self.force = True  # by its times a file may look older than a library that was built from another one
+        self.force = True  # a source may have an older date than a library that was built from another source
 
     def run(self) -> None:
         if self.inplace:
             self.remove_old()
-        super().run()  # which first builds elsewhere, and copies
+        super().run()  # which builds in another folder first, and copies
 
     def build_extensions(self) -> None:
         self.remove_old()
         super().build_extensions()
 
     def remove_old(self) -> None:
-        """A build that fails must not leave the last one behind, whatever its suffix was."""
+        """Removes libraries of earlier builds, whatever their suffix, so that none is left if this build fails."""
         for extension in self.extensions:
             path = Path(self.get_ext_fullpath(extension.name))
             for library in path.parent.glob(f"{path.stem}.*"):
@@ -37,7 +37,7 @@ class BuildNative(build_ext):
 
     def build_extension(self, extension: Extension) -> None:
         shared, self.build_temp = self.build_temp, str(Path(self.build_temp, extension.name))
-        try:  # in a folder of its own: the object files have one name
+        try:  # in a folder of its own, because the object files of all libraries have the same name
             super().build_extension(extension)
         finally:
             self.build_temp = shared
@@ -46,11 +46,11 @@ class BuildNative(build_ext):
         return str(Path(*fullname.split("."))) + BUILD["SUFFIX"]  # without the version of Python
 
     def get_export_symbols(self, extension: Extension) -> list[str]:
-        return extension.export_symbols  # no PyInit_...
+        return extension.export_symbols  # without PyInit_..., which a Python module would have
 
 
 class BuildWheel(bdist_wheel):
-    """One wheel a platform, for every Python: the libraries are plain C to it."""
+    """The command that makes one wheel for all Pythons of a platform, since the libraries have a plain C interface."""
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[-1]

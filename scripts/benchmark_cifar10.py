@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Images a second of `le` and of `bp-matched` on one thread, in turns, and what the arithmetic alone would allow.
+"""A benchmark of `le` and `bp-matched` on CIFAR-10: images per second on one thread, and the limit of the arithmetic.
 
-The limit counts three passes, forward, error and gradient, of every connection, at the rate of a float32 product of two
-1000 x 1000 matrices: once for each of the 50 steps that le is shown an image, and once for bp-matched.
+The limit counts three passes (forward, error and gradient) through every connection, at the rate of a float32 product
+of two 1000 x 1000 matrices: in each of the 50 steps in which le sees an image, and once for bp-matched.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from gle_bench.rules.gle import GLE
 
 SHAPE = Shape(50, 3072, 10)
 BATCH = 128
-STEPS = 5  # of the 50, in one repeat; each takes as long as the others
+STEPS = 5  # steps in one repeat, of the 50, which all take the same time
 PASSES = 3
 
 
 def le() -> tuple[Callable[[], object], int]:
-    """Some steps of learning, and the multiplications of one step and image, forward."""
+    """A function that runs some learning steps of `le`, and the multiplications of a forward step for one image."""
     network = LE().network(SHAPE, "mse")
     optimizer = Optimizer("sgd")
     carry = start(network, LE().initialise(network, 1), optimizer, BATCH)
@@ -44,7 +44,7 @@ def le() -> tuple[Callable[[], object], int]:
 
 
 def matched() -> Callable[[], object]:
-    """One update of bp-matched."""
+    """A function that runs one update of `bp-matched`."""
     model = registry.pair("cifar10", "bp-matched").configure("paper").network
     assert isinstance(model, OfflineModel)
     module = model.build(SHAPE._replace(steps=1), 1)
@@ -64,7 +64,7 @@ def _targets() -> torch.Tensor:
 
 
 def measured(repeats: int) -> dict[str, float]:
-    """Medians of interleaved repeats."""
+    """The medians of interleaved repeats of both models and of the matrix product."""
     torch.set_num_threads(1)
     (steps, macs), update, sgemm = le(), matched(), Sgemm()
     seconds: dict[str, list[float]] = {"le": [], "bp-matched": []}
@@ -91,11 +91,11 @@ def measured(repeats: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=11, help="of each, in turns (default: 11)")
+    parser.add_argument("--repeats", type=int, default=11, help="repeats of each measurement (default: 11)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a list")
     options = parser.parse_args()
-    found = measured(options.repeats)
-    print(json.dumps(found, indent=2) if options.json else "\n".join(f"{k:<24} {v:>9.2f}" for k, v in found.items()))
+    values = measured(options.repeats)
+    print(json.dumps(values, indent=2) if options.json else "\n".join(f"{k:<24} {v:>9.2f}" for k, v in values.items()))
 
 
 if __name__ == "__main__":

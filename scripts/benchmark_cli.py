@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""How long a user waits for the command line: medians of wall seconds over several runs, set-up check included.
+"""A benchmark of the command line: the median wall time of several commands, the check of the set-up included.
 
-`table 2` reads the published records alone, then 5,000 synthetic ones, made from one of them, as well: their difference
-is what reading takes, the rest is imports.
+`table 2` reads the published records alone, and then 5,000 synthetic ones as well, copies of one of them. The
+difference is the time of reading; the rest is the time of imports.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 GLEBENCH = Path(__file__).resolve().parent / "glebench"
 MANY = " (5,000)"
 LIMITS = {"--help": 0.3, "list tasks": 0.5, "table 2": 2.0, f"table 2{MANY}": 2.0}  # seconds
-CONFIGURATIONS, SEEDS = 50, 100  # of the synthetic store
+CONFIGURATIONS, SEEDS = 50, 100  # numbers of configurations, and of seeds of each, in the synthetic store
 
 
 def fill(runs: Path) -> None:
-    """Writes synthetic records: the first published one under other hashes and seeds."""
+    """Writes synthetic records, which are copies of the first published one under other hashes and seeds."""
     published = GLEBENCH.parents[1] / "leaderboards/records/mnist1d/gle-42k"
     record = json.loads(min(published.glob("*/*/record.json")).read_text())
     task, model = record["task"], record["model"]
@@ -44,7 +44,7 @@ def seconds(arguments: str) -> float:
 
 
 def median(arguments: str, runs: int) -> float:
-    seconds(arguments)  # the first one reads from a cold disk, and may set up
+    seconds(arguments)  # not counted: the first run reads from a cold disk, and may set up
     return statistics.median(seconds(arguments) for _ in range(runs))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Replays golden trajectories, every *.npz of a folder, through every engine, and compares to 1e-10 in float64."""
+"""A replay of golden trajectories, every *.npz of a folder, by every engine, compared to 1e-10 in float64."""
 
 import argparse
 import json
@@ -26,22 +26,22 @@ try:
     from gle_bench.dynamics.state import Parameters, initial_parameters
     from gle_bench.dynamics.window import Window
     from gle_bench.rules.gle import GLE
-except ModuleNotFoundError:  # another Python than the checkout's: go on in .venv, made on first use
+except ModuleNotFoundError:  # this Python is not the checkout's: start again in .venv, which is made on first use
     if Path(sys.prefix) == ROOT / ".venv":
         raise
-    done = subprocess.run([ROOT / "scripts/setup"], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
+    setup = subprocess.run([ROOT / "scripts/setup"], check=False)
+    if setup.returncode:
+        sys.exit(setup.returncode)
     python = str(ROOT / ".venv/bin/python")
     os.execv(python, [python, *sys.argv])
 
 TOLERANCE = 1e-10
 COMPARED = ("weight", "bias", "tau_m", "u", "v", "r")
-PHIS = {"linear": "identity"}  # where the files' names differ from ours
+PHIS = {"linear": "identity"}  # activations whose names in the files differ from ours
 
 
 class Golden(NamedTuple):
-    """One file: the experiment and what came out of it."""
+    """The content of one golden file: an experiment, its outputs and its final parameters and state."""
 
     network: Network
     parameters: Parameters
@@ -49,12 +49,12 @@ class Golden(NamedTuple):
     rate: float
     batches: list[Window]
     outputs: Tensor  # (batches, steps, batch, C)
-    final: dict[str, Tensor]  # 'weight_final_0' and so on, one a layer
+    final: dict[str, Tensor]  # 'weight_final_0' and so on, one for each layer
 
 
 def load(path: Path) -> Golden:
-    """Reads a file; raises whatever a broken one brings about."""
-    with path.open("rb") as stream, np.load(stream) as file:  # np.load alone leaves a broken file open
+    """The content of a golden file; a broken file may raise any error."""
+    with path.open("rb") as stream, np.load(stream) as file:  # np.load by itself does not close a broken file
         arrays = {name: file[name] for name in file.files}
     meta = json.loads(str(arrays.pop("meta")))
     tensors = {name: torch.as_tensor(array) for name, array in arrays.items()}
@@ -95,14 +95,14 @@ def layer(meta: dict[str, Any], tensors: dict[str, Tensor], number: int) -> Laye
 
 
 def target_rates(network: Network, targets: Tensor) -> Tensor:
-    """(B, T|1, C)."""
+    """The rates that the output neurons should have, (B, T|1, C)."""
     if network.loss == "ce":
         return torch.nn.functional.one_hot(targets, network.outputs)[:, None].double()
     return targets.double()
 
 
 def run(golden: Golden, members: Sequence[Parameters], engine: Engine) -> tuple[Carry, Tensor]:
-    """An ensemble through all batches: what it carries at the end, and outputs (S, batches, B, steps, C)."""
+    """An ensemble's parameters and state after all batches, and its outputs (S, batches, B, steps, C)."""
     network, optimizer = golden.network, golden.optimizer
     size = golden.batches[0].inputs.shape[1]
     carry = join(network, [start(network, parameters, optimizer, size) for parameters in members])
@@ -115,24 +115,27 @@ def run(golden: Golden, members: Sequence[Parameters], engine: Engine) -> tuple[
 
 
 def deviation(golden: Golden, carry: Carry, outputs: Tensor) -> float:
-    """The worst absolute deviation of the first member from the file; NaN where anything is."""
+    """The largest absolute deviation of the first member from the file; NaN if any value is NaN."""
     differences = [difference(outputs[0].transpose(1, 2), golden.outputs)]
     for block, parameters, state in zip(golden.network.blocks, carry.parameters, carry.state, strict=True):
-        ours = parameters._asdict() | state._asdict()
+        tensors = parameters._asdict() | state._asdict()
         for key, expected in golden.final.items():
             name, number = key.split("_final_")
             if 0 <= int(number) - block.first < len(block.layers):
-                differences.append(difference(ours[name][int(number) - block.first, 0], expected))
+                differences.append(difference(tensors[name][int(number) - block.first, 0], expected))
     return torch.stack(differences).max().item()
 
 
-def difference(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Largest absolute difference; parameters (1, N) compare with (N,)."""
-    return (ours.reshape(theirs.shape) - theirs).abs().max()
+def difference(computed: Tensor, expected: Tensor) -> Tensor:
+    """The largest absolute difference; parameters (1, N) may be compared with (N,)."""
+    return (computed.reshape(expected.shape) - expected).abs().max()
 
 
 def ensemble_deviation(golden: Golden, engine: Engine) -> float:
-    """The golden network between two others: the worst deviation from the file and from each member's lone run."""
+    """The largest deviation of an ensemble of the golden network and two others.
+
+    The golden network is compared with the file, and each member with a run of that member alone.
+    """
     members = [golden.parameters, perturbed(golden.parameters, 1), perturbed(golden.parameters, 2)]
     carry, outputs = run(golden, members, engine)
     differences = [torch.tensor(deviation(golden, carry, outputs), dtype=torch.float64)]
@@ -140,8 +143,8 @@ def ensemble_deviation(golden: Golden, engine: Engine) -> float:
         alone, lone_outputs = run(golden, [parameters], engine)
         together = select(golden.network, carry, [number])
         differences.append(difference(outputs[number], lone_outputs[0]))
-        for ours, theirs in zip(tensors_of(together), tensors_of(alone), strict=True):
-            differences.append(difference(ours, theirs))
+        pairs = zip(tensors_of(together), tensors_of(alone), strict=True)
+        differences += [difference(in_ensemble, by_itself) for in_ensemble, by_itself in pairs]
     return torch.stack(differences).max().item()
 
 
@@ -158,7 +161,7 @@ def perturbed(parameters: Parameters, seed: int) -> Parameters:
 
 
 def check(path: Path, name: str, ensemble: bool) -> bool:
-    """Replays a file through an engine, prints a line, and says whether it is reproduced; what cannot be is told."""
+    """Replays a file by an engine and prints a line; returns False if the file cannot be read or is not reproduced."""
     line = f"{path.name:<32} {name:<8}"
     try:
         golden = load(path)
@@ -199,7 +202,7 @@ def main() -> int:
     if not files:
         print(f"No golden file (*.npz) in '{options.folder}'.", file=sys.stderr)
         return 1
-    torch.set_num_threads(1)  # the networks are tiny: threads would wait for each other
+    torch.set_num_threads(1)  # the networks are too small for several threads
     good = [check(path, name, options.ensemble) for path in files for name in choice.ENGINES]
     return 0 if all(good) else 1
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Which settings protocol clean may take on Mackey-Glass: mean sMAPE on the stretch that is held out for validation.
+"""A choice of settings for protocol clean on Mackey-Glass, by the mean sMAPE on the part held out for validation.
 
-Each candidate is a full run of some sequences; what it scores at its best epoch on the held-out Lyapunov time decides,
-and the test half is not looked at here. The first candidate of a model is its configuration as it is.
+Each candidate is a full run of some sequences, scored at its best epoch on the held-out Lyapunov time; the test half
+is not used. The first candidate of a model is its present configuration.
 """
 
 import argparse
@@ -31,7 +31,7 @@ CANDIDATES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def score(model: str, overrides: tuple[str, ...], seeds: list[int], runs: Path) -> list[float]:
-    """sMAPE of each sequence on its held-out stretch."""
+    """The sMAPE of each sequence on its held-out part."""
     chosen = registry.resolve("mackey-glass", model, None, "clean", "paper", overrides)
     records = execute(chosen, seeds, Settings(runs, runs / "data", wandb="off"))
     return [record.metrics["best"]["validation"]["smape"].value for record in records]
@@ -40,14 +40,14 @@ def score(model: str, overrides: tuple[str, ...], seeds: list[int], runs: Path) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=CANDIDATES)
-    parser.add_argument("--every", type=int, default=5, help="every so many of the 30 sequences (default: 5)")
+    parser.add_argument("--every", type=int, default=5, help="use every N-th of the 30 sequences (default: 5)")
     options = parser.parse_args()
     seeds = list(range(0, 30, options.every))
     with tempfile.TemporaryDirectory() as runs:
         for overrides in CANDIDATES[options.model]:
             values = score(options.model, overrides, seeds, Path(runs))
-            told = ", ".join(overrides) or "as it is"
-            print(f"{options.model:<8} {told:<28} {statistics.fmean(values):8.3f} (n = {len(values)})", flush=True)
+            changes = ", ".join(overrides) or "as it is"
+            print(f"{options.model:<8} {changes:<28} {statistics.fmean(values):8.3f} (n = {len(values)})", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from gle_bench.data.files import sha256
 from gle_bench.recipes.mackey_glass import LYAPUNOV, POINTS
 from gle_bench.registry import load
 
-TOLERANCE = 1e-13  # of a step, absolute and relative; jitcdde's defaults are off by 7e-3 after five Lyapunov times
+TOLERANCE = 1e-13  # absolute and relative, of one step; jitcdde's defaults deviate by 7e-3 after five Lyapunov times
 SMALLEST_STEP = 1e-14
 
 

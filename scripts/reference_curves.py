@@ -11,7 +11,7 @@ import pandas as pd
 
 from gle_bench.report.figures.figure8 import COLUMNS, PATH, SOURCE
 
-MODELS = {  # the release's names -> ours
+MODELS = {  # names of models here, by their names in the release
     "gle_15k": "gle-15k",
     "gle_42k": "gle-42k",
     "lagnet_le": "lagnet-le",
@@ -22,7 +22,7 @@ MODELS = {  # the release's names -> ours
     "gru": "gru-0",
     "gru_super": "gru",
 }
-UPDATES_AN_EPOCH = 40  # of the baselines on MNIST-1D: 4,000 samples in batches of 100
+UPDATES_AN_EPOCH = 40  # updates of the baselines on MNIST-1D in an epoch: 4,000 samples in batches of 100
 
 
 def main() -> None:
@@ -41,12 +41,12 @@ def main() -> None:
 
 
 def means(curves: pd.DataFrame) -> pd.DataFrame:
-    """Mean and sample standard deviation at each epoch that every seed of a model has."""
+    """The mean and the sample standard deviation at each epoch that all seeds of a model have."""
     together = curves.groupby(["task", "model", "split", "epoch"])["accuracy"].agg(["mean", "std", "count"])
     seeds = curves.groupby(["task", "model"])["seed"].nunique().rename("seeds")
-    found = together.reset_index().merge(seeds.reset_index(), on=["task", "model"])
-    found = found[found["count"] == found["seeds"]].rename(columns={"std": "sd", "count": "n"})
-    return found[list(COLUMNS)].round(4)
+    epochs = together.reset_index().merge(seeds.reset_index(), on=["task", "model"])
+    complete = epochs[epochs["count"] == epochs["seeds"]].rename(columns={"std": "sd", "count": "n"})
+    return complete[list(COLUMNS)].round(4)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Fixtures of the tests in this folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,13 @@ hypothesis.settings.load_profile("busy machine")
 
 @pytest.fixture(scope="session")
 def data(downloads: Path) -> Path:
-    """The folder of all data. What would be downloaded is in it, in small."""
+    """The folder of all data, with small substitutes for what would be downloaded."""
     return downloads
 
 
 @pytest.fixture(params=["graph", "native", "torch"])
 def engine(request: pytest.FixtureRequest) -> Any:
-    """Every engine in turn. A test is skipped, with the reason, where one is absent or refuses what the test asks."""
+    """Every engine in turn. The test is skipped, with the reason, if the engine is absent or refuses its network."""
     from gle_bench.testing.engines import Tried
 
     return Tried(request.param)
@@ -27,7 +27,7 @@ def engine(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """As the commands have: a checkpoint is resumed under as many threads as it was made under."""
+    """One thread, as the tests' commands have, because a checkpoint is resumed under the threads it was made under."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""All kinds of trial: what each needs, and how many of it make the long form."""
+"""The catalogue of all kinds of trial, with their numbers in the short and the long form."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,12 +9,13 @@ from torture.trials import Kind
 
 @dataclass(frozen=True)
 class Listed:
-    """A kind of trial.
+    """A kind of trial in the catalogue.
 
     Attributes:
-        long: how many trials the long form has of it; None: as many as there are file operations.
-        share: of the short form's trials.
-        shim: whether it needs the layer below the C library.
+        make: the function that carries out a trial.
+        long: number of trials in the long form; None: one for each file operation.
+        share: number of trials in each turn of the short form.
+        shim: whether it needs the layer of shim.c below the C library.
     """
 
     make: Kind

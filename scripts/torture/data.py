@@ -1,4 +1,4 @@
-"""Data files, checkpoints and suites that were changed: refused in one sentence, or read as they are."""
+"""Trials of changed data, checkpoints and suites, which commands must refuse in one sentence or read correctly."""
 
 import shutil
 import signal
@@ -32,7 +32,7 @@ protocol = "clean"
 
 
 def data(trial: Trial) -> None:
-    """One to three changes to the data of a task; then a command that reads them."""
+    """A trial with one to three changes to the data of a task, and a command that reads them."""
     task = trial.random.choice(sorted(USES))
     folder = trial.folder / "data"
     shutil.copytree(small_data(trial) / task, folder / task)
@@ -44,7 +44,7 @@ def data(trial: Trial) -> None:
 
 
 def small_data(trial: Trial) -> Path:
-    """Data of all tasks in small, made once."""
+    """The folder of small data of all tasks, which is made once."""
     return trial.once("data-of-tasks", lambda made: _make_data(trial, made))
 
 
@@ -60,7 +60,7 @@ def _make_data(trial: Trial, made: Path) -> None:
     cifar10_examples.write_tree(made / "cifar10" / cifar10_examples.TREE)
     (made / "mackey-glass").mkdir()
     np.save(made / "mackey-glass" / "mg_17.npy", 0.9 + 0.2 * np.sin(np.arange(3751) / 5))
-    for task, words in USES.items():  # which also leaves the notes that loading leaves
+    for task, words in USES.items():  # which also writes the notes that loading writes
         trial.glebench(
             *("run", task, *words, "--data", str(made), "--runs", str(trial.folder / "none"), "--dry-run"),
             *("--accept-data", "--wandb", "off"),
@@ -90,7 +90,7 @@ def _change(trial: Trial, folder: Path) -> None:
 
 
 def _list_mutated(trial: Trial, lines: list[str]) -> bytes:
-    """A list of clips with entries of other spellings, or none."""
+    """A list of clips with entries that are spelled differently, removed or added."""
     random = trial.random
     spelled = random.choice(
         (
@@ -108,7 +108,7 @@ def _list_mutated(trial: Trial, lines: list[str]) -> bytes:
 
 
 def checkpoints(trial: Trial) -> None:
-    """A run that was killed, whose checkpoints, history or record were then changed, is gone on with or refused."""
+    """A trial in which a run is killed, its files are changed, and a second command resumes it or refuses to."""
     name = NAMES[trial.number % len(NAMES)]
     process = trial.start(command(trial, KINDS[name]))
     process.ended(reference(trial, name).seconds * trial.random.uniform(0.5, 1))
@@ -129,14 +129,14 @@ def checkpoints(trial: Trial) -> None:
     done = trial.glebench(*command(trial, KINDS[name], *trial.random.choice(((), ("--rerun", "failed")))))
     trial.count("refused", done.code == 1)
     if done.code == 0 and kind == "bytes" and not trial.faults:
-        expected, found = reference(trial, name).results, results(trial.runs)
-        damaged = f"{path.parent.relative_to(trial.runs)} {path.name}"  # which nobody reads once a run is done
-        if wrong := [place for place in expected if found.get(place) != expected[place] and place != damaged]:
+        expected, actual = reference(trial, name).results, results(trial.runs)
+        damaged = f"{path.parent.relative_to(trial.runs)} {path.name}"  # not read any more once a run is done
+        if wrong := [place for place in expected if actual.get(place) != expected[place] and place != damaged]:
             trial.fault("wrong result", "a damaged file was gone on with", f"{path.name}: {wrong}")
 
 
 def suites(trial: Trial) -> None:
-    """A description of a suite that was changed."""
+    """A trial with a changed TOML file of a suite."""
     path = trial.home / "suite.toml"
     kind = trial.random.randrange(4)
     if kind == 0:

@@ -1,4 +1,4 @@
-"""Faults: what must not happen, found in what a command left, and grouped by where in our code it came from."""
+"""Faults, which must not happen: their detection in the output of a command, grouped by the place in our code."""
 
 import json
 import re
@@ -20,7 +20,7 @@ CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
 
 
 class Fault(NamedTuple):
-    """One thing that must not happen: its kind, what it is grouped by, and all that is known of it."""
+    """One event that must not happen: its kind, the place by which it is grouped, and its details."""
 
     kind: str
     place: str
@@ -28,27 +28,27 @@ class Fault(NamedTuple):
 
 
 def faults(done: Finished, signals: Collection[int] = ()) -> list[Fault]:
-    """What is wrong with how a command ended. By these signals it may have been ended."""
+    """The faults in how a command ended; one of `signals` may have ended it without fault."""
     command = " ".join(done.words)[:600]
-    told = f"glebench {command}\n{done.err.partition('Extension modules:')[0][-3000:]}"
-    found = []
+    detail = f"glebench {command}\n{done.err.partition('Extension modules:')[0][-3000:]}"
+    detected = []
     if done.code is None:
-        found.append(Fault("hang", _place(done.err), told))
+        detected.append(Fault("hang", _place(done.err), detail))
     elif done.code not in CODES and -done.code not in signals:
-        found.append(Fault("exit code", f"{done.code} {_place(done.err)}", told))
+        detected.append(Fault("exit code", f"{done.code} {_place(done.err)}", detail))
     if done.code is not None and any(mark in done.err or mark in done.out for mark in TRACEBACKS):
-        found.append(Fault("traceback", f"{_place(done.err)}: {_error(done.err)}", told))
+        detected.append(Fault("traceback", f"{_place(done.err)}: {_error(done.err)}", detail))
     if done.code in (1, 2) and not done.err.strip() and not done.out.strip():
-        found.append(Fault("silence", f"exit code {done.code} of {' '.join(done.words[:1])}", told))
-    if done.code == 0 and (odd := CONTROL.search(done.out)):
-        found.append(Fault("control character", f"{odd[0]!r} in {' '.join(done.words[:1])}", told))
+        detected.append(Fault("silence", f"exit code {done.code} of {' '.join(done.words[:1])}", detail))
+    if done.code == 0 and (control := CONTROL.search(done.out)):
+        detected.append(Fault("control character", f"{control[0]!r} in {' '.join(done.words[:1])}", detail))
     if done.code == 0 and "--json" in done.words and "--help" not in done.words and not is_json(done.out):
-        found.append(Fault("no JSON", " ".join(done.words[:1]), f"{told}\n{done.out[:1500]}"))
-    return found
+        detected.append(Fault("no JSON", " ".join(done.words[:1]), f"{detail}\n{done.out[:1500]}"))
+    return detected
 
 
 def is_json(text: str) -> bool:
-    """Whether it is JSON as the standard has it, without NaN."""
+    """Whether a text is JSON by the standard, without NaN."""
 
     def refuse(name: str) -> None:
         raise ValueError(name)
@@ -61,7 +61,7 @@ def is_json(text: str) -> bool:
 
 
 def _place(text: str) -> str:
-    """The innermost frame of our code in a traceback, without its line, which changes too often."""
+    """The innermost frame of our code in a traceback, without the line's number, which changes often."""
     frames = FRAME.findall(text)
     if not frames:
         return "no frame of ours"
@@ -70,7 +70,7 @@ def _place(text: str) -> str:
 
 
 def _error(text: str) -> str:
-    """The kind of the exception that the last traceback ends in."""
+    """The type of the exception in the last traceback."""
     *_, last = text.rpartition("Traceback (most recent call last)")
     lines = [line for line in last.splitlines()[1:] if line[:1].strip()]
     name = re.match(r"[\w.]+", lines[0]) if lines else None

@@ -1,4 +1,4 @@
-"""Kills at random moments, and other signals: the same command goes on, and ends as if nothing had happened."""
+"""Trials of kills and other signals at random moments, after which the same command must resume to the same results."""
 
 import signal
 import time
@@ -9,32 +9,32 @@ from torture.processes import Process
 from torture.runs import KINDS, RunKind, check_results, reference
 from torture.trials import Trial
 
-START_S: Final = 4.0  # about, that the real command takes to import PyTorch
-PATIENCE_S: Final = 60.0  # for the same on a busy machine
+START_S: Final = 4.0  # seconds that the real command takes to import PyTorch, about
+PATIENCE_S: Final = 60.0  # seconds that it may take on a busy machine
 NAMES: Final = tuple(KINDS)
-ALONE: Final = ("native", "offline", "offline-clean", "readout")  # where a seed's company does not change its last bits
+ALONE: Final = ("native", "offline", "offline-clean", "readout")  # a seed's last bits are the same alone
 
 
 def kill(trial: Trial) -> None:
-    """One to three SIGKILLs in a row at random moments of a run, the first sometimes on an older result's --rerun."""
+    """A trial with one to three SIGKILLs at random moments of a run, which sometimes reruns a finished one."""
     _kills(trial, real=False)
 
 
 def kill_real(trial: Trial) -> None:
-    """The same with the installed script."""
+    """A trial with one SIGKILL of the installed script at a random moment of a run."""
     _kills(trial, real=True)
 
 
 def _kills(trial: Trial, real: bool) -> None:
     name = NAMES[trial.number % len(NAMES)]
-    kind, known = KINDS[name], reference(trial, name)
+    kind, undisturbed = KINDS[name], reference(trial, name)
     words = command(trial, kind)
     rerun = () if trial.random.random() > 0.15 else ("--rerun", "always")
     if rerun:
         trial.glebench(*words, code=0)
     moments = []
     for number in range(1 if real else trial.random.choice((1, 1, 1, 2, 3))):
-        moments.append(known.seconds * trial.random.uniform(0, 1.05))
+        moments.append(undisturbed.seconds * trial.random.uniform(0, 1.05))
         process = trial.start([*words, *(rerun if number == 0 else ())], real=real)
         if real:
             _started(trial, process)
@@ -50,7 +50,7 @@ def _kills(trial: Trial, real: bool) -> None:
 
 
 def _started(trial: Trial, process: Process) -> None:
-    """Waits, mostly until the real command has imported all and begun, else for some part of that time."""
+    """Waits until the real command has started to train or, in one case of five, for a random part of that time."""
     patience = START_S * trial.random.random() if trial.random.random() < 0.2 else PATIENCE_S
     deadline = time.monotonic() + patience
     while not is_running(trial.runs) and time.monotonic() < deadline and not process.ended(0.02):
@@ -58,14 +58,14 @@ def _started(trial: Trial, process: Process) -> None:
 
 
 def signals(trial: Trial) -> None:
-    """SIGINT, SIGTERM or SIGHUP at a random moment, once or twice; one must be enough."""
+    """A trial with SIGINT, SIGTERM or SIGHUP at a random moment, once or twice; one must end the run."""
     name = NAMES[trial.number % len(NAMES)]
-    kind, known = KINDS[name], reference(trial, name)
+    kind, undisturbed = KINDS[name], reference(trial, name)
     number = trial.random.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    moment, twice = known.seconds * trial.random.uniform(0, 1.05), trial.random.random() < 0.3
+    moment, twice = undisturbed.seconds * trial.random.uniform(0, 1.05), trial.random.random() < 0.3
     process = trial.start(command(trial, kind))
     process.ended(moment)
-    process.send(signal.SIGSTOP)  # so that nothing happens between the look and the signal
+    process.send(signal.SIGSTOP)  # so that nothing happens between the check and the signal
     time.sleep(0.005)
     begun, running = is_begun(trial.runs), is_running(trial.runs)
     process.send(number)
@@ -85,10 +85,10 @@ def signals(trial: Trial) -> None:
 
 
 def stops(trial: Trial) -> None:
-    """A run that is stopped is not taken for a killed one; continued, it ends well."""
+    """A trial with a stopped run, which a second command must not take for a killed one, and which then continues."""
     name = NAMES[trial.number % len(NAMES)]
-    kind, known = KINDS[name], reference(trial, name)
-    moment = known.seconds * trial.random.uniform(0.2, 0.9)
+    kind, undisturbed = KINDS[name], reference(trial, name)
+    moment = undisturbed.seconds * trial.random.uniform(0.2, 0.9)
     first = trial.start(command(trial, kind))
     first.ended(moment)
     first.send(signal.SIGSTOP)
@@ -104,17 +104,17 @@ def stops(trial: Trial) -> None:
 
 
 def several(trial: Trial) -> None:
-    """Several commands on the same seeds at once, some of them killed: nothing is lost, nobody is in anybody's way."""
+    """A trial with several commands on the same seeds at once, one of them sometimes killed; no result may be lost."""
     name = NAMES[trial.number % len(NAMES)]
-    kind, known = KINDS[name], reference(trial, name)
+    kind, undisturbed = KINDS[name], reference(trial, name)
     processes = []
     for _ in range(trial.random.randint(2, 4)):
         some = trial.random.sample(kind.seeds, trial.random.randint(1, len(kind.seeds)))
         processes.append(trial.start(command(trial, RunKind(kind.words, tuple(some), kind.engine))))
-        time.sleep(trial.random.choice((0, 0, 0.02, known.seconds / 2)))
+        time.sleep(trial.random.choice((0, 0, 0.02, undisturbed.seconds / 2)))
     killed = trial.random.random() < 0.5
     if killed:
-        processes[0].ended(known.seconds * trial.random.random())
+        processes[0].ended(undisturbed.seconds * trial.random.random())
         processes[0].send(signal.SIGKILL)
     for process in processes:
         done = trial.finish(process, (signal.SIGKILL,) if process is processes[0] and killed else ())
@@ -128,14 +128,14 @@ def command(trial: Trial, kind: RunKind, *more: str) -> list[str]:
 
 
 def goes_on(trial: Trial, name: str, detail: str, compare: bool = True) -> None:
-    """The same command, once more: it must end well, with the reference's results and nothing left over."""
+    """Repeats the command, which must succeed, with the reference's results and no files left over."""
     done = trial.glebench(*command(trial, KINDS[name]), code=0)
     if not trial.faults or done.code == 0:
         check_results(trial, name, detail, compare)
 
 
 def look(trial: Trial) -> None:
-    """Whoever reads meanwhile gets whole records."""
+    """Lists all runs, whose records must be whole at any time."""
     listed = trial.glebench("list", "runs", "--runs", str(trial.runs), "--json", code=0)
     if "Passed over" in listed.err:
         trial.fault("half-written", "a record that cannot be read", listed.err)
@@ -146,5 +146,5 @@ def is_begun(runs: Path) -> bool:
 
 
 def is_running(runs: Path) -> bool:
-    """Whether some record says that it runs."""
+    """Whether a record has the status 'running'."""
     return any('"status": "running"' in path.read_text() for path in runs.rglob("record.json"))

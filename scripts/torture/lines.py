@@ -1,4 +1,4 @@
-"""Random command lines, in a folder of hostile files: they do what was asked for, or say a sentence."""
+"""Trials of random command lines in a folder of hostile files, which must succeed or fail with one sentence."""
 
 import os
 from functools import partial
@@ -14,21 +14,21 @@ from torture.trials import CANARY, Trial
 from torture.vocabulary import ARGUMENTS, COMMANDS, ENVIRONMENT, EVERY, MODELS, OFTEN, OPTIONS, SPECIAL
 
 MODULES: Final = "typer click rich numpy statistics json yaml sitecustomize gle_bench torch csv".split()
-STORED: Final = ("run", "list", "show", "table", "compare", "suite", "figure", "doctor")  # which have --runs
-LENGTHS: Final = ("seeds", "epochs", "batches", "steps", "hidden", "evaluate")  # what can make training long
-SMALL: Final = {  # settings of tasks that would take seconds to look at
+STORED: Final = ("run", "list", "show", "table", "compare", "suite", "figure", "doctor")  # commands with --runs
+LENGTHS: Final = ("seeds", "epochs", "batches", "steps", "hidden", "evaluate")  # settings that can make training long
+SMALL: Final = {  # settings that make slow tasks fast
     "cifar10": ("--set", "channels=[2, 3]", "--set", "hidden=4", "--set", "images=12"),
     "gsc": ("--set", "batch_size=2", "--set", "evaluation_batch_size=2"),
 }
 
 
 def line(trial: Trial) -> None:
-    """One command line in a folder of hostile files."""
+    """A trial with one random command line, run in a fork."""
     _line(trial, real=False)
 
 
 def line_real(trial: Trial) -> None:
-    """The same by the installed script, in a folder with modules that are called like those which it needs."""
+    """A trial with one random command line, run by the installed script beside modules with names that it imports."""
     for name in MODULES:
         (trial.home / f"{name}.py").write_text(f"open({str(trial.folder / CANARY)!r}, 'w').write({name!r})\n")
     _line(trial, real=True)
@@ -49,18 +49,18 @@ def _line(trial: Trial, real: bool) -> None:
     else:
         process = trial.start(
             words, partial(shim.confine, trial.folder), variables=variables
-        )  # as root it could do harm
+        )  # confined, because as root it could do harm
     trial.count(f"exit code {trial.finish(process).code}")
 
 
 def words_of(random: Random, runs: Path, store: Path) -> list[str]:
-    """The words of a line; `runs` is an empty store, and `store` one to read from."""
+    """The words of a random command line; `runs` is an empty store, and `store` one with runs."""
     if random.random() < 0.03:
         odd = (*TEXTS[:8], *SPECIAL, "--version", "--help", "-h", "-x")
         return [random.choice(odd) for _ in range(random.randrange(4))]
     command = random.choice(COMMANDS)
     words = [command, *ARGUMENTS[command](random)]
-    if command == "run" and random.random() < 0.85:  # mostly one that fits
+    if command == "run" and random.random() < 0.85:  # mostly a model of the task
         words += ["--model", random.choice(MODELS.get(words[1], EVERY))]
     for name, value in OPTIONS[command].items():
         if random.random() < OFTEN.get(name, 0.25):
@@ -78,7 +78,7 @@ def words_of(random: Random, runs: Path, store: Path) -> list[str]:
 
 
 def _bounded(words: list[str], command: str) -> list[str]:
-    """The same, so that nothing is trained or measured for long, downloaded, or sent to W&B."""
+    """The words with options by which nothing is trained or measured for long, downloaded, or sent to W&B."""
     if command == "run":
         task = words[1] if len(words) > 1 else ""
         long = not task.startswith("toy-") or any(name in word for word in words for name in LENGTHS)
@@ -87,17 +87,17 @@ def _bounded(words: list[str], command: str) -> list[str]:
         return [*words, "--dry-run"]
     if command == "bench":
         return [*words, "--repeats", "1", "--steps", "1", "--network", "gle-15k", "--engine", "native"]
-    return [word for word in words if command != "prepare" or word not in ("gsc", "cifar10")]  # which are downloads
+    return [word for word in words if command != "prepare" or word not in ("gsc", "cifar10")]  # not downloaded
 
 
 def _passable(word: str) -> str:
-    """The word as an operating system can pass it on: without zeros, lone surrogates as stray bytes."""
+    """The word as an operating system can pass it on: without zeros, and with lone surrogates as raw bytes."""
     word = word.replace("\x00", "")
     return os.fsdecode(word.encode("utf-8", "surrogatepass")) if "\ud800" in word else word
 
 
 def _surroundings(home: Path) -> None:
-    """Files that are none, in the working folder."""
+    """Makes pipes, closed folders, broken links and hostile suites in the working folder."""
     for name in ("fifo", "fifo.toml"):
         os.mkfifo(home / name)
     (home / "file").write_text("text\n")
@@ -110,7 +110,7 @@ def _surroundings(home: Path) -> None:
 
 
 def _store(trial: Trial) -> Path:
-    """A store with a few runs, made once."""
+    """The folder of a store with a few runs, which is made once."""
     return trial.once(
         "small-store", lambda made: trial.glebench(*KINDS["ensemble"].command(made, trial.shared / "data"), code=0)
     )

@@ -1,6 +1,6 @@
-"""Mutations: bytes, JSON, tables, arrays, checkpoints and files as an enemy, or a broken disk, would leave them.
+"""Mutations of bytes, JSON, tables, arrays, checkpoints and files, such as an attacker or a broken disk would make.
 
-All are functions of a generator of random numbers and of what was there before.
+All are functions of a generator of random numbers and of the content before.
 """
 
 import io
@@ -15,8 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-MOST_READ: Final = 1 << 24  # bytes of a file that is to be changed
-RAW: Final = "@RAW@"  # marks a value that json.dumps would not write
+MOST_READ: Final = 1 << 24  # most bytes that are read of a file to be changed
+RAW: Final = "@RAW@"  # prefix of a text that is written into JSON without quotes
 TEXTS: Final = (
     "",
     " ",
@@ -60,7 +60,7 @@ RAWS: Final = (
 
 
 class _Bomb:
-    """Unpickled, it makes a file."""
+    """An object that makes a file when it is unpickled."""
 
     def __init__(self, canary: Path) -> None:
         self._canary = canary
@@ -70,7 +70,7 @@ class _Bomb:
 
 
 def mutated(random: Random, content: bytes) -> bytes:
-    """Bytes with some changed, cut, repeated or put in between."""
+    """The content with some bytes changed, removed, repeated or inserted."""
     changed = bytearray(content)
     for _ in range(random.choice((1, 1, 1, 2, 5, 50))):
         place, length = random.randrange(len(changed) + 1), random.choice((1, 1, 4, 16, 256))
@@ -93,7 +93,7 @@ def mutated(random: Random, content: bytes) -> bytes:
 
 
 def value(random: Random) -> Any:
-    """A value that no field expects."""
+    """A random value that no field expects."""
     kind = random.randrange(6)
     if kind == 0:
         return RAW + random.choice(RAWS)
@@ -107,13 +107,13 @@ def value(random: Random) -> Any:
 
 
 def beginning(path: Path) -> bytes:
-    """A file's content, as far as memory lets: an earlier change may have made it a sparse one of many gigabytes."""
+    """The first bytes of a file, which an earlier change may have made a sparse file of many gigabytes."""
     with path.open("rb") as file:
         return file.read(MOST_READ)
 
 
 def json_mutated(random: Random, content: bytes) -> bytes:
-    """JSON with fields replaced, removed, renamed, doubled or added."""
+    """JSON with fields replaced, removed or added, or with damaged text."""
     if random.random() < 0.15:
         return random.choice(
             (
@@ -141,7 +141,7 @@ def json_mutated(random: Random, content: bytes) -> bytes:
 
 
 def _places(content: Any) -> list[tuple[Any, Any]]:
-    """Every place in it that holds a value."""
+    """Every place in nested JSON that holds a value, as the container and the key."""
     keys = content.keys() if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
     return [place for key in keys for place in ((content, key), *_places(content[key]))]
 
@@ -157,7 +157,7 @@ def _spelled(fields: Any) -> bytes:
 
 
 def csv_mutated(random: Random, content: bytes) -> bytes:
-    """A table with cells, rows or its header changed."""
+    """A CSV table with cells, rows or its header changed."""
     rows = [line.split(",") for line in content.decode(errors="replace").splitlines()] or [[""]]
     for _ in range(random.choice((1, 2, 5))):
         row = random.choice(rows)
@@ -175,7 +175,7 @@ def csv_mutated(random: Random, content: bytes) -> bytes:
 
 
 def npz_mutated(random: Random, content: bytes, canary: Path) -> bytes:
-    """An archive of arrays with members of other shapes, kinds and names, or of a damaged or unusual archive."""
+    """An npz archive whose arrays have other shapes, types or names, or which is damaged or unusual itself."""
     import numpy as np
 
     try:
@@ -221,7 +221,7 @@ def npz_mutated(random: Random, content: bytes, canary: Path) -> bytes:
         members.pop(name)
     compression = random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2))
     written = bytearray(_zipped(members, compression))
-    if random.random() < 0.2:  # flags, methods, sizes: whatever the headers say
+    if random.random() < 0.2:  # changes of flags, methods and sizes in the headers
         start = written.find(random.choice((b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06")))
         for _ in range(random.randint(1, 4)):
             written[start + random.randrange(4, 22)] = random.choice((0, 1, 9, 14, 99, 255))
@@ -251,7 +251,7 @@ def _header(shape: str, kind: str = "'<f8'", content: bytes = b"\0" * 24) -> byt
 
 
 def checkpoint_mutated(random: Random, content: bytes, canary: Path) -> bytes:
-    """A checkpoint that lacks a field, holds another kind of value, or an object of somebody's class."""
+    """A checkpoint that lacks a field, or holds another type of value or an object that would run code."""
     import torch
 
     fields = torch.load(io.BytesIO(content), weights_only=True)
@@ -282,7 +282,7 @@ REPLACEMENTS: Final = (
 
 
 def replaced(random: Random, path: Path) -> str:
-    """Puts something else in the place of a file or folder; says what."""
+    """Replaces a file or folder by something else, and returns its kind."""
     kind = random.choice(REPLACEMENTS)
     if kind == "closed":
         path.chmod(0)
@@ -319,7 +319,7 @@ def replaced(random: Random, path: Path) -> str:
 
 
 def _bound(path: Path) -> None:
-    """A socket, which may have no longer a name than 107 bytes, so that it is made where it is short."""
+    """Makes a socket, by a short path, since a socket's path may have 107 bytes at most."""
     with socket.socket(socket.AF_UNIX) as made:
         folder = os.open(path.parent, os.O_RDONLY)
         try:

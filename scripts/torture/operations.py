@@ -1,4 +1,4 @@
-"""What befalls a run at its n-th file operation, for every n: a kill, or a disk that is full, broken or read-only."""
+"""Trials of a run that is killed, or whose disk fails, at its n-th file operation, for every n."""
 
 import resource
 import signal
@@ -12,13 +12,13 @@ from torture.kills import NAMES, command, goes_on, look
 from torture.runs import KINDS, Reference, reference
 from torture.trials import Trial
 
-STRIDE: Final = 1 << 16  # a trial's number is run kind, action and n, written with these digits
+STRIDE: Final = 1 << 16  # a trial's number is (2 x kind of run + action) x STRIDE + n
 SENTENCES: Final = ("Cannot ", "No space", "Free some space", "failed:")
 CLOCK_SPAN_S: Final = 7200
 
 
 class Place(NamedTuple):
-    """Where a trial strikes."""
+    """The kind of run, the action and the file operation of a trial."""
 
     run: str
     action: int
@@ -32,20 +32,17 @@ class Place(NamedTuple):
 
 
 def numbers(references: Sequence[Reference]) -> list[int]:
-    """The numbers of all trials of `kill_operation`: before every operation of each kind of run, and within each write.
-
-    After an operation is before the next.
-    """
+    """The numbers of all trials of `kill_operation`: before each operation of each kind of run, and within each write."""
     return [
         (2 * run + half) * STRIDE + n
-        for run, known in enumerate(references)
-        for half, places in enumerate((range(1, known.operations + 1), known.writes))
+        for run, undisturbed in enumerate(references)
+        for half, places in enumerate((range(1, undisturbed.operations + 1), undisturbed.writes))
         for n in places
     ]
 
 
 def kill_operation(trial: Trial) -> None:
-    """A run dies right before, or right after or half-way through, its n-th file operation."""
+    """A trial in which a run is killed before its n-th file operation, or half-way through it."""
     place = Place.of(trial.number)
     plan = shim.Plan(trial.runs, place.operation, place.action)
     done = trial.finish(trial.start(command(trial, KINDS[place.run]), plan.arm), (signal.SIGKILL,))
@@ -56,7 +53,7 @@ def kill_operation(trial: Trial) -> None:
 
 
 def kill_resumed(trial: Trial) -> None:
-    """A run dies at some file operation, and once more when it is gone on with; sometimes it is made anew."""
+    """A trial in which a run is killed at some file operation, and again when it is resumed; sometimes with --rerun."""
     name = NAMES[trial.number % len(NAMES)]
     total, strikes = reference(trial, name).operations, []
     again = trial.random.random() < 0.3
@@ -73,7 +70,7 @@ def kill_resumed(trial: Trial) -> None:
 
 
 def hostile_disk(trial: Trial) -> None:
-    """From the n-th operation on, or at it alone, the disk refuses: one sentence, and once it is well again the run."""
+    """A trial whose disk fails at the n-th operation, or from there on; a repeated command must succeed afterwards."""
     name = NAMES[trial.number % len(NAMES)]
     kind, (error, kinds) = trial.random.choice(sorted(shim.DISKS.items()))
     number = trial.random.randint(1, reference(trial, name).operations)
@@ -87,7 +84,7 @@ def hostile_disk(trial: Trial) -> None:
 
 
 def small_files(trial: Trial) -> None:
-    """No file may grow beyond some size."""
+    """A trial in which no file may grow beyond some size."""
     name = NAMES[trial.number % len(NAMES)]
     limit = trial.random.choice((0, 1, 100, 1000, 3000, 5000, 10000))
     bound = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
@@ -97,7 +94,7 @@ def small_files(trial: Trial) -> None:
 
 
 def small_disk(trial: Trial) -> None:
-    """The store lies on a disk that is really full at some point; root alone can make one."""
+    """A trial with a store on a disk that becomes full; only root can make such a disk."""
     name = NAMES[trial.number % len(NAMES)]
     kilobytes = trial.random.choice((4, 8, 16, 24, 32, 48, 64, 128))
     trial.runs.mkdir()
@@ -115,7 +112,7 @@ def small_disk(trial: Trial) -> None:
 
 
 def clock_jumps(trial: Trial) -> None:
-    """The clock jumps by up to two hours, either way, every few times that it is read."""
+    """A trial with a clock that jumps by a random time, forwards or backwards, every few times that it is read."""
     name = NAMES[trial.number % len(NAMES)]
     period, span = trial.random.choice((1, 3, 10, 100)), trial.random.choice((5, 3600, CLOCK_SPAN_S, 10**8))
     before = partial(shim.shift_clock, period, span, trial.random.getrandbits(32))
@@ -131,14 +128,14 @@ def clock_jumps(trial: Trial) -> None:
 
 
 def _judge_refusal(trial: Trial, name: str, detail: str, code: int | None, err: str) -> None:
-    """A run that a disk did not let end well says so; exit code 0 is for one that lost nothing."""
+    """Reports a fault if a run failed because of the disk, and its message does not say so."""
     if code == 1 and not any(sentence in err for sentence in SENTENCES):
         trial.fault("disk", "the disk is not named", f"{name}: {detail}\n{err}")
     trial.count("refusals", code == 1)
 
 
 def _goes_on_again(trial: Trial, name: str, detail: str) -> None:
-    """Once the disk is well: failed seeds are made anew where they are asked for."""
+    """Repeats the command on a good disk, with failed seeds run again."""
     look(trial)
     trial.glebench(*command(trial, KINDS[name], "--rerun", "failed"), code=0)
     goes_on(trial, name, detail)

@@ -1,4 +1,4 @@
-"""Plugins that misbehave: each costs its own entries and nothing else, and takes no name that is taken."""
+"""Trials of faulty plugins: each may lose its own entries only, and take no name that exists already."""
 
 import json
 from pathlib import Path
@@ -102,7 +102,7 @@ READING: Final = (
 
 
 def plugin(trial: Trial) -> None:
-    """A plugin beside the others, and commands that meet it; what others bring is listed as ever."""
+    """A trial with a faulty plugin beside the others, and commands that load it; all other entries must stay listed."""
     random = trial.random
     body = random.choice(sorted(BODIES))
     points = random.sample(POINTS, random.choice((1, 1, 2, 3)))
@@ -112,14 +112,14 @@ def plugin(trial: Trial) -> None:
     name = random.choice(("odd", "odd", "odd", *NAMES))
     folder = trial.folder / "plugin"
     _write(folder, BODIES[body], points, name, place, broken=random.random() < 0.1)
-    told = f"plugin '{body}' as {name!r} = {place!r} in {points}"
+    described = f"plugin '{body}' as {name!r} = {place!r} in {points}"
     for kind in random.sample(POINTS, 2):
-        _listed(trial, kind, folder, told, shared=body == "another plugin's pair" or name.startswith("toy"))
+        _listed(trial, kind, folder, described, shared=body == "another plugin's pair" or name.startswith("toy"))
     for words in random.sample(READING, 3):
         runs = () if words[0] == "prepare" else ("--runs", str(trial.runs))
         done = _start(trial, folder, *words, *runs)
         if words[:2] == ("show", "mnist1d") and done.code != 0:
-            trial.fault("plugin", f"it breaks {' '.join(words)}", f"{told}\n{done.err}")
+            trial.fault("plugin", f"it breaks {' '.join(words)}", f"{described}\n{done.err}")
 
 
 def _write(folder: Path, body: str, points: list[str], name: str, place: str, broken: bool) -> None:
@@ -128,7 +128,7 @@ def _write(folder: Path, body: str, points: list[str], name: str, place: str, br
     (folder / "odd_plugin.py").write_bytes(f'"""Odd."""\n{HEAD}\n{body}\n'.encode("utf-8", "surrogateescape"))
     lines = [line for kind in points for line in (f"[glebench.{kind}]", f"{name} = {place}")]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    if not broken:  # pip, when it is interrupted, leaves such
+    if not broken:  # an interrupted pip leaves a folder without METADATA
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-plugin\nVersion: 1.0\n")
 
 
@@ -138,7 +138,7 @@ def _start(trial: Trial, folder: Path, *words: str) -> processes.Finished:
 
 
 def _install(folder: Path) -> None:
-    """As if the folder had been on the path when this process began."""
+    """Puts the folder on the path, as if it had been there when this process started."""
     import importlib
     import sys
 
@@ -146,13 +146,13 @@ def _install(folder: Path) -> None:
 
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    for function in [*vars(registry).values(), *vars(plugins).values()]:  # what was looked up before
+    for function in [*vars(registry).values(), *vars(plugins).values()]:  # forgets earlier look-ups
         if hasattr(function, "cache_clear"):
             function.cache_clear()
 
 
-def _listed(trial: Trial, kind: str, folder: Path, told: str, shared: bool) -> None:
-    """What others bring stands in the list, as without the plugin; of a name that two plugins `shared`, ours alone."""
+def _listed(trial: Trial, kind: str, folder: Path, described: str, shared: bool) -> None:
+    """Checks that a list has all entries that it has without the plugin, except toys' if they have `shared` names."""
     done = _start(trial, folder, "list", kind, "--json", "--runs", str(trial.runs))
     if done.code is None:
         return
@@ -160,13 +160,12 @@ def _listed(trial: Trial, kind: str, folder: Path, told: str, shared: bool) -> N
         rows = json.loads(done.out)
     except ValueError:
         rows = []
-    known = [row for row in _known(trial, kind) if not (shared and "toy" in str(row))]
-    lost = [row for row in known if row not in rows]
+    lost = [row for row in _without_plugin(trial, kind) if row not in rows and not (shared and "toy" in str(row))]
     if lost:
-        trial.fault("plugin", f"list {kind} lacks or changes what others bring", f"{told}\n{lost[:3]}\n{done.err}")
+        trial.fault("plugin", f"list {kind} lacks or changes what others bring", f"{described}\n{lost[:3]}\n{done.err}")
 
 
-def _known(trial: Trial, kind: str) -> list[dict[str, Any]]:
+def _without_plugin(trial: Trial, kind: str) -> list[dict[str, Any]]:
     """The rows of a list without the plugin."""
     path = trial.shared / f"list-{kind}.json"
     if not path.exists():

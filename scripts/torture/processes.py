@@ -23,15 +23,15 @@ from typing import Final, NamedTuple, NoReturn
 
 SUPPORT: Final = Path(__file__).parents[2] / "tests" / "support"
 SCRIPT: Final = Path(sysconfig.get_path("scripts")) / "glebench"
-BLOCKED_S: Final = 6.0  # asleep for so long without a moment of computing: it hangs
-LONGEST_S: Final = 150.0  # for what takes a second where nothing else runs
-MEMORY: Final = 4 << 30  # bytes beyond what the parent has: a foreign file must not ask for more
-PR_SET_PDEATHSIG: Final = 1
-DEAD_PROXY: Final = "http://127.0.0.1:9"  # nothing is ever downloaded
+BLOCKED_S: Final = 6.0  # seconds of sleep without computing after which a command counts as hanging
+LONGEST_S: Final = 150.0  # longest seconds of a command; on an idle machine it takes one
+MEMORY: Final = 4 << 30  # most bytes that a command may use beyond its parent's
+PR_SET_PDEATHSIG: Final = 1  # the option of prctl: a signal at the parent's death
+DEAD_PROXY: Final = "http://127.0.0.1:9"  # a proxy that does not exist, so that nothing is downloaded
 
 
 class Finished(NamedTuple):
-    """What a command left. `code` is negative for a signal, and None if it hung."""
+    """The exit code of a command, negative for a signal and None if it hung, with its output and its time."""
 
     words: tuple[str, ...]
     code: int | None
@@ -57,7 +57,7 @@ def variables(home: Path, more: Mapping[str, str]) -> dict[str, str]:
 
 
 class Process:
-    """A command that was started; `wait` says how it ended. `out` and `err` are where its output is read from."""
+    """A running command, with the file descriptors `out` and `err` of its output."""
 
     def __init__(self, words: Sequence[str], pid: int, out: int, err: int) -> None:
         self.words, self.pid = tuple(words), pid
@@ -66,13 +66,13 @@ class Process:
         self._finished: Finished | None = None
 
     def send(self, number: int) -> None:
-        """Sends a signal, if it still runs."""
+        """Sends a signal to the command if it still runs."""
         if self._finished is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def ended(self, seconds: float) -> bool:
-        """Whether it ends within so many seconds."""
+        """Whether the command ends within so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
             left = max(0.0, deadline - time.monotonic())
@@ -80,11 +80,11 @@ class Process:
             read = [self._read(file) for file in self._texts if file in ready]
             if self._watch in ready or left == 0.0:
                 return self._watch in ready
-            if ready and not any(read):  # it has closed its output
+            if ready and not any(read):  # the command has closed its output
                 return bool(select.select([self._watch], [], [], left)[0])
 
     def _read(self, file: int) -> bool:
-        """Takes what there is to read of its output, and says whether there was any."""
+        """Reads the output that is there, and returns whether there was any."""
         length = len(self._texts[file])
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(file, 1 << 16):
@@ -92,11 +92,11 @@ class Process:
         return len(self._texts[file]) > length
 
     def wait(self) -> Finished:
-        """Waits for its end. One that hangs is killed, once it has said where it stands."""
+        """Waits for the end of the command. If it hangs, it prints its stack and is killed."""
         if self._finished is None:
             hung = self._hangs()
             if hung:
-                self.send(signal.SIGABRT)  # faulthandler prints where
+                self.send(signal.SIGABRT)  # on which faulthandler prints the stack
                 self.ended(2.0)
                 self.send(signal.SIGKILL)
                 self.ended(10.0)
@@ -124,7 +124,7 @@ class Process:
 
 
 def _computed(pid: int) -> int | None:
-    """Nanoseconds that its main thread has computed; always another number while it waits for a turn or the disk."""
+    """The nanoseconds that a process's main thread has computed; the present time while it waits for a core or disk."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) if state in "STt" else time.monotonic_ns()
@@ -160,7 +160,7 @@ def real(words: Sequence[str], home: Path, more: Mapping[str, str]) -> Process:
 
 @contextlib.contextmanager
 def _pipes() -> Iterator[tuple[list[int], list[int]]]:
-    """Ends to read output and errors from, which stay open, and ends to write them to."""
+    """Two pipes for output and errors: their ends for reading, which stay open, and their ends for writing."""
     pairs = [os.pipe(), os.pipe()]
     for reader, _ in pairs:
         os.set_blocking(reader, False)
@@ -172,7 +172,7 @@ def _pipes() -> Iterator[tuple[list[int], list[int]]]:
 
 
 def _obey() -> None:
-    """A child ends with its parent, answers to signals as if it had been started by hand, and leaves no core."""
+    """Prepares a child, which ends with its parent, has the default handlers of signals, and leaves no core file."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -186,7 +186,7 @@ def _main(
     before: Callable[[], object] | None,
     environment: Mapping[str, str],
 ) -> NoReturn:
-    """What the child does instead of returning."""
+    """Runs the command in the child, and ends the child."""
     code = 70
     try:
         os.setpgid(0, 0)
@@ -199,14 +199,14 @@ def _main(
         os.chdir(home)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-        faulthandler.enable()  # SIGABRT prints where it stands
+        faulthandler.enable()  # prints the stack on SIGABRT
         sys.argv = ["glebench", *words]
         if before is not None:
             before()
         code = _called()
         threading._shutdown()  # type: ignore[attr-defined]
         sys.stdout.flush()
-    except BaseException:  # what even the interpreter's end would not survive
+    except BaseException:  # an error outside `main`
         traceback.print_exc()
         code = 120
     finally:
@@ -216,7 +216,7 @@ def _main(
 
 
 def _called() -> int:
-    """The exit code of `main`, as the interpreter gives it."""
+    """Runs `main`, and returns the exit code that the interpreter would give it."""
     from gle_bench.cli import main
 
     try:
@@ -229,7 +229,7 @@ def _called() -> int:
     except KeyboardInterrupt:
         traceback.print_exc()
         return 130
-    except BaseException:  # what Python itself would do with it
+    except BaseException:  # printed as Python itself would
         traceback.print_exc()
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""The report of a session: how many trials of each kind there were, and the faults, grouped by where they come from."""
+"""The report of a session: the number of trials of each kind, and the faults, grouped by their place in our code."""
 
 import json
 import platform
@@ -13,12 +13,12 @@ from typing import Any, Final
 from torture.faults import Fault
 from torture.trials import Outcome
 
-EVERY_S: Final = 10.0  # a line of progress
-EXAMPLES: Final = 3  # of each group of faults
+EVERY_S: Final = 10.0  # seconds between two lines of progress
+EXAMPLES: Final = 3  # number of examples of each group of faults
 
 
 class Report:
-    """Outcomes as they come, on the screen and, at the end, in a file."""
+    """The report of trials' outcomes, printed as they come and written to a file at the end."""
 
     def __init__(self, seed: int, choice: dict[str, Any]) -> None:
         self.began, self._seed, self._choice = time.monotonic(), seed, choice
@@ -30,7 +30,7 @@ class Report:
         self._last = self.began
 
     def add(self, outcome: Outcome) -> None:
-        """Takes a trial's outcome; tells each new group of faults, and every few seconds how far it is."""
+        """Adds a trial's outcome; prints each new group of faults, and every few seconds the progress."""
         self._trials[outcome.kind] += 1
         self._seconds[outcome.kind] += outcome.seconds
         self._computed[outcome.kind] += outcome.computed_s
@@ -52,7 +52,7 @@ class Report:
         return f"scripts/torture/run --seed {self._seed} --only {kind} --trial {number}"
 
     def close(self, out: Path | None) -> None:
-        """Prints the sum of it, and writes it to a file."""
+        """Prints all groups of faults, and writes the report to a file."""
         print(self._progress())
         for (kind, what, place), group in sorted(self.faults.items(), key=lambda item: -len(item[1])):
             number, first = group[0]
@@ -62,7 +62,7 @@ class Report:
             out.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """The report as plain data for JSON."""
         kinds = {
             kind: {
                 "trials": count,

@@ -1,4 +1,4 @@
-"""The kinds of run that are killed, what each leaves when nothing disturbs it, and whether two runs left the same."""
+"""The kinds of run that trials disturb, their results when nothing disturbs them, and the comparison of results."""
 
 import csv
 import fcntl
@@ -22,20 +22,20 @@ RESULTS: Final = ("status", "metrics", "best_round", "config_hash", "parameters"
 
 @dataclass(frozen=True)
 class RunKind:
-    """A command `glebench run` in small: its words, and its seeds."""
+    """A kind of small run: the words of its command `glebench run`, its seeds and its engine."""
 
     words: tuple[str, ...]
     seeds: tuple[int, ...]
     engine: str = "torch"
 
     def command(self, runs: Path, data: Path, *more: str) -> list[str]:
-        """All that follows `glebench`."""
+        """The words after `glebench`."""
         chosen = ("--seeds", ",".join(map(str, self.seeds)), "--engine", self.engine)
         return ["run", *self.words, *chosen, "--runs", str(runs), "--data", str(data), "--wandb", "off", *more]
 
 
 def _toy(task: str, model: str, *more: str, seeds: tuple[int, ...] = (1, 2), engine: str = "torch") -> RunKind:
-    settings = ("--set", "rate=0.1", "--set", 'schedule={"kind": "plateau", "patience": 0}')  # a schedule that moves
+    settings = ("--set", "rate=0.1", "--set", 'schedule={"kind": "plateau", "patience": 0}')  # a rate that changes
     return RunKind((task, "--model", model, *settings, *more), seeds, engine)
 
 
@@ -55,10 +55,11 @@ KINDS: Final = {
 
 @dataclass(frozen=True)
 class Reference:
-    """What an undisturbed run leaves: a digest of each result.
+    """The results of an undisturbed run.
 
     Attributes:
-        operations: how many file operations it took; writes: which of them were writes.
+        results: a digest of each result.
+        operations: number of its file operations; writes: numbers of those that were writes.
     """
 
     results: dict[str, str]
@@ -68,7 +69,7 @@ class Reference:
 
 
 def reference(trial: Trial, name: str) -> Reference:
-    """The reference of a kind of run, which is made once and shared by all trials."""
+    """The reference of a kind of run, which is made once and read by all trials."""
     path = trial.once(f"reference-of-{name}.json", lambda made: _make_reference(trial, name, made))
     return Reference(**json.loads(path.read_text()))
 
@@ -87,18 +88,18 @@ def _make_reference(trial: Trial, name: str, path: Path) -> None:
 
 
 def results(runs: Path) -> dict[str, str]:
-    """Digests of all that a store's runs computed, without times."""
-    found = {}
+    """The digests of all that a store's runs computed, without times."""
+    digests = {}
     for folder in sorted(path.parent for path in runs.rglob("record.json")):
         name = str(folder.relative_to(runs))
         record = json.loads((folder / "record.json").read_bytes())
-        found[f"{name} record"] = _digest({field: record[field] for field in RESULTS})
-        found[f"{name} history"] = _digest(_history((folder / "history.csv").read_text()))
+        digests[f"{name} record"] = _digest({field: record[field] for field in RESULTS})
+        digests[f"{name} history"] = _digest(_history((folder / "history.csv").read_text()))
         for path in sorted(folder.glob("*.npz")):
-            found[f"{name} {path.name}"] = _digest(_arrays(path))
+            digests[f"{name} {path.name}"] = _digest(_arrays(path))
         for path in sorted(folder.glob("*.ckpt")):
-            found[f"{name} {path.name}"] = _digest(_checkpoint(path))
-    return found
+            digests[f"{name} {path.name}"] = _digest(_checkpoint(path))
+    return digests
 
 
 def _history(text: str) -> list[dict[str, str]]:
@@ -124,7 +125,7 @@ def _checkpoint(path: Path) -> Any:
 
     try:
         return plain(torch.load(path, weights_only=True, map_location="cpu"))
-    except Exception as error:  # damaged on purpose, which fails in any way
+    except Exception as error:  # a file that was damaged on purpose may raise any error
         return type(error).__name__
 
 
@@ -137,14 +138,14 @@ def _digest(content: Any) -> str:
 
 
 def leftovers(trial: Trial) -> Iterator[str]:
-    """What must not be there once all commands have ended: each as '<what> <name>'."""
+    """The files and locks that must not exist once all commands have ended, each as '<what> <name>'."""
     for path in trial.runs.rglob("*"):
         if path.is_file() and path.name not in KEPT:
             yield f"temporary file {path.name.split('.')[1] + '.part' if path.name.endswith('.part') else path.name}"
         elif path.name == ".lock" and _held(path):
             yield "held lock .lock"
     for path in (trial.home / "tmp").iterdir():
-        if not path.name.startswith("torchinductor_"):  # which PyTorch makes as it is imported
+        if not path.name.startswith("torchinductor_"):  # PyTorch makes it when it is imported
             yield f"file in TMPDIR {path.name}"
     for path in trial.home.iterdir():
         if path.name not in ("tmp", ".cache", ".config", ".local"):
@@ -163,11 +164,11 @@ def _held(path: Path) -> bool:
 
 
 def check_results(trial: Trial, name: str, detail: str, bits: bool = True) -> None:
-    """Compares a trial's store with the reference: nothing lacks or is left over, and nothing differs if `bits`."""
-    expected, found = reference(trial, name).results, results(trial.runs)
-    for place in sorted(expected.keys() | found.keys()):
-        if expected.get(place) != found.get(place) and (bits or not (place in expected and place in found)):
-            what = "lost" if place not in found else "not in the reference" if place not in expected else "another"
+    """Compares a trial's store with the reference: no result may be missing or left over or, with `bits`, differ."""
+    expected, actual = reference(trial, name).results, results(trial.runs)
+    for place in sorted(expected.keys() | actual.keys()):
+        if expected.get(place) != actual.get(place) and (bits or not (place in expected and place in actual)):
+            what = "lost" if place not in actual else "not in the reference" if place not in expected else "another"
             trial.fault("wrong result", f"{place.rpartition(' ')[2]} {what}", f"{name}: {place} {what}; {detail}")
     for left in leftovers(trial):
         trial.fault("leftover", left, f"{name}: {detail}")

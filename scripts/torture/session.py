@@ -1,4 +1,4 @@
-"""A session: trials one after the other or side by side, until all are done or the time is over."""
+"""A session of the torture suite: trials, in several processes, until all are done or the time is over."""
 
 import gc
 import itertools
@@ -25,13 +25,13 @@ from torture.report import Report
 from torture.runs import reference
 from torture.trials import Outcome, Trial
 
-SECONDS: Final = 120.0
-ENDLESS: Final = 1 << 40
+SECONDS: Final = 120.0  # the time limit if no option limits the trials
+ENDLESS: Final = 1 << 40  # the number of trials of a kind that only the time limits
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was asked for: see `__main__`."""
+    """The options of a session, which `__main__` explains."""
 
     seed: int
     kinds: list[str]
@@ -44,7 +44,7 @@ class Choice:
 
 
 def run(choice: Choice, workspace: Path, out: Path | None) -> int:
-    """Runs all trials, prints progress and faults, and writes the report; 1 if there were faults."""
+    """Runs all trials, prints progress and faults, and writes the report; returns 1 if there were faults."""
     report = Report(choice.seed, asdict(choice))
     preload()
     (workspace / "shared").mkdir(parents=True, exist_ok=True)
@@ -55,31 +55,31 @@ def run(choice: Choice, workspace: Path, out: Path | None) -> int:
         for outcome in _outcomes(choice, workspace, deadline):
             report.add(outcome)
     except KeyboardInterrupt:
-        print("Interrupted: what follows is what there was until then.", file=sys.stderr)
+        print("Interrupted; the report has all trials until then.", file=sys.stderr)
     report.close(out)
     return 1 if report.faults else 0
 
 
 def preload() -> None:
-    """Imports all that a command may need, and looks for plugins, once for all forks."""
+    """Imports all modules that a command may need, and searches plugins, once for all forks."""
     import gle_bench
     from gle_bench import plugins, registry
 
     names = [module.name for module in pkgutil.walk_packages(gle_bench.__path__, "gle_bench.")]
     for package in ("gle_bench.tasks", "gle_bench.baselines"):
         names += [module.name for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}.")]
-    # Compiled libraries are no modules, and no command imports the contract tests.
+    # Compiled libraries are not modules, and no command imports the contract tests.
     names = [name for name in names if "native._" not in name and not name.startswith("gle_bench.testing")]
     for name in (*names, "toys", "mnist1d.data", "matplotlib.backends.backend_agg", "scipy.stats"):
         try:
             import_module(name)
         except ImportError as error:
-            print(f"{name} is not there: {error}", file=sys.stderr)
+            print(f"{name} cannot be imported: {error}", file=sys.stderr)
     registry.pairs()
     for kind in ("tasks", "models", "rules"):
         plugins.offered(kind)
     gc.collect()
-    gc.freeze()  # so that forks do not copy what they look through
+    gc.freeze()  # so that collections in forks do not copy memory
 
 
 def _outcomes(choice: Choice, workspace: Path, deadline: float | None) -> Iterator[Outcome]:
@@ -97,7 +97,7 @@ def _outcomes(choice: Choice, workspace: Path, deadline: float | None) -> Iterat
 
 
 def _trials(choice: Choice, workspace: Path) -> Iterator[tuple[str, int]]:
-    """Kinds and numbers: one trial, or all of each kind, or of all kinds in turn."""
+    """The kinds and numbers of the session's trials: one trial, all of each kind, or all kinds in turn."""
     usable = [name for name in choice.kinds if shim.loaded() or not CATALOGUE[name].shim]
     if choice.trial is not None:
         return iter([(name, choice.trial) for name in usable])
@@ -108,22 +108,19 @@ def _trials(choice: Choice, workspace: Path) -> Iterator[tuple[str, int]]:
 
 
 def _numbers(name: str, choice: Choice, workspace: Path) -> Iterator[int]:
-    """The numbers of a kind's trials; of those that strike at an operation, all, in an order of the seed's."""
+    """The numbers of a kind's trials; those of `operations` are a list, shuffled by the seed unless --long is given."""
     limit = choice.count if choice.count is not None else CATALOGUE[name].long if choice.long else None
     if name != "operations":
         return iter(range(ENDLESS if limit is None else limit))
-    everything = operations.numbers([reference(_asking(choice, workspace), each) for each in NAMES])
+    session = Trial(choice.seed, "session", 0, workspace)
+    listed = operations.numbers([reference(session, each) for each in NAMES])
     if not choice.long:
-        random.Random(choice.seed).shuffle(everything)
-    return iter(everything[:limit])
-
-
-def _asking(choice: Choice, workspace: Path) -> Trial:
-    return Trial(choice.seed, "session", 0, workspace)
+        random.Random(choice.seed).shuffle(listed)
+    return iter(listed[:limit])
 
 
 def _in_turn(streams: dict[str, Iterator[int]]) -> Iterator[tuple[str, int]]:
-    """Of each kind as many as its share, again and again, while any is left."""
+    """Trials of all kinds in turn, as many of each as its share, until none is left."""
     while streams:
         for name in list(streams):
             some = list(itertools.islice(streams[name], max(1, CATALOGUE[name].share)))
@@ -133,11 +130,11 @@ def _in_turn(streams: dict[str, Iterator[int]]) -> Iterator[tuple[str, int]]:
 
 
 def one(seed: int, kind: str, number: int, workspace: Path, keep: bool) -> Outcome:
-    """One trial, whatever happens in it."""
+    """The outcome of one trial; an error of the trial itself counts as a fault."""
     trial, began, before = Trial(seed, kind, number, workspace), time.monotonic(), _computed()
     try:
         CATALOGUE[kind].make(trial)
-    except Exception as error:  # what a trial stumbles over is a fault of the product, or of the trial
+    except Exception as error:  # a fault of glebench or of the trial
         trial.faults.append(Fault("trial", f"{type(error).__name__} in the trial itself", traceback.format_exc()))
     trial.end(keep=keep and bool(trial.faults))
     if not keep:
@@ -146,5 +143,5 @@ def one(seed: int, kind: str, number: int, workspace: Path, keep: bool) -> Outco
 
 
 def _computed() -> float:
-    """Seconds of computing of this process and of its children that have ended."""
+    """The seconds of computing of this process and of its children that have ended."""
     return sum(sum(resource.getrusage(whose)[:2]) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -1,6 +1,6 @@
-/* A layer between a process and the C library, loaded by LD_PRELOAD. It counts the file operations below one folder and
-   dies at the n-th of them, or lets it fail as a disk would; and it can shift the clock. Until it is armed, by
-   `torture_arm`, `torture_clock` or the variable TORTURE_SHIM, it passes everything through. */
+/* A layer between a process and the C library, loaded by LD_PRELOAD. It counts the file operations below one folder,
+   and at the n-th of them kills the process or returns an error of a disk; and it can shift the clock. Until it is
+   armed, by `torture_arm`, `torture_clock` or the variable TORTURE_SHIM, it changes nothing. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,17 +21,17 @@
 #include <unistd.h>
 
 enum kind { WRITE = 1, RENAME = 2, SYNC = 4, UNLINK = 8, MKDIR = 16, OPEN = 32, CHANGE = 64 };
-enum { NOTED = 4000 }; /* of the page that is shared */
+enum { NOTED = 4000 }; /* operations whose kind is noted in the shared page */
 enum action { COUNT, KILL, HALF, FAIL, ONCE };
 
 static char root[PATH_MAX];
-static char jail[PATH_MAX]; /* "": none */
+static char jail[PATH_MAX]; /* the only folder that may change; "": no limit */
 static int armed;
 static long at;
 static int action, error_number, kinds;
 static _Atomic long own_counter, *counter = &own_counter;
 
-static long clock_period; /* 0: the clock is right */
+static long clock_period; /* readings of the clock between two jumps; 0: no jumps */
 static unsigned long clock_seed;
 static long clock_span;
 static _Atomic long clock_calls;
@@ -91,7 +91,7 @@ static int absolute(const char *path, char whole[2 * PATH_MAX]) {
 
 static int starts_with(const char *path, const char *folder) { return strncmp(path, folder, strlen(folder)) == 0; }
 
-/* Whether a path lies where this process may change something: in its jail, or among the devices that take anything. */
+/* Whether this process may change a path: it lies in the jail, or is a device such as /dev/null. */
 static int is_open_to_us(const char *path) {
     return !jail[0] || starts_with(path, jail) || starts_with(path, "/proc/self/") || strcmp(path, "/dev/null") == 0 ||
            strcmp(path, "/dev/full") == 0 || strcmp(path, "/dev/tty") == 0;
@@ -103,13 +103,13 @@ static void die(void) {
         pause();
 }
 
-/* Notes which kind of operation the n-th was, for a parent that shares the page. */
+/* Notes the kind of the n-th operation, for a parent that shares the page. */
 static void note(long n, enum kind kind) {
     if (counter != &own_counter && n < NOTED)
         ((unsigned char *)(counter + 1))[n] = (unsigned char)kind;
 }
 
-/* What becomes of an operation: 0 it is done, 1 it fails with errno, 2 half of it is done and no more. */
+/* The fate of an operation: 0: it is done, 1: it fails with errno, 2: half of it is done. */
 static int judged(enum kind kind) {
     long n;
     if (action == FAIL || action == ONCE) {
@@ -156,7 +156,7 @@ static int file_verdict(int file, enum kind kind) {
     return starts_with(path, root) ? judged(kind) : 0;
 }
 
-/* The library's own function of that name. */
+/* The C library's own function of that name. */
 #define NEXT(name)                                                                                                     \
     ({                                                                                                                 \
         static __typeof__(&name) next;                                                                                 \
@@ -165,7 +165,7 @@ static int file_verdict(int file, enum kind kind) {
         next;                                                                                                          \
     })
 
-/* An operation that is whole or not done: "half" of it is all of it, and death after it. */
+/* An operation without a half: HALF does all of it, and kills the process afterwards. */
 #define WHOLE(judgement, call)                                                                                         \
     int verdict = (judgement);                                                                                         \
     if (verdict == 1)                                                                                                  \
@@ -251,7 +251,7 @@ FILE *fopen64(const char *path, const char *mode) {
     return file;
 }
 
-/* Seconds by which the clock is wrong: another amount every few times that it is read, up to the span, either way. */
+/* The seconds by which the clock is wrong, a new random number up to the span every `clock_period` readings. */
 static long shift(void) {
     unsigned long mixed;
     if (!clock_period)

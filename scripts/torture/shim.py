@@ -1,4 +1,4 @@
-"""The layer between a process and the C library (shim.c): operations of files that kill or fail, and a wrong clock."""
+"""The layer of shim.c between a process and the C library, by which file operations kill or fail, and clocks jump."""
 
 import ctypes
 import errno
@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Final
 
 SOURCE: Final = Path(__file__).with_name("shim.c")
-NOTED: Final = 4000  # operations whose kind is remembered
+NOTED: Final = 4000  # most operations whose kind is remembered
 COUNT, KILL, HALF, FAIL, ONCE = range(5)
 WRITE, RENAME, SYNC, UNLINK, MKDIR, OPEN, CHANGE = (1 << bit for bit in range(7))
 CHANGES: Final = WRITE | RENAME | SYNC | UNLINK | MKDIR | OPEN | CHANGE
-GROWS: Final = WRITE | SYNC | MKDIR | OPEN  # what a full disk refuses
+GROWS: Final = WRITE | SYNC | MKDIR | OPEN  # operations that a full disk refuses
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of the n-th operation below a folder, counted from 1.
+    """A plan of what happens at the n-th file operation below a folder.
 
     Attributes:
-        action: COUNT; KILL before it; HALF: after half a write, or after an operation that has no half; FAIL: it and
-            all later ones; ONCE: it alone.
-        error: the errno of those that fail; kinds: which of them are counted and can fail.
+        number: n, counted from 1.
+        action: COUNT: nothing; KILL: a kill before it; HALF: a kill after half of a write, or after any other
+            operation; FAIL: it and all later ones fail; ONCE: it alone fails.
+        error: the errno of operations that fail; kinds: the operations that are counted and can fail.
     """
 
     folder: Path
@@ -34,12 +35,12 @@ class Plan:
     kinds: int = CHANGES
 
     def environment(self) -> dict[str, str]:
-        """Variables that arm the layer in a process of its own."""
+        """Environment variables that carry out the plan in a process to be started."""
         text = f"{self.number} {self.action} {self.error} {self.kinds} {self.folder}"
         return {"TORTURE_SHIM": text, "LD_PRELOAD": str(loaded())}
 
     def arm(self, counter: "Counter | None" = None) -> None:
-        """Arms the layer in this process, which must have been started under it."""
+        """Carries out the plan in this process, which must have been started under the layer."""
         shared = None if counter is None else counter.address
         ctypes.CDLL(None).torture_arm(
             str(self.folder).encode(),
@@ -58,7 +59,7 @@ DISKS: Final = {"full": FULL, "read-only": READ_ONLY, "broken": BROKEN, "over qu
 
 
 class Counter:
-    """A number that a forked child changes and its parent reads."""
+    """A counter of file operations in memory that a forked child writes and its parent reads."""
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
@@ -74,28 +75,28 @@ class Counter:
 
     @property
     def writes(self) -> list[int]:
-        """Which of the operations that were counted were writes."""
+        """The numbers of the counted operations that were writes."""
         start = ctypes.sizeof(ctypes.c_long)
         return [n for n in range(1, min(NOTED, self.value + 1)) if self._page[start + n] == WRITE]
 
 
 def shift_clock(period: int, span_s: int, seed: int) -> None:
-    """Lets this process's clock jump every `period` times that it is read, by up to `span_s` seconds either way."""
+    """Makes this process's clock jump by up to `span_s` seconds, either way, every `period` times that it is read."""
     ctypes.CDLL(None).torture_clock(ctypes.c_long(period), ctypes.c_long(span_s), ctypes.c_ulong(seed))
 
 
 def confine(folder: Path) -> None:
-    """Lets this process change nothing outside a folder: it would be a read-only disk."""
+    """Forbids this process to change files outside a folder, as on a read-only disk."""
     ctypes.CDLL(None).torture_confine(str(folder).encode())
 
 
 def confined(folder: Path) -> dict[str, str]:
-    """Variables that do so for a process of its own."""
+    """Environment variables that confine a process to be started to a folder."""
     return {"TORTURE_JAIL": str(folder), "LD_PRELOAD": str(loaded())}
 
 
 def build(folder: Path) -> Path | None:
-    """Compiles the layer; None where there is no compiler of C."""
+    """Compiles the layer; returns None if there is no C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         return None
@@ -105,6 +106,6 @@ def build(folder: Path) -> Path | None:
 
 
 def loaded() -> Path | None:
-    """The layer that this process was started under."""
+    """The path of the layer that this process was started under; None if there is none."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     return next((Path(line.split()[-1]) for line in lines if line.endswith("/shim.so")), None)

@@ -1,4 +1,4 @@
-"""Stores whose files were changed, replaced or removed: every command that reads them says so in one sentence."""
+"""Trials of stores with changed, replaced or removed files, which reading commands must report in one sentence."""
 
 import json
 import os
@@ -11,13 +11,18 @@ from torture.runs import KINDS
 from torture.trials import Trial
 
 RECORDS: Final = Path(__file__).parents[2] / "leaderboards" / "records"
-PICKED: Final = ("mnist1d/mlp-0", "mackey-glass/gle", "cifar10/le", "mackey-glass/esn")  # of what is published
-SHIFT: Final = 5000  # added to their seeds, so that they are no copies
+PICKED: Final = (
+    "mnist1d/mlp-0",
+    "mackey-glass/gle",
+    "cifar10/le",
+    "mackey-glass/esn",
+)  # published runs
+SHIFT: Final = 5000  # added to their seeds, so that they do not count as copies
 HEARTBEAT: Final = '{"host": "%s", "pid": %d, "since": "2026-01-01T00:00:00Z", "token": "t"}\n'
 
 
 def store(trial: Trial) -> None:
-    """One to three changes to a store, and then commands that read it."""
+    """A trial with one to three changes to a store, and commands that read it."""
     shutil.copytree(_base(trial), trial.runs)
     changed = {path for _ in range(trial.random.choice((1, 1, 2, 3))) if (path := _change(trial)) is not None}
     before = _listing(trial.runs)
@@ -32,7 +37,7 @@ def store(trial: Trial) -> None:
 
 
 def _base(trial: Trial) -> Path:
-    """A store with finished runs of several tasks, made once."""
+    """The folder of a store with finished runs of several tasks, which is made once."""
     return trial.once("store", lambda made: _make_store(trial, made))
 
 
@@ -58,7 +63,7 @@ def _copy(folder: Path, into: Path) -> None:
 
 
 def _change(trial: Trial) -> Path | None:
-    """Changes something; returns the run's folder that may no longer be read, or None if no run is touched."""
+    """Makes a random change; returns the folder of runs that may have become unreadable, or None."""
     random = trial.random
     folder = random.choice(sorted(path for path in trial.runs.glob("*/*/*/seed-*") if path.is_dir()) or [trial.runs])
     files = sorted(
@@ -96,7 +101,7 @@ def _change(trial: Trial) -> Path | None:
 
 
 def _garbage(trial: Trial, folder: Path) -> None:
-    """Things that are nobody's, beside and above a run."""
+    """Adds a folder, link or pipe that belongs to no run beside or above a run."""
     place = trial.random.choice((folder, folder.parent, folder.parents[2], trial.runs))
     name = trial.random.choice(
         (b"\xff\xfe", b"seed-x", b"seed--1", b"a b", b"\xc3\xa9", b"-rf", b"wandb", b"x" * 255, b".hidden")
@@ -118,7 +123,7 @@ def _garbage(trial: Trial, folder: Path) -> None:
 
 
 def _run(folder: Path) -> str | None:
-    """The run whose record lies in a folder; None: it is a copy of one that was changed before."""
+    """The run id in a folder's record; None if the record is a copy of a changed one, which cannot be read."""
     try:
         return str(json.loads(beginning(folder / "record.json"))["run_id"])
     except (ValueError, LookupError, TypeError):
@@ -126,7 +131,7 @@ def _run(folder: Path) -> str | None:
 
 
 def _listed(trial: Trial, changed: set[Path]) -> None:
-    """Whatever is wrong with some runs, the others are listed."""
+    """Checks that all unchanged runs are listed."""
     unchanged = [
         folder
         for folder in trial.runs.glob("*/*/*/seed-*")
@@ -144,7 +149,7 @@ def _listed(trial: Trial, changed: set[Path]) -> None:
 
 
 def _commands(trial: Trial, target: Path) -> list[list[str]]:
-    """What is tried: the run that was changed, and what reads runs of its task."""
+    """Two commands to try: one that shows the changed run, and one that reads all runs of its task."""
     task = next((part for part in target.parts if part in ("mnist1d", "mackey-glass", "cifar10")), "toy-classes")
     about: dict[str, list[list[str]]] = {
         "mnist1d": [["table", "2"], ["compare", "mnist1d"], ["suite", "table2", "--dry-run"], ["figure", "8d"]],
@@ -169,26 +174,27 @@ def _commands(trial: Trial, target: Path) -> list[list[str]]:
 
 
 def _judge(trial: Trial, words: list[str], code: int | None, out: str) -> None:
-    """What records say stays text."""
+    """Reports a fault if text from a record became code in a table's format."""
     if code != 0:
         return
-    told = f"glebench {' '.join(words)}"
+    command = f"glebench {' '.join(words)}"
     if "html" in words and "<script" in out:
-        trial.fault("injection", "HTML", told)
+        trial.fault("injection", "HTML", command)
     if "tex" in words and "\\input{" in out:
-        trial.fault("injection", "TeX", told)
+        trial.fault("injection", "TeX", command)
     if "csv" in words and any(
         cell.lstrip('"').startswith(("=", "@")) for line in out.splitlines() for cell in line.split(",")
     ):
-        trial.fault("injection", "CSV formula", f"{told}\n{out[:2000]}")
+        trial.fault("injection", "CSV formula", f"{command}\n{out[:2000]}")
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of everything, without following links; a lock is opened by who only tries it."""
-    found = []
+    """The names, sizes and times of all files, without following links; locks without times, which reading changes."""
+    entries = []
     for above, folders, files in os.walk(folder):
-        for name in {*folders, *files} - {"neurobench.json"}:  # which `show` keeps beside a record
+        for name in {*folders, *files} - {"neurobench.json"}:  # which `show` writes
             info = os.lstat(os.path.join(above, name))  # noqa: PTH118
             size = info.st_size if name in files else 0
-            found.append((os.path.join(above, name), size, info.st_mtime_ns * (name in files and name != ".lock")))  # noqa: PTH118
-    return sorted(found)
+            time = info.st_mtime_ns * (name in files and name != ".lock")
+            entries.append((os.path.join(above, name), size, time))  # noqa: PTH118
+    return sorted(entries)

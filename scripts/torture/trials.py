@@ -1,4 +1,4 @@
-"""A trial: its own folder and random numbers, commands that are judged as they end, and the faults that it found."""
+"""Trials of the torture suite: each has a folder, random numbers, commands that are judged as they end, and faults."""
 
 import fcntl
 import random
@@ -13,11 +13,11 @@ from torture.faults import Fault, faults
 from torture.processes import Finished, Process
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
-CANARY: Final = "CODE-FROM-DATA-RAN"  # a file that hostile data make, if anything executes them
+CANARY: Final = "CODE-FROM-DATA-RAN"  # a file that hostile data make if they are executed
 
 
 class Outcome(NamedTuple):
-    """What became of a trial, for the report; `computed_s` are seconds of computing, its commands' included."""
+    """The outcome of a trial for the report; `computed_s` are seconds of computing, its commands' included."""
 
     kind: str
     number: int
@@ -28,10 +28,10 @@ class Outcome(NamedTuple):
 
 
 class Trial:
-    """What one trial has: everything random comes from `random`, every file lies below `folder`.
+    """One trial: all of its random choices come from `random`, and all of its files lie below `folder`.
 
     Attributes:
-        shared: the folder of what all trials read and none changes.
+        shared: the folder of files that all trials read and none changes.
     """
 
     def __init__(self, seed: int, kind: str, number: int, workspace: Path) -> None:
@@ -49,7 +49,7 @@ class Trial:
         return self.folder / CANARY
 
     def once(self, name: str, make: Callable[[Path], object]) -> Path:
-        """A file or folder that all trials share, which the first that needs it makes, while the others wait."""
+        """A file or folder that all trials share; the first that needs it makes it, while the others wait."""
         base, made = self.shared / name, self.shared / f"{name}-made"
         with (self.shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -72,7 +72,7 @@ class Trial:
         real: bool = False,
         variables: Mapping[str, str] = NONE,
     ) -> Process:
-        """Starts a command: a fork that calls `before` first, or the real one."""
+        """Starts a command, in a fork that calls `before` first, or by the installed script."""
         self.count("real commands" if real else "forked commands")
         if not real:
             return processes.forked(words, self.home, before, variables)
@@ -93,7 +93,7 @@ class Trial:
         return self.finish(self.start(words), code=code)
 
     def end(self, keep: bool) -> None:
-        """Looks for what must not be there, and removes the trial's folder."""
+        """Reports a fault if data were executed as code, and removes the trial's folder."""
         if self.canary.exists():
             self.fault("code execution", "data were executed", self.canary.read_text(errors="replace"))
         if not keep:
@@ -101,6 +101,6 @@ class Trial:
 
 
 class Kind(Protocol):
-    """A kind of trial."""
+    """The interface of functions that carry out a trial of one kind."""
 
     def __call__(self, trial: Trial) -> None: ...

@@ -1,4 +1,4 @@
-"""What command lines are made of: the words of every option, those that fit and those that are meant to hurt."""
+"""The vocabulary of random command lines: valid and hostile words for every command, option and variable."""
 
 from collections.abc import Callable, Mapping
 from random import Random
@@ -82,7 +82,7 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def one_of(*choices: list[str] | tuple[str, ...], odd: float = 0.03) -> Callable[[Random], str]:
-    """One of these, or, now and then, something odd."""
+    """A function that chooses one of these words or, with the probability `odd`, a hostile one."""
 
     def choose(random: Random) -> str:
         if random.random() < odd:
@@ -93,18 +93,18 @@ def one_of(*choices: list[str] | tuple[str, ...], odd: float = 0.03) -> Callable
 
 
 def flag(random: Random) -> None:
-    """An option without a value."""
+    """The value of an option that takes none."""
 
 
 def setting(random: Random) -> str:
-    """What follows --set."""
+    """A random assignment for --set."""
     key = random.choice(SETTINGS) if random.random() < 0.95 else random.choice(TEXTS)
     value = random.choice(VALUES) if random.random() < 0.8 else random.choice((*RAWS, *TEXTS))
     return f"{key}={value}" if random.random() < 0.97 else key + value
 
 
 def compared(random: Random) -> list[str]:
-    """A task, and up to two models of it."""
+    """The arguments of `compare`: a task and up to two models."""
     models = one_of(EVERY, [f"{model}+gle" for model in EVERY])
     return [one_of(TASKS)(random), *(models(random) for _ in range(random.randrange(3)))]
 
@@ -137,7 +137,7 @@ OPTIONS: Final[dict[str, dict[str, Value]]] = {
     "bench": {"--threads": one_of(NUMBERS), "--repeats": one_of(NUMBERS), "--steps": one_of(NUMBERS), **COMMON},
     "doctor": {"--data": one_of(SPECIAL), **COMMON},
 }
-OFTEN: Final = {  # how often an option is there, if not in one of four lines
+OFTEN: Final = {  # probabilities of options; of all others 0.25
     **{"--model": 0.05, "--seeds": 0.3, "--set": 0.5, "--rule": 0.1, "--engine": 0.15, "--device": 0.05, "--data": 0.1},
     **{"--json": 0.3, "--out": 0.15, "--seed": 0.1, "--jobs": 0.1},
 }

@@ -1,4 +1,4 @@
-"""Files laid out like the python archive of CIFAR-10, with a few random images each."""
+"""Small copies of CIFAR-10's python archive, with a few random images in each file."""
 
 import pickle
 import shutil
@@ -16,7 +16,7 @@ PER_BATCH = 20
 
 
 def batch(name: str, **changes: Any) -> dict[bytes, Any]:
-    """A file's content, of images that belong to that name; `changes` replace some of it."""
+    """The content of the file of that name, with random images; `changes` replace fields of it."""
     random = np.random.default_rng(list(BATCHES).index(name))
     whole = {
         "batch_label": BATCHES[name].encode(),
@@ -32,7 +32,7 @@ def write(path: Path, content: Mapping[bytes, Any], protocol: int = 2) -> None:
 
 
 def write_tree(root: Path) -> Path:
-    """Writes all files, all at once: several processes may."""
+    """Writes all files of the archive, which appear at once, so that several processes may call it."""
     if root.exists():
         return root
     root.parent.mkdir(parents=True, exist_ok=True)

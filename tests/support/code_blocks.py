@@ -15,7 +15,7 @@ _FILE = re.compile(r"# ([\w./-]+\.(?:py|toml))\b")  # a block that begins with s
 
 
 class Block(NamedTuple):
-    """One fenced block: the word after its fence, and its lines."""
+    """One fenced block of a document: the language named after its fence, and its text."""
 
     document: Path
     line: int
@@ -34,7 +34,7 @@ class Block(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command of a block, as the shell splits it: without comment, prompt and variables."""
+    """One command of a block, split into words like in a shell, without comment, prompt and variables."""
 
     document: Path
     line: int
@@ -48,13 +48,13 @@ def blocks(document: Path) -> list[Block]:
     """All fenced blocks of a document, in its order."""
     text = document.read_text()
     return [
-        Block(document, text.count("\n", 0, found.start()) + 1, found["language"].strip(), found["text"])
-        for found in _BLOCK.finditer(text)
+        Block(document, text.count("\n", 0, match.start()) + 1, match["language"].strip(), match["text"])
+        for match in _BLOCK.finditer(text)
     ]
 
 
 def fences(document: Path) -> int:
-    """How many lines of a document open or close a block."""
+    """The number of lines of a document that open or close a block."""
     return len(re.findall(r"^ *(?:`{3,}|~{3,})", document.read_text(), re.M))
 
 
@@ -63,25 +63,25 @@ def commands(block: Block) -> list[Command]:
     lines = block.text.replace("\\\n", " ").splitlines()
     if block.language == "console":
         lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-    found = []
+    parsed = []
     for line in lines:
         words = shlex.split(line, comments=True)
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words = words[1:]
         if words:
-            found.append(Command(block.document, block.line, tuple(words)))
-    return found
+            parsed.append(Command(block.document, block.line, tuple(words)))
+    return parsed
 
 
 def inline_commands(document: Path) -> list[Command]:
     """The command lines of `glebench` in a document's running text."""
     text = document.read_text().replace("\n", " ")
-    found = dict.fromkeys(tuple(shlex.split(line)) for line in re.findall(r"`(glebench [^`]+)`", text))
-    return [Command(document, 0, words) for words in found]
+    distinct = dict.fromkeys(tuple(shlex.split(line)) for line in re.findall(r"`(glebench [^`]+)`", text))
+    return [Command(document, 0, words) for words in distinct]
 
 
 def install(document: Path, folder: Path) -> None:
-    """Lays out in `folder` the files that a document shows, and its entry points as if they were installed."""
+    """Writes the files that a document shows into `folder`, with its entry points as an installed package has them."""
     for block in blocks(document):
         if block.file is not None:
             (folder / block.file).parent.mkdir(parents=True, exist_ok=True)

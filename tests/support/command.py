@@ -1,7 +1,7 @@
 """The command `glebench` in a process of its own.
 
-Importing torch and Lightning takes seconds, so most tests fork theirs from a process that has them already: the same
-`main` with the same arguments, files and signals. `real` starts the installed script.
+Importing torch and Lightning takes seconds, so most tests fork the command from a process that has imported them: it
+has the same `main`, arguments, files and signals. `real` starts the installed script.
 """
 
 import multiprocessing
@@ -31,7 +31,7 @@ _context.set_forkserver_preload(["command", "gle_bench.cli", "gle_bench.training
 
 
 class Finished(NamedTuple):
-    """What a command left: negative codes are signals."""
+    """The exit code of a command, negative for a signal, and its output."""
 
     code: int | None
     out: str
@@ -39,14 +39,14 @@ class Finished(NamedTuple):
 
     @property
     def told(self) -> str:
-        """Standard error, if it is one sentence or more on one line."""
+        """Standard error, which must be one line of whole sentences."""
         assert self.err.endswith(".\n"), self.err
         assert self.err.count("\n") == 1, self.err
         return self.err.strip()
 
 
 def glebench(*arguments: object, largest_file: int | None = None, **variables: str) -> Finished:
-    """Runs `glebench`, forked. Environment variables are added; no file may grow beyond `largest_file` bytes."""
+    """Runs `glebench` in a fork with these environment variables; files may not grow beyond `largest_file` bytes."""
     (finished,) = together([arguments], largest_file, **variables)
     return finished
 
@@ -59,8 +59,8 @@ def together(commands: Sequence[Sequence[object]], largest_file: int | None = No
         ThreadPoolExecutor(2 * len(commands)) as pool,
     ):
         forkserver.ensure_running()  # it imports under this environment, once
-        everything = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, **ENVIRONMENT, **variables}
-        started = [_start([*map(str, arguments)], everything, largest_file, pool) for arguments in commands]
+        environment = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, **ENVIRONMENT, **variables}
+        started = [_start([*map(str, arguments)], environment, largest_file, pool) for arguments in commands]
         return [_finish(process, texts) for process, texts in started]
 
 
@@ -113,12 +113,12 @@ def _main(
 
 
 def real(*arguments: object, **variables: str | None) -> "subprocess.Popen[str]":
-    """Starts the installed script. Environment variables are added, or removed where they are None."""
-    everything = {**os.environ, **ENVIRONMENT, **variables}
+    """Starts the installed script. Environment variables are added, or removed if they are None."""
+    environment = {**os.environ, **ENVIRONMENT, **variables}
     return subprocess.Popen(
         [SCRIPT, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={name: value for name, value in everything.items() if value is not None},
+        env={name: value for name, value in environment.items() if value is not None},
     )

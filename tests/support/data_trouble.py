@@ -1,4 +1,4 @@
-"""What can lie where a file or a folder of the data should: for the tests of every task that reads data of others."""
+"""Obstacles in the place of a file or a folder of data, for the tests of tasks that read downloaded data."""
 
 import os
 import shutil
@@ -21,12 +21,12 @@ def _link(target: str) -> Callable[[Path], None]:
 
 
 def _circle(path: Path) -> None:
-    """Two links that lead to each other."""
+    """Makes two links that point to each other."""
     path.symlink_to(f"{path.name}.other")
     path.with_name(f"{path.name}.other").symlink_to(path.name)
 
 
-# Each kind with the words that name it: in the place of a file, and of a folder.
+# For each kind: how to make it, and the words of the error in the place of a file and of a folder; "": no error.
 TROUBLE: Final[dict[str, tuple[Callable[[Path], object], str, str]]] = {
     "a link to nowhere": (_link("nowhere"), "No such file", "No such file"),
     "a link to itself": (_circle, "symbolic links", "symbolic links"),
@@ -40,13 +40,13 @@ IN_PLACE_OF_FOLDERS: Final = [kind for kind, (_, _, words) in TROUBLE.items() if
 
 
 def put(kind: str, path: Path) -> None:
-    """Puts trouble of that kind in the place of what lies there."""
+    """Replaces a file or folder by an obstacle of that kind."""
     _gone(path)
     TROUBLE[kind][0](path)
 
 
 def clutter(root: Path) -> None:
-    """Leaves what desktops, editors and archivers leave, in every folder: none of it is ever read."""
+    """Adds the files that desktops, editors and archivers leave to every folder; tasks must not read them."""
     for folder in (root, *filter(Path.is_dir, list(root.iterdir()))):
         for name in (".DS_Store", "Thumbs.db", "desktop.ini", "README.md", "x.wav~", "#x.wav#", ".x.wav.swp", "x.bak"):
             (folder / name).write_bytes(b"clutter")
@@ -61,7 +61,7 @@ def clutter(root: Path) -> None:
 
 @contextmanager
 def deadline(seconds: float = 20.0) -> Iterator[None]:
-    """Ends whatever hangs."""
+    """Raises an AssertionError if the block takes longer than `seconds`."""
 
     def late(*_: object) -> None:
         raise AssertionError(f"it took longer than {seconds} s")

@@ -31,7 +31,7 @@ Curve = Sequence[float]
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store of one's own, without the published records."""
+    """The folder of an empty store, with no published records beside it."""
     monkeypatch.setattr(sources, "published_runs", lambda: tmp_path / "published")
     return tmp_path / "runs"
 
@@ -46,7 +46,7 @@ def run(
     protocol: Any = "paper",
     **changes: Any,
 ) -> RunFolder:
-    """A run as `execute` leaves it: one evaluation a round, from round 0 on."""
+    """A run as `execute` writes it, with one evaluation for each value of `curve`, from round 0 on."""
     config = registry.pair(task, model).configure(budget).model_copy(update={"protocol": protocol})
     split, name = registry.task(task).evaluation_split(protocol), registry.task(task).metric.name
     digest = changes.pop("config_hash", registry.run_hash(config, FINGERPRINT))
@@ -79,7 +79,7 @@ def signal(count: int, seed: int) -> np.ndarray:
 
 
 def fall(end: float, epochs: int = EPOCHS) -> np.ndarray:
-    """From 90 to exactly `end`, fast at first."""
+    """A curve that falls from 90 to exactly `end`, fast at first."""
     return end + (90 - end) * np.linspace(1, 0, epochs + 1) ** 4
 
 

@@ -1,4 +1,4 @@
-"""A tree laid out like Speech Commands: a tone a word, in a few clips of a second by speakers of every split."""
+"""Small copies of Speech Commands: one tone for each word, in clips of a second by speakers of every split."""
 
 import hashlib
 import shutil
@@ -15,16 +15,16 @@ TREE = "speech_commands_v0.02"
 
 
 def speakers(part: str, count: int) -> list[str]:
-    """The first names whose hash falls into the part; the rule once more, from TensorFlow's text."""
-    found: list[str] = []
+    """The first names of speakers whose hash falls into the part, by TensorFlow's rule, written independently here."""
+    names: list[str] = []
     number = 0
-    while len(found) < count:
+    while len(names) < count:
         name = f"{number:08x}"
         percent = int(hashlib.sha1(name.encode()).hexdigest(), 16) % 2**27 * (100.0 / (2**27 - 1))
         if part == ("validation" if percent < 10 else "test" if percent < 20 else "train"):
-            found.append(name)
+            names.append(name)
         number += 1
-    return found
+    return names
 
 
 def write_wav(path: Path, wave: np.ndarray, rate: int = 16_000, subtype: str = "PCM_16") -> Path:
@@ -34,7 +34,7 @@ def write_wav(path: Path, wave: np.ndarray, rate: int = 16_000, subtype: str = "
 
 
 def write_tree(root: Path, words: Sequence[str] = WORDS) -> Path:
-    """Writes the tree, all at once: several processes may."""
+    """Writes the tree, which appears at once, so that several processes may call it."""
     if root.exists():
         return root
     root.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The front ends of Speech Commands once more, from their definitions: NumPy, float64, frame by frame."""
+"""An independent implementation of the front ends of Speech Commands: NumPy, float64, frame by frame."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +8,12 @@ RATE, FFT = 16_000, 1024
 
 
 def hann(length: int) -> Array:
-    """Periodic."""
+    """The periodic Hann window of that length."""
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
 def power(frame: Array) -> Array:
-    """Power spectrum (513,) of a windowed frame, by the definition of the Fourier transform's sum."""
+    """The power spectrum (513,) of a windowed frame."""
     return np.abs(np.fft.rfft(frame, FFT)) ** 2
 
 
@@ -35,7 +35,7 @@ def gle_features(wave: Array) -> Array:
 
 
 def stretched(frames: Array, times: int = 20) -> Array:
-    """Linear interpolation; each frame stands in the middle of its steps, and the outermost ones are held."""
+    """Frames interpolated linearly to `times` steps each, with a frame in the middle of its steps, and held ends."""
     places = (np.arange(len(frames) * times) + 0.5) / times - 0.5
     return np.stack([np.interp(places, np.arange(len(frames)), column) for column in frames.T], 1)
 

@@ -1,4 +1,4 @@
-"""A web server on this machine alone, that misbehaves as told."""
+"""A web server on this machine alone, which fails in the ways that a test sets."""
 
 import threading
 from collections.abc import Iterator
@@ -7,14 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Behaviour:
-    """What is served, and how.
+    """The content and the failures of the server. `serve` makes it; tests set its attributes and read `asked`.
 
     Attributes:
-        content: by path.
-        cut_after: bytes after which the connection is cut, one entry a request; None: not at all. Then: never.
-        ranges: whether the server can go on from the middle.
-        status: answer with this error instead, one entry a request.
-        asked: the Range header of every request, None where it had none.
+        content: bytes by path.
+        cut_after: bytes after which the connection is cut, one entry for each request, None for no cut; later requests
+            are not cut.
+        ranges: whether the server can answer from the middle of a file.
+        status: errors that are answered instead, one entry for each request.
+        asked: the Range header of every request; None if it had none.
     """
 
     def __init__(self, content: dict[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""A batch to learn from, what comes of it by the native engine, and how results are compared."""
+"""Batches for tests of the native engine, what an engine makes of them, and the comparison of results."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ ODD = (3, 17, 17, 9, 5)  # no width is a multiple of a vector's length or a tile
 
 @pytest.fixture(params=BUILDS, ids=[Path(library_name).name for library_name in BUILDS])
 def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
-    """Each build in turn, or the one that the environment forces; skipped where it cannot be loaded."""
+    """The engine by each build in turn, or by the build that the environment names; skipped if it cannot be loaded."""
     monkeypatch.setenv(library.VARIABLE, request.param)
     try:
         library.load()
@@ -55,14 +55,14 @@ def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def threads() -> Iterator[Callable[[int], None]]:
-    """Sets their number, until the test ends."""
+    """A function that sets the number of threads until the test ends."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
 
 
 class Work(NamedTuple):
-    """A batch to learn from, and all that learning takes."""
+    """A batch with the network, its state and the options that an engine needs to learn from it."""
 
     network: Network
     carry: Carry
@@ -73,12 +73,12 @@ class Work(NamedTuple):
     errors: bool = True  # in the evaluation
 
     def __repr__(self) -> str:
-        """What tells a falsifying example from others: no numbers of tensors."""
+        """The network and the shapes of tensors, so that Hypothesis prints an example without their numbers."""
         return f"Work({self.network}, {self.kind}, {[(tuple(x.shape), x.stride()) for x in tensors_of(self.batch)]})"
 
 
 class Result(NamedTuple):
-    """What learning leaves, and what evaluating the same batch before it leaves and shows."""
+    """The state and outputs after learning from a batch, and those after an evaluation of the same batch before it."""
 
     carry: Carry
     outputs: Tensor
@@ -138,13 +138,13 @@ def converted(nest: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def cast(work: Work, dtype: torch.dtype) -> Work:
-    """In another precision; rates stay float64."""
+    """The work in another precision; rates stay float64."""
     carry, batch = converted((work.carry, work.batch), lambda x: x.to(dtype))
     return work._replace(carry=carry, batch=batch)
 
 
 def chosen(work: Work, members: Sequence[int]) -> Work:
-    """The work of these members alone."""
+    """The work of these members of the ensemble alone."""
     index = list(members)
     batch = converted(work.batch, lambda x: x if len(x) == 1 else x[index])
     return work._replace(carry=select(work.network, work.carry, index), batch=batch, rates=work.rates[index])
@@ -168,7 +168,7 @@ def assert_close(ours: Result, theirs: Result) -> None:
 
 
 def midway(network: Network, size: int, members: int = 1, kind: Any = "adam", seed: int = 0) -> Carry:
-    """As if it had learned for a while: nothing is zero."""
+    """A state as after some learning, in which nothing is zero."""
     draw = generator(seed)
     carry = start(network, make_parameters(network, seed, members), Optimizer(kind), size)
     state = converted(carry.state, lambda x: torch.randn(x.shape, generator=draw, dtype=x.dtype))
@@ -177,7 +177,7 @@ def midway(network: Network, size: int, members: int = 1, kind: Any = "adam", se
 
 
 def odd_work(size: int, steps: int, members: int = 1, **options: Any) -> Work:
-    """Widths as in ODD, a mask, a rate for each member."""
+    """A work with the widths of ODD, a mask, and a rate for each member."""
     network = make_network(ODD, **options)
     batch = make_batch(network, steps, size, members=members)
     batch = batch._replace(mask=(normal(members, size, steps, seed=3) > -1).double())
@@ -198,17 +198,17 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def deviation(result: Result, exact: Result) -> Tensor:
-    """Of parameters, state, outputs and answers, (4,): RMS in each member, then the geometric mean over members.
+    """The deviation of parameters, state, outputs and answers from exact ones, (4,).
 
-    One slope that jumps where a potential is nearly zero multiplies a member's deviation, so that a mean would tell of
-    the unluckiest member alone.
+    It is the RMS in each member, and its geometric mean over members: one slope that jumps where a potential is nearly
+    zero multiplies a member's deviation, and would decide an arithmetic mean alone.
     """
     pairs = zip(by_member(result), by_member(exact), strict=True)
     return torch.stack([(a - b).square().mean(1).sqrt().log().mean().exp() for a, b in pairs])
 
 
 def by_member(result: Result) -> list[Tensor]:
-    """What `deviation` compares, (S, any) each."""
+    """The parameters, state, outputs and answers that `deviation` compares, (S, any) each."""
     blocks = [
         torch.cat([x.double().transpose(0, 1).flatten(1) for x in tensors_of(nest)], 1)
         for nest in (result.carry.parameters, result.carry.state)
@@ -220,7 +220,7 @@ MANY = 2 * (os.cpu_count() or 1) + 1  # more than there are cores
 
 
 def infected(work: Work, value: float) -> Work:
-    """With this value in one input of one sample of the second member."""
+    """The work with this value in one input of one sample of the second member."""
     inputs = work.batch.inputs.clone()
     inputs[1, 2, 3, 0] = value
     return work._replace(batch=work.batch._replace(inputs=inputs))

@@ -1,4 +1,4 @@
-"""What the tests of the dynamics share: networks, parameters, batches, and a reference step."""
+"""Networks, parameters, batches and a reference step for the tests of the dynamics."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -111,7 +111,7 @@ def descend(parameters: Parameters, gradients: Parameters, rate: float) -> Param
 
 
 class Neurons(NamedTuple):
-    """State of one layer of one network, (B, N), and the weight that its error was computed with."""
+    """The state of one layer of one network, (B, N), and the weight that its error was computed with."""
 
     u: Tensor
     v: Tensor
@@ -137,7 +137,7 @@ def reference_step(
     target: Tensor | None,
     mask: Tensor | None = None,
 ) -> tuple[list[Neurons], list[dict[str, Tensor]]]:
-    """One network (S = 1), layer by layer, straight from facts/algorithms.md section 3; errors in every layer."""
+    """One step of a network (S = 1), layer by layer as in facts/algorithms.md section 3, with errors in every layer."""
     new, gradients = [], []
     for number, (layer, p) in enumerate(zip(network.layers, layerwise(network, parameters), strict=True)):
         old = state[number]

@@ -1,4 +1,4 @@
-"""The exact parameter counts of the models, as the issues and the paper give them (Tables 2 and 3)."""
+"""The exact parameter counts of the models, of which the paper gives many (Tables 2 and 3)."""
 
 PARAMETERS = {
     "gle": 42_040,

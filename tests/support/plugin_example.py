@@ -1,4 +1,4 @@
-"""A plugin as it lies on the disk when it is installed."""
+"""An installed plugin, as files on the disk."""
 
 import textwrap
 from pathlib import Path
@@ -29,7 +29,7 @@ strange-rule = strange:Rule
 
 
 def plugin(folder: Path, code: str, points: str = POINTS) -> str:
-    """Lays a plugin out as if it were installed; returns what PYTHONPATH must hold."""
+    """Writes the files of an installed plugin; returns the PYTHONPATH under which it is found."""
     described = folder / "strange.dist-info"
     described.mkdir()
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")

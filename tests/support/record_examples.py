@@ -1,4 +1,4 @@
-"""Records to test with."""
+"""Examples of records."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What several tests need from outside: the reference's published figures, and data made once for all of them."""
+"""Files from outside the checkout that tests read, and a folder of data that is made once for all tests."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = SUPPORT.parents[1]
 
 
 def shared_path(relative: str) -> Path:
-    """`relative` under $GLEBENCH_SHARED, else under ../shared beside the checkout; skips the test where it is not."""
+    """`relative` in $GLEBENCH_SHARED, or else in ../shared beside the checkout; skips the test if it is missing."""
     chosen = os.environ.get("GLEBENCH_SHARED")
     folder = Path(chosen) if chosen else ROOT.parent / "shared"
     path = folder / relative
@@ -20,6 +20,6 @@ def shared_path(relative: str) -> Path:
 
 
 def mnist1d_folder(factory: pytest.TempPathFactory) -> Path:
-    """One folder of MNIST-1D data for all of pytest's processes: `prepare` writes whole files, so they may race."""
+    """The folder of MNIST-1D data, which all of pytest's processes share, since `prepare` writes whole files."""
     base = factory.getbasetemp()
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "mnist1d"

@@ -1,4 +1,4 @@
-"""Runs to test with: toys, trained by `execute`, and what they leave on the disk."""
+"""Runs of the toy models, trained by `execute`, and the files that they leave."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +19,12 @@ from gle_bench.training.plan import Settings
 def configured(
     task: str, model: str, *assignments: str, rule: str | None = None, protocol: Any = "paper", budget: Any = "paper"
 ) -> RunConfig:
-    """A pair's configuration with overrides."""
+    """The configuration of a pair of task and model, with overrides."""
     return registry.resolve(task, model, rule, protocol, budget, assignments).config
 
 
 def run(config: RunConfig, seeds: Sequence[int], runs: Path, **settings: Any) -> list[Record]:
-    """By the `torch` engine unless it is said otherwise, so that nothing hangs on what is built here."""
+    """Runs the seeds, by the `torch` engine unless `settings` name another, so that no compiler is needed."""
     return execute(
         registry.resolved(config),
         seeds,
@@ -33,9 +33,9 @@ def run(config: RunConfig, seeds: Sequence[int], runs: Path, **settings: Any) ->
 
 
 def seed_folder(runs: Path, seed: int) -> RunFolder:
-    """The folder of that seed, of which the store has one."""
-    (found,) = runs.glob(f"*/*/*/seed-{seed}")
-    return RunFolder(found)
+    """The folder of that seed, of which the store has exactly one run."""
+    (folder,) = runs.glob(f"*/*/*/seed-{seed}")
+    return RunFolder(folder)
 
 
 def column(runs: Path, seed: int, name: str) -> list[Any]:
@@ -65,12 +65,12 @@ def close(a: list[Tensor], b: list[Tensor], tolerance: float = 0.0) -> bool:
 
 
 def assert_alike(one: Path, other: Path, seed: int, tolerance: float = 0.0) -> None:
-    """The runs of a seed in two stores are the same but for times: history, predictions, checkpoints and results."""
+    """Asserts that the runs of a seed in two stores are equal except for times, in all their files."""
     _assert_alike(_left_behind(one, seed), _left_behind(other, seed), tolerance)
 
 
 def _left_behind(runs: Path, seed: int) -> dict[str, Any]:
-    """All that a run leaves behind and must repeat, by name."""
+    """The results of a run that must repeat exactly, by name."""
     folder, content = seed_folder(runs, seed), checkpoint(runs, seed)
     del content["under"]  # engines that are compared differ in it
     record = folder.read()

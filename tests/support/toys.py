@@ -1,4 +1,4 @@
-"""Toy tasks, models and a rule: all that the contracts allow, in small, as a stranger's plugin brings it.
+"""Toy tasks, models and a rule, supplied like those of a plugin, which together use all that the contracts allow.
 
 They are found through the entry points in glebench_toys.dist-info, beside this file.
 """
@@ -56,14 +56,14 @@ UNSEEN = 3  # steps at the start of a sample on which no loss counts
 
 
 class ToyOptions(TaskOptions):
-    """Time steps a sample."""
+    """The options of all toy tasks: the number of time steps in a sample."""
 
     steps: Count = 10
 
 
 @dataclass(frozen=True)
 class ToySplit(TensorSplit):
-    """A split at which a test can end the process."""
+    """A split during whose fetches a test can disturb the process, through environment variables."""
 
     def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
         _end_here(epoch)
@@ -71,10 +71,10 @@ class ToySplit(TensorSplit):
 
 
 def _end_here(epoch: int, fetches: dict[int, int] = {}) -> None:  # noqa: B006
-    """Does what the environment asks for at a fetch, say at the third one of epoch 1.
+    """Disturbs the process at one fetch, such as the third of epoch 1, if an environment variable asks for it.
 
-    $TOYS_SIGNAL, such as 'SIGKILL 1 3': sends this process a signal. $TOYS_DELETES, '1 3 PATTERN': removes folders.
-    $TOYS_TAKES_OVER, '1 3 STORE': writes another process's heartbeat into every run folder, and removes the records.
+    $TOYS_SIGNAL, such as 'SIGKILL 1 3', sends this process a signal; $TOYS_DELETES, '1 3 PATTERN', removes folders;
+    $TOYS_TAKES_OVER, '1 3 STORE', writes another process's heartbeat into every run folder, and removes the records.
     """
     if not {"TOYS_SIGNAL", "TOYS_DELETES", "TOYS_TAKES_OVER"} & os.environ.keys():
         return
@@ -90,8 +90,8 @@ def _end_here(epoch: int, fetches: dict[int, int] = {}) -> None:  # noqa: B006
     *when, store = os.environ.get("TOYS_TAKES_OVER", "").split() or [""]
     if when == here:
         for path in Path(store).glob("*/*/*/*/heartbeat.json"):
-            found = json.loads(path.read_text())
-            path.write_text(json.dumps({**found, "host": "elsewhere", "pid": 1, "token": "other"}))
+            heartbeat = json.loads(path.read_text())
+            path.write_text(json.dumps({**heartbeat, "host": "elsewhere", "pid": 1, "token": "other"}))
             (path.parent / "record.json").unlink()
 
 
@@ -124,7 +124,7 @@ NETWORK = GLENetwork(
 
 
 def teach(shape: Shape, inputs: Tensor, seed: int) -> Tensor:
-    """What a network of the students' kind answers to inputs (M, T|1, C_in): targets (M, T, C_out)."""
+    """Targets (M, T, C_out): the outputs of a teacher network, of the students' kind, for inputs (M, T|1, C_in)."""
     network = NETWORK.network(shape, "mse")
     parameters: Parameters = tuple(
         BlockParameters(
@@ -137,7 +137,7 @@ def teach(shape: Shape, inputs: Tensor, seed: int) -> Tensor:
 
 
 class Toy(Task[ToyOptions]):
-    """What the toys have in common."""
+    """The base of all toy tasks."""
 
     options: ClassVar[type[TaskOptions]] = ToyOptions
 
@@ -146,7 +146,7 @@ class Toy(Task[ToyOptions]):
 
 
 class ToyClasses(Toy):
-    """Three classes of noisy ramps."""
+    """A task of three classes of noisy ramps."""
 
     name: ClassVar[str] = "toy-classes"
     published: ClassVar[tuple[Published, ...]] = (
@@ -163,7 +163,7 @@ class ToyClasses(Toy):
 
 
 class ToySignal(Toy):
-    """Regression: a teacher's dynamics make the targets, and the first steps do not count."""
+    """A regression task whose targets are a teacher's outputs; the first steps do not count."""
 
     name: ClassVar[str] = "toy-signal"
     metric: ClassVar[Metric] = Metric("mse", better="lower")
@@ -180,14 +180,14 @@ class ToySignal(Toy):
 
 
 class ToyOwnSignal(ToySignal):
-    """Every seed has a teacher and inputs of its own."""
+    """A regression task in which every seed has a teacher and inputs of its own."""
 
     name: ClassVar[str] = "toy-own-signal"
     data_per_seed: ClassVar[bool] = True
 
 
 class ToyConstant(ToySignal):
-    """Inputs do not change while a sample lasts, and the network's state starts at zero with each batch."""
+    """A regression task with inputs that are constant in a sample; the state is zero at the start of each batch."""
 
     name: ClassVar[str] = "toy-constant"
     reset = "batch"
@@ -198,7 +198,7 @@ class ToyConstant(ToySignal):
 
 
 class ToyStream(Toy):
-    """The next value of one long signal, of which samples are chunks."""
+    """A prediction task: the next value of one long signal, whose consecutive chunks are the samples."""
 
     name: ClassVar[str] = "toy-stream"
     metric: ClassVar[Metric] = Metric("mse", better="lower")
@@ -216,7 +216,7 @@ class ToyStream(Toy):
 
 
 class ToyLoop(ToyStream):
-    """The same, but in samples apart from each other; in evaluation the network sees its own predictions soon."""
+    """A prediction task with separate samples; in evaluation the network soon sees its own predictions."""
 
     name: ClassVar[str] = "toy-loop"
     stream: ClassVar[bool] = False
@@ -230,7 +230,7 @@ class ToyLoop(ToyStream):
 
 
 class ToyPerceptron(OfflineModel):
-    """One hidden layer, the same at all time steps, with dropout; classes are read from its mean over time."""
+    """A network with one hidden layer, applied to each time step, with dropout; classes use its mean over time."""
 
     normalised: ClassVar[bool] = True
 
@@ -255,7 +255,7 @@ class _Perceptron(nn.Module):
 
 
 class ToyTrace(ReadoutModel):
-    """A constant, the input and its trace, of which nothing learns, and a readout."""
+    """A linear readout of a constant, the input and a trace of the input."""
 
     reads: Reads = "every step"
 
@@ -277,13 +277,13 @@ class _Trace(Readout):
 
 
 class ToyBPTTOptions(RuleOptions):
-    """`fade`: how much less the first windows teach."""
+    """The options of `toy-bptt`; `fade` is how much less the first windows count."""
 
     fade: Annotated[float, Field(ge=0, lt=1)] = 0.9
 
 
 class ToyBPTT(OnlineRule):
-    """Backpropagation through the last few steps. Its memory counts windows, because the first ones teach less."""
+    """Backpropagation through the last few steps. Its memory counts windows, because the first ones count less."""
 
     name: ClassVar[str] = "toy-bptt"
     window = 4
