@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 def numbers(references: Sequence[Reference]) -> list[int]:
-    """The numbers of all trials of `kill_operation`: before each operation of each kind of run, and within each write."""
+    """The numbers of all trials of `kill_operation`: before each operation of a kind of run, and within each write."""
     return [
         (2 * run + half) * STRIDE + n
         for run, undisturbed in enumerate(references)
