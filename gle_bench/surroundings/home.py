@@ -1,12 +1,12 @@
 """The user's home folder and name, which may be missing in a container, and paths that begin with `~`."""
 
+import getpass
 import os
 from pathlib import Path
 
 from gle_bench.errors import UsageError, clipped
 
 DEEPEST = 200  # most folders inside each other in a path
-NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where Python's getpass looks for the user's name
 
 
 def provide() -> None:
@@ -19,7 +19,9 @@ def provide() -> None:
     # For a folder that may not be entered, os.path returns False, while pathlib raises.
     if not (home.is_absolute() and os.path.isdir(home) and os.access(home, os.X_OK)):  # noqa: PTH112
         os.environ["HOME"] = str(_substitute())
-    if not any(os.environ.get(name) for name in NAMES) and not _is_listed():
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # the user database does not list this user; OSError from Python 3.13 on
         os.environ["LOGNAME"] = str(os.getuid())
 
 
@@ -77,14 +79,3 @@ def _substitute_path() -> Path:
     import tempfile
 
     return Path(tempfile.gettempdir(), f"glebench-{os.getuid()}")
-
-
-def _is_listed() -> bool:
-    """Whether this user is in the system's user database."""
-    import pwd
-
-    try:
-        pwd.getpwuid(os.getuid())
-    except KeyError:
-        return False
-    return True
