@@ -11,39 +11,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from gle_bench.plugins import described
 from gle_bench.surroundings.processes import Interrupted, Requests, is_request
 
 
-class OneProcess(ClusterEnvironment):
+class OneProcess(LightningEnvironment):
     """The environment of one process that belongs to no cluster, whatever environment variables of clusters are set.
 
     By default, Lightning guesses a cluster from such variables; under SLURM it writes checkpoints of its own and
     requeues the job.
     """
-
-    creates_processes_externally = True  # so that Lightning starts none
-    main_address = "127.0.0.1"
-    main_port = 0
-
-    @staticmethod
-    def detect() -> bool:
-        return False
-
-    def world_size(self) -> int:
-        return 1
-
-    def set_world_size(self, size: int) -> None:
-        """Does nothing: there is one process."""
-
-    def global_rank(self) -> int:
-        return 0
-
-    def set_global_rank(self, rank: int) -> None:
-        """Does nothing: the one process has rank 0."""
 
     def local_rank(self) -> int:
         return 0
