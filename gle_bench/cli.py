@@ -155,11 +155,11 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A task; or a run, by its id, the start of its id, or its folder.")],
+    name: Annotated[str, typer.Argument(help="A task; a rule; or a run, by its id, the start of its id, or its folder.")],
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Show a task with its models, or a run."""
+    """Show a task with its models, a model, a rule, or a run."""
     from gle_bench.report.terminal import show as reports
 
     def costs_of(folder: "RunFolder", record: "Record") -> "Complexity | str":

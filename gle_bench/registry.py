@@ -6,6 +6,7 @@ It names modules by dotted strings, and imports a module only when it is asked f
 
 from __future__ import annotations
 
+import inspect
 import sys
 from contextlib import redirect_stdout
 from functools import cache
@@ -163,6 +164,19 @@ def usable_rule(name: str) -> LearningRule | None:
     except GleBenchError as error:
         plugins.complain(str(error))
         return None
+
+
+def rule_title(name: str) -> str:
+    """A rule's name as it stands beside results: 'gle-e (derived)' where the rule is a derivation of this project."""
+    known = usable_rule(name)
+    return name if known is None or not known.derived else f"{name} (derived)"
+
+
+def rule_summary(name: str) -> str:
+    """First line of the docstring of a rule's class; of its module, where the rule cannot be used."""
+    known = usable_rule(name)
+    text = "" if known is None else inspect.cleandoc(type(known).__doc__ or "")
+    return text.partition("\n")[0] or summary(places("rules")[name])
 
 
 def pairs() -> list[Pair]:

@@ -91,7 +91,8 @@ class Row:
     @property
     def label(self) -> str:
         """The model, its rule where that is not its own, and its marks, changed settings as one word."""
-        rule = f"+{self.rule}" if any(mark.kind == "rule" for mark in self.marks) else ""
+        named = self.rule if any(mark.kind == "rule" for mark in self.marks) else None
+        rule = f"+{registry.rule_title(named)}" if named else ""
         marks = f" [{', '.join(words_of(self.marks))}]" if self.marks else ""
         return f"{self.model}{rule}{marks}"
 

@@ -126,6 +126,8 @@ def _contender(task: Task, title: str, group: ConfigurationRuns, selection: Sele
         raise UsageError(f"{title} has no {task.metric.name} on {split}; leave it out.")
     marks = words_of([mark for mark in group.marks if mark.kind != "rule"])
     begins = {"data": "one a seed"} if task.data_per_seed else _begins(group.first.config)
+    if "+" in title:
+        title = f"{group.first.model}+{registry.rule_title(group.first.rule)}"
     return Contender(f"{title} [{', '.join(marks)}]" if marks else title, values, begins)
 
 

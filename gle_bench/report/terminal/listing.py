@@ -12,7 +12,7 @@ Rows = list[dict[str, Any]]
 def rows(kind: str, runs: Path) -> tuple[Rows, list[str]]:
     """One row an entry of `kind` ('tasks', 'models', 'rules' or 'runs'), and a line for each record passed over.
 
-    Tasks and rules are read from their modules' docstrings, so that listing them imports none of them.
+    Tasks are read from their modules' docstrings, so that listing them imports none of them.
     """
     if kind == "runs":
         return _runs(runs)
@@ -21,7 +21,14 @@ def rows(kind: str, runs: Path) -> tuple[Rows, list[str]]:
             {"task": pair.task, "model": pair.model, "seeds": len(pair.seeds), "summary": pair.summary}
             for pair in registry.pairs()
         ], []
+    if kind == "rules":
+        return [_rule(name) for name in registry.places("rules")], []
     return [{"name": name, "summary": registry.summary(place)} for name, place in registry.places(kind).items()], []
+
+
+def _rule(name: str) -> dict[str, Any]:
+    rule = registry.usable_rule(name)
+    return {"name": name, "derived": rule is not None and rule.derived, "summary": registry.rule_summary(name)}
 
 
 def _runs(runs: Path) -> tuple[Rows, list[str]]:
@@ -52,7 +59,7 @@ def as_text(listed: Rows) -> str:
     """Columns as wide as they need to be; a sentence where there is nothing."""
     if not listed:
         return "Nothing to list yet."
-    cells = [[_cell(value) for value in row.values()] for row in listed]
+    cells = [[_cell(name, value) for name, value in row.items()] for row in listed]
     header = [name.upper() for name in listed[0]]
     widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
     return "\n".join(
@@ -60,7 +67,9 @@ def as_text(listed: Rows) -> str:
     )
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name if value else ""
     if not isinstance(value, dict):
         return on_one_line(str(value))
     return ", ".join(f"{split} {name} {number:.4g}" for split, named in value.items() for name, number in named.items())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gle_bench.errors import UnknownName, UsageError, did_you_mean
+from gle_bench.registry import rule_title
 from gle_bench.report.output import plain
 from gle_bench.report.results import gather
 from gle_bench.report.terminal.layout import Blocks, bullets, fields, heading, indented, number, table
@@ -73,7 +74,7 @@ def blocks(run: Mapping[str, Any]) -> Blocks:
     yield f"{record['run_id']}: {record['status']}{error}"
     yield fields(
         {
-            "run": f"{record['task']}, {record['model']}, rule {record['rule']}, seed {record['seed']}",
+            "run": f"{record['task']}, {record['model']}, rule {rule_title(record['rule'])}, seed {record['seed']}",
             "protocol": f"{record['protocol']}, budget {record['budget']}",
             "marks": "; ".join(record["marks"]) or "none",
             "data": "; ".join([f"{official}, {data['fingerprint'][:12]}", *data.get("notes", ())]),

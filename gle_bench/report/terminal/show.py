@@ -19,7 +19,7 @@ from gle_bench.words import PROTOCOLS
 
 
 def describe(which: str, runs: Path, costs_of: CostsOf = kept) -> dict[str, Any]:
-    """The task, the model or the run of that name; a task wins over a model, and both over a run.
+    """The task, the model, the rule or the run of that name; where several have it, the first of these.
 
     `costs_of` is asked for the costs of a run alone.
 
@@ -32,18 +32,21 @@ def describe(which: str, runs: Path, costs_of: CostsOf = kept) -> dict[str, Any]
     models = {pair.model for pair in registry.pairs()}
     if which in models:
         return describe_model(which)
+    rules = registry.places("rules")
+    if which in rules:
+        return describe_rule(which)
     try:
         return describe_run(runs, which, costs_of)
     except UnknownName as error:
         if any(which.startswith(f"{task}-") for task in tasks) or Path(which).name != which:
             raise  # it was meant to be a run
         none = f"No run in {runs.absolute()} begins so, either."
-        raise UnknownName(f"{did_you_mean('name', which, [*tasks, *models])} {none}") from error
+        raise UnknownName(f"{did_you_mean('name', which, [*tasks, *models, *rules])} {none}") from error
 
 
 def as_text(description: Mapping[str, Any]) -> str:
     """What `describe` returns, as text of at most 120 columns."""
-    blocks = {"task": _task_blocks, "model": _model_blocks, "run": run_sheet.blocks}
+    blocks = {"task": _task_blocks, "model": _model_blocks, "rule": _rule_blocks, "run": run_sheet.blocks}
     return text_of(blocks[description["kind"]](description))
 
 
@@ -87,6 +90,24 @@ def describe_model(name: str) -> dict[str, Any]:
     return {"kind": "model", "name": name, "tasks": tasks}
 
 
+def describe_rule(name: str) -> dict[str, Any]:
+    """A learning rule: what it is granted, and what can be chosen about it.
+
+    Raises:
+        UnknownName: with the nearest name.
+    """
+    rule = registry.rule(name)
+    return {
+        "kind": "rule",
+        "name": name,
+        "summary": registry.rule_summary(name),
+        "derived": rule.derived,
+        "version": rule.version,
+        "footing": vars(rule.granted),
+        "options": rule.options().model_dump(mode="json"),
+    }
+
+
 def _described(task: Task, pair: Pair) -> dict[str, Any]:
     config = pair.configure("paper")
     return {
@@ -119,17 +140,18 @@ def _task_blocks(task: Mapping[str, Any]) -> Blocks:
             "protocols": ", ".join(evaluated),
         }
     )
-    models = [
-        [m["name"], f"{m['parameters']:,}", m["rule"], str(m["steps"]), _seeds(m["seeds"]), m["summary"]]
-        for m in task["models"]
-    ]
     yield heading("Models")
-    yield table(("model", "parameters", "rule", "steps", "seeds", ""), models)
+    yield table(("model", "parameters", "rule", "steps", "seeds", ""), map(_model_cells, task["models"]))
     if task["published"]:
         yield heading("Published")
         header = ("model", "value", "spread", "n", "selection", "split", "margin ±", "source")
         yield table(header, map(_published, task["published"]))
     yield from _notes(task["notes"])
+
+
+def _model_cells(model: Mapping[str, Any]) -> list[str]:
+    size, rule = f"{model['parameters']:,}", registry.rule_title(model["rule"])
+    return [model["name"], size, rule, str(model["steps"]), _seeds(model["seeds"]), model["summary"]]
 
 
 def _published(cell: Mapping[str, Any]) -> list[str]:
@@ -141,18 +163,33 @@ def _published(cell: Mapping[str, Any]) -> list[str]:
 
 def _model_blocks(model: Mapping[str, Any]) -> Blocks:
     for on in model["tasks"]:
-        granted = ", ".join(name.replace("_", " ") for name, yes in on["footing"].items() if yes)
+        granted = _granted(on["footing"])
         yield f"{model['name']} on {on['task']}: {on['summary']}"
         yield fields(
             {
                 "parameters": f"{on['parameters']:,}",
-                "rule": f"{on['rule']}{f' ({granted})' if granted else ''}",
+                "rule": f"{registry.rule_title(on['rule'])}{f' ({granted})' if granted else ''}",
                 "time steps": str(on["steps"]),
                 "seeds": f"{_seeds(on['seeds'])} (the paper's)",
                 **{part: _assignments(values) for part, values in on["config"].items()},
             }
         )
         yield from _notes(on["notes"])
+
+
+def _rule_blocks(rule: Mapping[str, Any]) -> Blocks:
+    yield rule["summary"]
+    yield fields(
+        {
+            "rule": f"{registry.rule_title(rule['name'])} (version {rule['version']})",
+            "granted": _granted(rule["footing"]) or "nothing",
+            "options": _assignments(rule["options"]) or "none",
+        }
+    )
+
+
+def _granted(footing: Mapping[str, bool]) -> str:
+    return ", ".join(name.replace("_", " ") for name, yes in footing.items() if yes)
 
 
 def _notes(notes: Sequence[str]) -> Iterator[Any]:
