@@ -41,7 +41,9 @@ class AdjointOptions(RuleOptions):
 
 
 class Adjoint(OnlineRule):
-    """Errors that integrate the future: the stationary point of the paper's energy, summed over time, without nudging.
+    """The adjoint method, the general case of the variational formulation: errors that integrate the future.
+
+    They are those of the stationary point of the paper's energy, summed over time, as the nudging vanishes.
 
     Over a sample there is one update, at its end. With a `lookahead` of K there is one at every step: the gradient of
     the costs so far by what the parameters did K steps ago, and in the discrete scheme as many steps more as rates take
@@ -49,8 +51,9 @@ class Adjoint(OnlineRule):
     the exact gradient, if the network runs on for so long. Where the state is reset between samples, what has not been
     learned by then is lost.
 
-    The method and the paper's form of it are published. The look-ahead is derived here, and so is that the exact
-    discrete adjoint is the stationary point of the energy summed over steps (docs/facts/rules.md, 6.1 and 6.2).
+    The method and the paper's form of it are published, and so is that the adjoint is the general case of a variational
+    formulation (arXiv 2603.09600, abstract), whose local equations are not public. The look-ahead is derived here, and
+    so is that the exact discrete adjoint is the stationary point of the sum over steps (facts/rules.md, section 6).
     """
 
     name: ClassVar[str] = "adjoint"

@@ -36,11 +36,11 @@ class BPTTOptions(RuleOptions):
 
 
 class BPTT(OnlineRule):
-    """The exact gradient of the cost of a window by all that happened in it, and blind for what was before.
+    """Backpropagation through time: the exact gradient of a window of steps, or of a whole sample.
 
-    A window starts from the state that the one before left. Its gradient is made backward in time by the discrete
-    adjoint of the network's step, which is what autograd gives, to rounding (`dynamics.tape`). A convolution's bias
-    learns by the connection's own gradient, which is a mean over positions.
+    A window starts from the state that the one before left, and knows nothing of how that came about. Its gradient is
+    made backward in time by the discrete adjoint of the network's step (`dynamics.adjoint`), which is what autograd
+    gives, to rounding. A convolution's bias learns by the connection's own gradient, which is a mean over positions.
     """
 
     name: ClassVar[str] = "bptt"

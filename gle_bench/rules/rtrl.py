@@ -19,7 +19,7 @@ LIMIT: Final = 2**30  # bytes of influence that a run may carry; a step needs ab
 
 
 class RTRL(OnlineRule):
-    """The gradient of each step's cost, when the step is made, by all that happened before.
+    """Real-time recurrent learning: the exact gradient of every step's cost, at that step; for small networks.
 
     The rule carries the influence of every parameter on the state (`dynamics.influence`). With frozen weights the sum
     over a sample is the exact gradient. Where weights change at every step, the influence is that of weights which have

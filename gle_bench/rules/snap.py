@@ -24,7 +24,7 @@ class SnApOptions(RuleOptions):
 
 
 class SnAp(RTRL):
-    """Sparse n-step approximation of `rtrl`: what a parameter does to its own layer and n - 1 layers above it.
+    """SnAp-n, a sparse approximation of `rtrl`: what a parameter does to its own layer and n - 1 layers above it.
 
     The stack is one recurrent state here, with a step between layers. Only an influence that reaches the output teaches
     anything, so the upper n layers learn by the exact gradient, and those below not at all: n = 1 trains the output

@@ -102,11 +102,11 @@ class TorchEngine:
         outputs = []
         with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
             memory = memory or rule.start(network, parameters, size, seams.seeds)
-            for begin, window in _windows(network, rule, batch, count):
-                result = rule.learn(network, parameters, state, memory, window, seams.at(begin))
+            for first, window in _windows(network, rule, batch, count):
+                result = rule.learn(network, parameters, state, memory, window, seams.at(first))
                 state, memory = result.state, result.memory
                 outputs.append(result.outputs)
-                sums.add(begin, window.steps, result)
+                sums.add(first, window.steps, result)
         return Gradients(sums.total(), () if every is None else sums.means(), state, memory, torch.cat(outputs, 2))
 
     def infer(
@@ -143,10 +143,10 @@ class TorchEngine:
 def _windows(network: Network, rule: OnlineRule, batch: Window, members: int) -> Iterator[tuple[int, Window]]:
     """The windows that the rule learns from, one after the other, each with the step at which it begins."""
     length = rule.window_in(batch.steps)
-    for begin in range(0, batch.steps, length):
-        end = min(begin + length, batch.steps)
-        window = batch.part(begin, end)
-        yield begin, window._replace(following=batch.at(end, members)) if network.ordered else window
+    for first in range(0, batch.steps, length):
+        end = min(first + length, batch.steps)
+        window = batch.part(first, end)
+        yield first, window._replace(following=batch.at(end, members)) if network.ordered else window
 
 
 class _World(NamedTuple):
