@@ -224,7 +224,7 @@ def test_forecasts_are_the_traces_of_the_best_sequence_in_raw_values(runs: Path)
             assert (drawn["x"][0], drawn["x"][-1]) == (1 / POINTS, 10)
         expected = fall(6.0)[number]
         assert panel(figure, letter)["title"] == f"after {number} epochs: sMAPE {expected:.1f} %"
-    assert "b, c: sequence 1, of 3 the one that ends best on the test split." in figure["notes"]
+    assert "b, c: sequence 1, the one of 3 that ends best on the test split." in figure["notes"]
     other = shown("10", runs, seed=2)
     np.testing.assert_allclose(lines(other, "b", "target")[0]["y"], raw(signal(count, 2)))
     assert "b, c: sequence 2." in other["notes"]

@@ -1,1 +1,1 @@
-"""Figures of the paper from recorded runs: what is drawn, as plain data (`plot`), and how (`drawing`)."""
+"""Figures of the paper from recorded runs: each is made as plain data (`plot`), and then drawn (`panels`)."""

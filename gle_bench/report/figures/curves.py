@@ -1,4 +1,4 @@
-"""The runs that a figure draws, and their metric over training: each seed's history, mean and spread, levels."""
+"""The runs that a figure draws, and their metric over training with the published levels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from gle_bench.contracts import Metric, Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import GleBenchError, look_up
-from gle_bench.report.figures.plot import Level, Limits, Line, line
+from gle_bench.report.figures.plot import SEEDS, Level, Limits, Line, line
 from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped, pairs_of, words_of
-from gle_bench.report.statistics.welch import Sample, sample
+from gle_bench.report.statistics.welch import sample
 from gle_bench.report.tables.formats import published_text, sample_text
 from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import Record
@@ -21,21 +21,21 @@ from gle_bench.tracking.store import RunFolder, Skipped
 from gle_bench.words import Protocol, Selection
 
 DECIMALS: Final = 2  # of our means in legends
-LARGEST: Final = 1e100  # the largest epoch and value that are drawn; a history beyond it has run away
-CAPITALS: Final = {"smape": "sMAPE"}
-# The axis of a metric that falls (less is better) is as high as these need:
-FROM: Final = 0.1  # the mean from this share of training on
-LATE: Final = 0.5  # the single evaluations from this share of training on,
-SHARE: Final = 95.0  # of which so many percent must fit on the axis
+LARGEST: Final = 1e100  # the largest epoch and the largest value that can be drawn
+CAPITALS: Final = {"smape": "sMAPE"}  # names of metrics that are printed otherwise
+# Where less is better, the axis of a metric is as high as
+FROM: Final = 0.1  # the mean needs from this share of training on, and
+LATE: Final = 0.5  # the single evaluations need from this share of training on;
+SHARE: Final = 95.0  # this percentage of them must fit
 
 
 class Request(NamedTuple):
-    """What the user wants to see in a figure; the command line makes it.
+    """What a user asks a figure to show.
 
     Attributes:
-        runs: the folder of the user's runs; the published records count beside them.
-        model: this one alone; None: those that the figure has by itself.
-        seed: of the run that is shown alone, where the figure does that; None: the best.
+        runs: the folder of the user's runs; published records are drawn beside them.
+        model: the only model to show; None: those of the figure.
+        seed: the seed of the run that is shown alone, in a figure that shows one alone; None: the best run.
     """
 
     runs: Path
@@ -72,7 +72,7 @@ class DrawnRuns:
 def drawn_runs(task: Task, models: Sequence[str], request: Request) -> tuple[dict[str, DrawnRuns], list[Skipped]]:
     """The runs of these models under the request's protocol, {model: runs}, and the records that were passed over.
 
-    Of each model they are those with the fewest marks. A model without a run that is done is left out.
+    Each model has those of its configuration with the fewest marks. A model without a run that is done is left out.
 
     Raises:
         UnknownName: a model that the task does not have. GleBenchError: none of them has a run that is done.
@@ -102,8 +102,9 @@ def _drawn(model: str, group: ConfigurationRuns, folders: Mapping[str, RunFolder
 
 
 class Curves(NamedTuple):
-    """One group's evaluations: at each epoch (E) the metric of each seed, (S, E)."""
+    """A metric over training: at each epoch (E) the evaluation of each seed, values (S, E)."""
 
+    metric: Metric
     split: str
     seeds: tuple[int, ...]
     rounds: tuple[int, ...]
@@ -112,46 +113,69 @@ class Curves(NamedTuple):
 
     @property
     def mean(self) -> NDArray[np.float64]:
+        """The mean over the seeds, at each epoch."""
         mean: NDArray[np.float64] = self.values.mean(0)
         return mean
 
     @property
-    def sd(self) -> NDArray[np.float64] | None:
-        """Sample standard deviation (ddof 1); None of a single seed."""
-        return self.values.std(0, ddof=1) if len(self.seeds) > 1 else None
+    def best_seed(self) -> int:
+        """The seed whose last evaluation is the best."""
+        last = self.values[:, -1]
+        return self.seeds[int(last.argmax() if self.metric.better == "higher" else last.argmin())]
 
-    @property
-    def final(self) -> Sample:
-        """At the last evaluation."""
-        return sample(self.values[:, -1].tolist())
+    def mean_line(self, label: str, color: int, band: bool = True) -> Line:
+        """The mean as a line, with one sample standard deviation (ddof 1) as its band.
+
+        The label gets both at the last evaluation, and the number of seeds.
+        """
+        spread = self.values.std(0, ddof=1) if band and len(self.seeds) > 1 else ()
+        last = sample(self.values[:, -1].tolist())
+        text = f"{label}: {sample_text(last, DECIMALS)} ({last.n})"
+        return line(self.epochs, self.mean, "mean", text, color, spread)
+
+    def seed_lines(self) -> list[Line]:
+        """One thin grey line a seed."""
+        return [line(self.epochs, values, "seed", color=SEEDS) for values in self.values]
+
+    def best_dots(self, color: int) -> Line:
+        """The best evaluation of each seed as a dot; the label has their mean."""
+        places = self.values.argmax(1) if self.metric.better == "higher" else self.values.argmin(1)
+        best = self.values[np.arange(len(places)), places]
+        label = f"best of each: {sample_text(sample(best.tolist()), DECIMALS)}"
+        return line(self.epochs[places], best, "dots", label, color)
+
+    def cut_off(self, top: float | None) -> list[str]:
+        """A sentence on the evaluations that lie above the axis; none if all of them fit."""
+        above = 0 if top is None else int((self.values > top).sum())
+        return [f"{above} of {self.values.size} evaluations lie above the axis."] if above else []
 
 
 def curves(metric: Metric, split: str, runs: DrawnRuns) -> tuple[Curves | None, list[str]]:
-    """The evaluations that all seeds of a group have, and a sentence on each history that cannot be drawn."""
-    found: dict[int, dict[int, tuple[float, float]]] = {}
+    """The evaluations of a split that all runs have, and a sentence on each history that cannot be drawn."""
+    points: dict[int, dict[int, tuple[float, float]]] = {}  # {seed: {round: (epoch, value)}}
     notes = []
     for seed, (_, folder) in sorted(runs.done.items()):
         try:
             rows = [row for row in folder.read_history() if row.get("split") == split]
-            points = dict(_point(folder, row, metric.name) for row in rows)
+            of_seed = dict(_point(folder, row, metric.name) for row in rows)
         except GleBenchError as error:
             notes.append(f"{runs.model}: seed {seed} is not drawn. {error}")
             continue
-        if points:
-            found[seed] = points
+        if of_seed:
+            points[seed] = of_seed
         else:
             notes.append(f"{runs.model}: seed {seed} is not drawn, because {folder.path} has no history of {split}.")
-    rounds = sorted(set.intersection(*map(set, found.values()))) if found else []
+    rounds = sorted(set.intersection(*map(set, points.values()))) if points else []
     if not rounds:
         return None, notes
-    first = next(iter(found.values()))
-    values = np.array([[points[number][1] for number in rounds] for points in found.values()])
+    first = next(iter(points.values()))
+    values = np.array([[of_seed[number][1] for number in rounds] for of_seed in points.values()])
     epochs = np.array([first[number][0] for number in rounds])
-    return Curves(split, tuple(found), tuple(rounds), epochs, values), notes
+    return Curves(metric, split, tuple(points), tuple(rounds), epochs, values), notes
 
 
 def _point(folder: RunFolder, row: Row, metric: str) -> tuple[int, tuple[float, float]]:
-    """(round, (epoch, metric)) of a row of a history.
+    """One row of a history as (round, (epoch, value of the metric)).
 
     Raises:
         GleBenchError: one of them is no number that can be drawn.
@@ -164,42 +188,27 @@ def _point(folder: RunFolder, row: Row, metric: str) -> tuple[int, tuple[float, 
     raise GleBenchError(f"{folder.path} has another history.")
 
 
-def mean_line(drawn: Curves, label: str, color: int, band: bool = True) -> Line:
-    """The mean with its spread; the label says what both are at the end, and of how many seeds."""
-    text = f"{label}: {sample_text(drawn.final, DECIMALS)} ({len(drawn.seeds)})"
-    return line(drawn.epochs, drawn.mean, "mean", text, color, () if drawn.sd is None or not band else drawn.sd)
-
-
-def seed_lines(drawn: Curves, color: int) -> tuple[Line, ...]:
-    """One thin line a seed."""
-    return tuple(line(drawn.epochs, values, "seed", color=color) for values in drawn.values)
-
-
-def best_dots(drawn: Curves, metric: Metric, color: int) -> Line:
-    """Each seed's best evaluation; the label has their mean."""
-    places = drawn.values.argmax(1) if metric.better == "higher" else drawn.values.argmin(1)
-    best = drawn.values[np.arange(len(places)), places]
-    label = f"best of each: {sample_text(sample(best.tolist()), DECIMALS)}"
-    return line(drawn.epochs[places], best, "dots", label, color)
-
-
 def levels(
     task: Task, colors: Mapping[str, int], split: str, selections: Sequence[Selection] = ("last",)
 ) -> tuple[Level, ...]:
-    """What was published on the models that have a colour: a label tells another split, and what the best epoch had."""
-    found = []
+    """The published results of the models that have a colour, as horizontal lines.
+
+    A label says so where a result is of another split than `split`, or of the best epoch.
+    """
+    made = []
     for cell in task.published:
         if cell.model in colors and cell.selection in selections:
-            said = [*(["best"] if cell.selection == "best" else []), *([cell.split] if cell.split != split else [])]
-            where = f" ({', '.join(said)})" if said else ""
-            found.append(Level(cell.value, f"{published_text(cell)} {cell.model}{where}", colors[cell.model]))
-    return tuple(found)
+            differs = [*(["best"] if cell.selection == "best" else []), *([cell.split] if cell.split != split else [])]
+            where = f" ({', '.join(differs)})" if differs else ""
+            made.append(Level(cell.value, f"{published_text(cell)} {cell.model}{where}", colors[cell.model]))
+    return tuple(made)
 
 
 def limits(metric: Metric, drawn: Sequence[Curves], published: Sequence[Level]) -> Limits:
-    """Of the metric's axis: from 0, to 100 % where more is better, else as high as what lies behind the beginning.
+    """The limits of the metric's axis.
 
-    What an untrained network scores may lie so far above that nothing else could be told apart.
+    They are 0 and 100 % where more is better. Where less is better, what an untrained network scores may lie so far
+    above all else that nothing else could be told apart; the axis then ends above what comes later.
     """
     if metric.better == "higher":
         return (0.0, 100.0 if metric.unit == "%" else None)
@@ -212,17 +221,11 @@ def limits(metric: Metric, drawn: Sequence[Curves], published: Sequence[Level]) 
     return (0.0, 1.1 * max(finite) if finite else None)
 
 
-def cut_off(drawn: Curves, top: float | None) -> list[str]:
-    """A sentence on the evaluations that lie above the axis."""
-    above = 0 if top is None else int((drawn.values > top).sum())
-    return [f"{above} of {drawn.values.size} evaluations lie above the axis."] if above else []
-
-
-def named(metric: Metric) -> str:
-    """The metric's name as it is printed."""
+def printed_name(metric: Metric) -> str:
+    """The metric's name as figures print it."""
     return CAPITALS.get(metric.name, metric.name)
 
 
 def axis_name(metric: Metric, split: str) -> str:
-    """As 'accuracy (%), test split'."""
-    return f"{named(metric)}{f' ({metric.unit})' if metric.unit else ''}, {split} split"
+    """The label of the metric's axis, as 'accuracy (%), test split'."""
+    return f"{printed_name(metric)}{f' ({metric.unit})' if metric.unit else ''}, {split} split"

@@ -12,25 +12,15 @@ from gle_bench.contracts import Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.paper import TrainingPanel
-from gle_bench.report.figures.curves import (
-    DECIMALS,
-    DrawnRuns,
-    Request,
-    axis_name,
-    curves,
-    drawn_runs,
-    levels,
-    limits,
-    mean_line,
-)
+from gle_bench.report.figures.curves import DECIMALS, DrawnRuns, Request, axis_name, curves, drawn_runs, levels, limits
 from gle_bench.report.figures.plot import Bar, Built, Panel, Plot, line
 from gle_bench.report.statistics.welch import sample
 from gle_bench.report.tables.formats import published_text, sample_text
 
 SIZE: Final = (6.2, 3.6)  # inches
 WIDE: Final = (9.0, 3.4)  # inches, with bars
-BESIDE: Final = "h"  # the letter of training beside the bars; the paper has no such panel
-SPLIT: Final = "test"  # of the bars
+BESIDE: Final = "h"  # the letter of the panel of training beside bars, which the paper does not have
+SPLIT: Final = "test"  # the split whose results the bars show
 BAND: Final = "Solid: our mean, with a band of one sample standard deviation; in brackets, how many seeds."
 DASHED: Final = "Dashed: published."
 DOTTED: Final = "Dotted: mean of the {seeds} runs that the authors released, on the {split} split."
@@ -46,10 +36,10 @@ SOURCE: Final = (
 
 
 def build(name: str, subject: TrainingPanel, request: Request) -> Built:
-    """The panel of that name as a figure of its own.
+    """A panel of Figure 8 as a figure of its own.
 
     Raises:
-        UsageError: a seed, or a model that the panel does not have. GleBenchError: nothing of it was run.
+        UsageError: a seed, or a model that the panel does not have. GleBenchError: none of its models was run.
     """
     letter = name[-1]
     if request.seed is not None:
@@ -72,7 +62,7 @@ def build(name: str, subject: TrainingPanel, request: Request) -> Built:
 def _training_panel(
     letter: str, task: Task, runs: Mapping[str, DrawnRuns], colors: Mapping[str, int], request: Request
 ) -> tuple[Panel, list[str]]:
-    """The metric over training of the models that have a colour, and what its reader must know.
+    """The panel of the metric over training, for the models that have a colour, and the notes below the figure.
 
     Raises:
         GleBenchError: if no history can be drawn.
@@ -83,7 +73,7 @@ def _training_panel(
         measured, not_drawn = curves(task.metric, split, runs[model])
         notes += [*not_drawn, *runs[model].notes]
         if measured is not None:
-            lines.append(mean_line(measured, runs[model].label, colors[model]))
+            lines.append(measured.mean_line(runs[model].label, colors[model]))
             drawn.append(measured)
     if not drawn:
         raise GleBenchError(" ".join(notes))
@@ -107,7 +97,7 @@ def _training_panel(
 
 
 def _bars(task: Task, runs: DrawnRuns | None, model: str, color: int) -> Iterator[Bar]:
-    """The final values of a model as bars: the published ones, then ours, which tells how many seeds it is of."""
+    """The final results of a model as bars: the published ones, then ours."""
     for cell in task.published:
         if (cell.model, cell.split, cell.selection) == (model, SPLIT, "last"):
             label = f"{model}\npublished{f' ({cell.n})' if cell.n else ''}"
@@ -120,7 +110,7 @@ def _bars(task: Task, runs: DrawnRuns | None, model: str, color: int) -> Iterato
 
 
 class Reference(NamedTuple):
-    """The mean curve of one network of the authors' release, evaluated on one split over its training."""
+    """The mean curve of one network that the authors released: accuracy on one split over training."""
 
     split: str
     epochs: tuple[float, ...]
@@ -129,18 +119,18 @@ class Reference(NamedTuple):
 
 
 def reference(task: str, model: str) -> Reference | None:
-    """The released curve of one of our models' counterpart; None where none was released."""
+    """The mean curve that the authors released for one of our models; None where they released none."""
     return _references().get((task, model))
 
 
 @cache
 def _references() -> dict[tuple[str, str], Reference]:
-    found: defaultdict[tuple[str, str, str, int], list[tuple[float, float]]] = defaultdict(list)
+    points: defaultdict[tuple[str, str, str, int], list[tuple[float, float]]] = defaultdict(list)
     lines = [line for line in PATH.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     for row in csv.DictReader(lines):
-        found[row["task"], row["model"], row["split"], int(row["n"])].append((float(row["epoch"]), float(row["mean"])))
-    curves = {}
-    for (task, model, split, seeds), points in found.items():
-        epochs, means = zip(*points, strict=True)
-        curves[task, model] = Reference(split, epochs, means, seeds)
-    return curves
+        points[row["task"], row["model"], row["split"], int(row["n"])].append((float(row["epoch"]), float(row["mean"])))
+    references = {}
+    for (task, model, split, seeds), curve in points.items():
+        epochs, means = zip(*curve, strict=True)
+        references[task, model] = Reference(split, epochs, means, seeds)
+    return references

@@ -14,7 +14,7 @@ from gle_bench.tracking.store import Skipped
 
 
 class Made(NamedTuple):
-    """A figure as plain data, the text for a terminal (its file and its notes), and the records passed over."""
+    """A figure as plain data, the text about it for a terminal, and the records that could not be read for it."""
 
     shown: dict[str, Any]
     text: str
@@ -22,7 +22,7 @@ class Made(NamedTuple):
 
 
 def make(name: str, request: Request, out: Path | None = None, draw: bool = True) -> Made:
-    """The figure of that name, drawn into the file `out`; `figure-<name>.png` for None.
+    """Makes the figure of that name, and draws it into the file `out`, or into `figure-<name>.png` for None.
 
     Raises:
         UnknownName: with the nearest name. UsageError: a file of another kind; a model or a seed that the figure does
@@ -32,7 +32,7 @@ def make(name: str, request: Request, out: Path | None = None, draw: bool = True
     subject = look_up("figure", name, FIGURES)
     path = Path(f"figure-{name}.png") if out is None else out
     if draw:
-        kind_of(path)  # before anything is read
+        kind_of(path)  # a wrong name is refused before anything is read
     plot, skipped = _built(name, subject, request)
     if draw:
         save(plot, path)

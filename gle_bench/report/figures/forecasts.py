@@ -1,4 +1,4 @@
-"""Forecasts of Mackey-Glass beside the truth: what a run's closed loop gave at stages of training, and how it fades."""
+"""Forecasts of Mackey-Glass beside the true signal: at stages of training, and their error along the forecast."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,18 +20,21 @@ from gle_bench.tracking.store import RunFolder
 
 Values = NDArray[np.float64]
 
-MARGIN: Final = 0.4  # of the target's range, above and below it
-SHARE: Final = 95.0  # of 100 values that the axis of the horizon shows at least
+MARGIN: Final = 0.4  # the room above and below the target on its axis, as a share of the target's range
+SHARE: Final = 95.0  # the percentage of values along the forecast that must fit on the axis
 
 
-class Horizon(Protocol):
-    """What the task Mackey-Glass has beside what every task has."""
+class HasHorizon(Protocol):
+    """The method of the task Mackey-Glass that no other task has."""
 
     def horizon(self, options: TaskOptions, decisions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
 
 
 class Forecast(NamedTuple):
-    """A closed loop after some round of training: `time` in Lyapunov times since the switch, the raw signal."""
+    """What a network predicts in a closed loop after a round of training, beside the true signal, in raw units.
+
+    `time` is in Lyapunov times since the network's own output became its input.
+    """
 
     time: Values
     output: Values
@@ -39,7 +42,7 @@ class Forecast(NamedTuple):
 
 
 def forecasts(record: Record, folder: RunFolder, split: str, last: int) -> dict[int, Forecast]:
-    """Every stage that a run has kept of a split, {round: forecast}; its predictions are those of round `last`.
+    """The forecasts that a run has kept of a split, {round: forecast}; its final predictions are of round `last`.
 
     Raises:
         GleBenchError: files that cannot be read.
@@ -61,10 +64,10 @@ def forecasts(record: Record, folder: RunFolder, split: str, last: int) -> dict[
 
 
 def options_of(record: Record) -> MackeyGlassOptions:
-    """The options that a run had.
+    """The task's options in a run.
 
     Raises:
-        GleBenchError: its record has none that this task has.
+        GleBenchError: the record has other options than the task.
     """
     try:
         return MackeyGlassOptions.model_validate(record.config.get("options"))
@@ -76,13 +79,13 @@ def options_of(record: Record) -> MackeyGlassOptions:
 
 
 def _raw(folder: RunFolder, arrays: Mapping[str, NDArray[Any]], name: str, scored: int) -> Values:
-    """The last `scored` points of the only sample, in raw units, from (1, T, 1).
+    """The last `scored` points of an array (1, T, 1), one sample of one channel, in raw units.
 
     Raises:
-        GleBenchError: the array is not so.
+        GleBenchError: the array has another form.
     """
-    seen = _checked(folder, arrays, name, scored)
-    signal: Values = raw(torch.from_numpy(seen[0, :, 0])).numpy()
+    array = _checked(folder, arrays, name, scored)
+    signal: Values = raw(torch.from_numpy(array[0, :, 0])).numpy()
     return signal[-scored:]
 
 
@@ -97,16 +100,16 @@ def _checked(folder: RunFolder, arrays: Mapping[str, NDArray[Any]], name: str, s
     return values
 
 
-def nearest(wanted: Sequence[int], known: Sequence[int]) -> dict[int, list[int]]:
-    """The rounds that are known and nearest to what is wanted, in order, each with what it stands for."""
-    found: dict[int, list[int]] = {}
-    for each in wanted:
-        found.setdefault(min(known, key=lambda number: abs(number - each)), []).append(each)
-    return dict(sorted(found.items()))
+def nearest(stages: Sequence[int], rounds: Sequence[int]) -> dict[int, list[int]]:
+    """The rounds that are nearest to the stages, in order, {round: the stages that it stands for}."""
+    stages_of: dict[int, list[int]] = {}
+    for stage in stages:
+        stages_of.setdefault(min(rounds, key=lambda number: abs(number - stage)), []).append(stage)
+    return dict(sorted(stages_of.items()))
 
 
 def forecast_panel(letter: str, title: str, shown: Forecast) -> Panel:
-    """Target and output over the predicted stretch; an output that runs away is cut off at the axis."""
+    """The panel of one forecast, target and output; an output that runs away is cut off at the axis."""
     low, high = shown.target.min(), shown.target.max()
     room = MARGIN * (high - low)
     return Panel(
@@ -124,7 +127,10 @@ def forecast_panel(letter: str, title: str, shown: Forecast) -> Panel:
 
 
 def horizon_panel(letter: str, task: Task, runs: DrawnRuns) -> tuple[Panel | None, list[str]]:
-    """sMAPE within each Lyapunov time of the test half, of all sequences after training; and what is not drawn."""
+    """The panel of sMAPE within each Lyapunov time of the test half, of all sequences after training.
+
+    None where no run has it; beside it, sentences on what is not drawn.
+    """
     values, notes = horizons(task, runs)
     if not len(values):
         return None, notes
@@ -145,8 +151,8 @@ def horizon_panel(letter: str, task: Task, runs: DrawnRuns) -> tuple[Panel | Non
 
 
 def horizons(task: Task, runs: DrawnRuns) -> tuple[Values, list[str]]:
-    """The curves over the horizon, (sequences, 10), and a sentence on those without final predictions, or damaged."""
-    found, damaged, without = [], [], []
+    """The curves of sMAPE along the forecast, (sequences, 10), and sentences on the runs that have none."""
+    curves, damaged, without = [], [], []
     for seed, (record, folder) in sorted(runs.done.items()):
         try:
             final = folder.read_predictions()
@@ -160,7 +166,7 @@ def horizons(task: Task, runs: DrawnRuns) -> tuple[Values, list[str]]:
         except KeyError:
             without.append(seed)
         else:
-            found.append(cast(Horizon, task).horizon(options, decisions, targets)[0].numpy())
-    seeds = f"{runs.model}: {len(without)} of {len(runs.done)} sequences have"
-    missing = [f"{seeds} no horizon, for their predictions were not kept."] if without else []
-    return np.array(found), [*damaged, *missing]
+            curves.append(cast(HasHorizon, task).horizon(options, decisions, targets)[0].numpy())
+    count = f"{len(without)} of {len(runs.done)} sequences"
+    missing = [f"{runs.model}: {count} have no horizon, for their predictions were not kept."] if without else []
+    return np.array(curves), [*damaged, *missing]

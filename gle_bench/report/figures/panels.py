@@ -1,4 +1,4 @@
-"""How a figure is drawn, with matplotlib: no window, no global state, no dates in the files."""
+"""Drawing a figure into a file with matplotlib, without a window, without global state, and without dates."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,15 @@ if TYPE_CHECKING:  # matplotlib costs a second, and only drawing needs it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#666666")  # told apart by all eyes
+COLORS: Final = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+    "#666666",
+)  # also with colour blindness
 LOOKS: Final[Mapping[Look, Mapping[str, Any]]] = {
     "seed": {"linewidth": 0.6, "alpha": 0.3},
     "mean": {"linewidth": 1.8, "zorder": 4},
@@ -21,38 +29,35 @@ LOOKS: Final[Mapping[Look, Mapping[str, Any]]] = {
     "reference": {"linewidth": 1.2, "linestyle": (0, (1, 1.2)), "zorder": 5},
     "dots": {"linestyle": "none", "marker": "o", "markersize": 3.2, "zorder": 6},
 }
-STYLE: Final[Any] = {  # whose keys matplotlib types from 3.11 on
+STYLE: Final[Any] = {  # Any, because matplotlib has a type for the keys from 3.11 on
     "font.size": 8.0,
     "axes.titlesize": 8.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.fontsize": 7.0,
     "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text
+    "svg.fonttype": "none",  # letters are written as text, not as paths
     "pdf.fonttype": 42,
     "text.parse_math": False,  # a name between two dollars is no formula
 }
-UNDATED: Final[Mapping[str, Mapping[str, None]]] = {
-    "pdf": {"CreationDate": None},
-    "png": {},
-    "svg": {"Date": None},
-}
-BAR: Final = 0.75  # of the distance between two bars
-LABELS: Final = 0.055  # of an axis' height, between the labels of two levels at least
-DARKER: Final = 0.6  # of a colour's brightness, for the reference: it lies upon our mean
-SMALL: Final = 6.5  # points: levels' labels, and notes
-TITLE: Final = 0.3  # inches
-LINE: Final = 0.14  # inches, of notes, with
-CHARACTERS: Final = 19.0  # an inch
+# The kinds of files, and the metadata that leave out their dates
+UNDATED: Final[Mapping[str, Mapping[str, None]]] = {"pdf": {"CreationDate": None}, "png": {}, "svg": {"Date": None}}
+BAR: Final = 0.75  # the width of a bar, as a share of the distance between two bars
+LABELS: Final = 0.055  # the smallest distance between the labels of two levels, as a share of the axis
+DARKER: Final = 0.6  # the brightness of a reference line, which lies on our mean of the same colour
+SMALL: Final = 6.5  # the font size of the labels of levels and of notes, in points
+TITLE: Final = 0.3  # the height of the title, in inches
+LINE: Final = 0.14  # the height of a line of notes, in inches
+CHARACTERS: Final = 19.0  # of notes in an inch
 DOTS_AN_INCH: Final = 200
-PLACES: Final = 6  # decimals of a position in its figure: far less than a dot
+PLACES: Final = 6  # decimals to which positions in a figure are rounded; a dot is far larger
 
 
 def kind_of(path: Path) -> str:
-    """The file's kind, by the end of its name.
+    """The kind of a file ('pdf', 'png' or 'svg'), by the end of its name.
 
     Raises:
-        UsageError: none that can be drawn.
+        UsageError: a figure cannot be drawn into a file of that name.
     """
     kind = path.suffix.removeprefix(".").lower()
     if kind not in UNDATED:
@@ -61,17 +66,16 @@ def kind_of(path: Path) -> str:
 
 
 def save(plot: Plot, path: Path) -> None:
-    """Draws into a file, whole or not at all; its name's end says which kind.
+    """Draws a figure into a file, which is written completely or not at all; the end of its name decides its kind.
 
     Raises:
-        UsageError: none that can be drawn. GleBenchError: it cannot be written.
+        UsageError: a figure cannot be drawn into a file of that name. GleBenchError: the file cannot be written.
     """
     from matplotlib import style
 
     kind = kind_of(path)
-    with style.context(
-        ["default", STYLE]
-    ):  # whatever the user's settings are; also while writing: some of it is looked up then
+    # The style replaces the user's settings; it also holds while the file is written, when some of it is looked up.
+    with style.context(["default", STYLE]):
         figure = draw(plot)
         _settle_layout(figure)
         write_atomically(
@@ -80,7 +84,7 @@ def save(plot: Plot, path: Path) -> None:
 
 
 def draw(plot: Plot) -> "Figure":
-    """The figure: title, rows of panels, notes, each in a strip of its own, so that none makes room for another's."""
+    """A figure for matplotlib: title, rows of panels and notes, each in a strip of its own height."""
     from matplotlib.figure import Figure
 
     width, height = plot.size
@@ -100,7 +104,7 @@ def draw(plot: Plot) -> "Figure":
 
 
 def _settle_layout(figure: "Figure") -> None:
-    """Fixes where all axes lie, rounded: the solver of the layout leaves last bits to chance, and so would the file."""
+    """Rounds and fixes the positions of all axes: the solver of the layout leaves the last bits to chance."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
@@ -108,7 +112,7 @@ def _settle_layout(figure: "Figure") -> None:
 
 
 def draw_panel(axes: "Axes", panel: Panel) -> None:
-    """Everything in one pair of axes."""
+    """Draws all that a panel holds into a pair of axes."""
     for each in panel.lines:
         draw_line(axes, each)
     draw_bars(axes, panel.bars)
@@ -124,7 +128,7 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
 
 
 def draw_line(axes: "Axes", drawn: Line) -> None:
-    """A line with its band, if it has one."""
+    """Draws a line, and its band if it has one."""
     color = _shade(drawn.color, DARKER if drawn.look == "reference" else 1.0)
     y = _numbers(drawn.y)
     axes.plot(drawn.x, y, label=drawn.label or None, **{"color": color, **LOOKS[drawn.look]})
@@ -135,7 +139,7 @@ def draw_line(axes: "Axes", drawn: Line) -> None:
 
 
 def draw_bars(axes: "Axes", bars: Sequence[Bar]) -> None:
-    """Bars side by side, published ones hatched, each with its whisker, its number above and its name below."""
+    """Draws bars side by side, each with its whisker, its number and its name; published bars are hatched."""
     for place, bar in enumerate(bars):
         color = _shade(bar.color)
         look = {"facecolor": "white", "edgecolor": color, "hatch": "////"} if bar.published else {"color": color}
@@ -148,7 +152,7 @@ def draw_bars(axes: "Axes", bars: Sequence[Bar]) -> None:
 
 
 def draw_levels(axes: "Axes", levels: Sequence[Level]) -> None:
-    """Dashed lines across, each labelled beyond the right end of the axes, where no two labels may touch."""
+    """Draws dashed lines across the axes; their labels stand beyond the right end, where no two may touch."""
     bottom, top = axes.get_ylim()
     ordered = sorted(levels, key=lambda level: level.y)
     heights = apart([(level.y - bottom) / (top - bottom) for level in ordered], LABELS)
@@ -173,8 +177,11 @@ def draw_levels(axes: "Axes", levels: Sequence[Level]) -> None:
 
 
 def apart(heights: Sequence[float], gap: float) -> list[float]:
-    """Rising heights, moved as little as it takes to lie at least `gap` apart: each crowd stays around its middle."""
-    crowds: list[tuple[float, int]] = []  # middle, how many
+    """Heights in rising order, moved as little as needed to be at least `gap` apart.
+
+    Heights that are too close form a crowd, which is spread around its middle.
+    """
+    crowds: list[tuple[float, int]] = []  # (middle, number of heights)
     for height in heights:
         middle, size = height, 1
         while crowds and middle - crowds[-1][0] < gap * (size + crowds[-1][1]) / 2:
@@ -185,7 +192,7 @@ def apart(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def _shade(color: int, brightness: float = 1.0) -> tuple[float, ...]:
-    """Red, green and blue of a line's colour."""
+    """Red, green and blue of a colour's number."""
     from matplotlib.colors import to_rgb
 
     return tuple(brightness * part for part in to_rgb(COLORS[color % len(COLORS)]))

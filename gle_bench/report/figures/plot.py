@@ -1,4 +1,4 @@
-"""A figure as plain data, before anything is drawn: what a drawing shows, and what `glebench figure --json` prints."""
+"""A figure as plain data: what is drawn, and what `glebench figure --json` prints."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,20 +10,20 @@ from gle_bench.tracking.store import Skipped
 Look = Literal["seed", "mean", "target", "output", "reference", "dots"]
 Limits = tuple[float | None, float | None]
 
-SEEDS: Final = 6  # the colour of single runs behind their mean: grey
-FREE: Final[Limits] = (None, None)
+SEEDS: Final = 6  # the colour of the lines of single seeds: grey
+FREE: Final[Limits] = (None, None)  # both ends of an axis follow from the lines
 
 
 @dataclass(frozen=True)
 class Line:
-    """Points that are joined, or dots.
+    """A line through points, or dots at the points.
 
     Attributes:
-        x, y: of equal length; None in `y` where there is no finite number.
-        look: what it stands for, which decides how it is drawn.
-        label: for the legend; empty: not in it.
-        color: a number that lines and levels of one method share.
-        spread: half width of the band around `y`; empty: no band.
+        x, y: the points, of equal length; None stands in `y` for a number that is not finite.
+        look: what the line stands for, which decides how it is drawn.
+        label: its text in the legend; without one it is not in the legend.
+        color: a number that lines, levels and bars of one model share.
+        spread: half the width of the band around `y`; empty: no band.
     """
 
     x: tuple[float, ...]
@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line with its label, such as a published number."""
+    """A horizontal line with its label, for a published number."""
 
     y: float
     label: str
@@ -52,9 +52,10 @@ class Bar:
     """A number as a bar over its name.
 
     Attributes:
-        label: beneath it; text: its number in words, at its end.
-        spread: half length of its whisker; None: no whisker.
-        published: hatched, beside ours.
+        label: the name below the bar.
+        text: the number as it is printed above the bar.
+        spread: half the length of its whisker; None: no whisker.
+        published: whether the number was published; such bars are hatched, and our own are filled.
     """
 
     y: float
@@ -67,12 +68,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes.
+    """One pair of axes with all that is drawn in it.
 
     Attributes:
-        letter: its place in the figure's layout, and in its corner.
-        bars: side by side, in a panel without lines.
-        x_limits, y_limits: None: as the lines have it.
+        letter: the panel's name in the figure's layout, which is printed in its corner.
+        bars: bars side by side, in a panel without lines.
+        x_limits, y_limits: the ends of an axis; None: an end that follows from the lines.
     """
 
     letter: str
@@ -88,12 +89,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Plot:
-    """A whole figure.
+    """A whole figure, before it is drawn.
 
     Attributes:
-        layout: rows of letters; in its row, a panel is as wide as its letter is often there.
-        size: of the panels, in inches: width and height.
-        notes: sentences beneath: marks, what is missing, sources.
+        layout: the letters of the panels, a text a row; a letter that stands n times makes its panel n shares wide.
+        size: width and height of all panels together, in inches.
+        notes: sentences below the panels, on marks, on what is missing, and on sources.
     """
 
     title: str
@@ -104,7 +105,7 @@ class Plot:
 
 
 class Built(NamedTuple):
-    """A figure, and the records that were passed over on the way."""
+    """A figure, and the records that could not be read for it."""
 
     plot: Plot
     skipped: Sequence[Skipped]
@@ -113,7 +114,7 @@ class Built(NamedTuple):
 def line(
     x: Iterable[float], y: Iterable[float], look: Look, label: str = "", color: int = 0, spread: Iterable[float] = ()
 ) -> Line:
-    """A line of numbers as they come, finite or not."""
+    """A line of numbers that need not be finite."""
     return Line(tuple(map(float, x)), _finite(y), look, label, color, _finite(spread))
 
 
