@@ -149,8 +149,7 @@ def list_(
 
     rows, skipped = listing.rows(kind, runs)
     _print(rows, as_json, listing.as_text)
-    for line in skipped:
-        _say(line)
+    _pass_over(skipped)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from gle_bench.plugins import described

@@ -1,6 +1,6 @@
-"""Is our number the published one? Equivalence within a margin by two one-sided Welch tests (TOST), and intervals.
+"""Tests of our results against published ones: equivalence within a margin (TOST) and intervals, by Welch's t.
 
-All spreads here are sample standard deviations (ddof 1), all intervals 95 %, all values in the metric's own unit.
+All spreads are sample standard deviations (ddof 1), all intervals 95 %, all values in the metric's own unit.
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from gle_bench.contracts import Published
-from gle_bench.report.statistics import welch as student
+from gle_bench.report.statistics import welch
 from gle_bench.report.statistics.welch import Estimate, Interval, Sample, sample
 
 if TYPE_CHECKING:
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 Verdict = Literal["reproduced", "deviates", "inconclusive"]
 
 ALPHA: Final = 0.05
-FEWEST_SEEDS: Final = 3  # for a verdict: the spread of two says next to nothing
-MOST_SEEDS: Final = 1000  # when asked how many would decide
+FEWEST_SEEDS: Final = 3  # that a verdict needs; the spread of two seeds says next to nothing
+MOST_SEEDS: Final = 1000  # that are tried, to find how many would decide
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours beside a published cell.
+    """The comparison of our mean with a published value.
 
     Attributes:
-        difference: ours minus published.
-        interval: Welch's, of the difference; None where a spread is unknown.
-        verdict: None where `without` says why there is none.
-        decisive_n: with 'inconclusive', the smallest number of our seeds that would decide if the estimates stayed as
-            they are; None if 1,000 would not.
+        difference: our mean minus the published value.
+        interval: Welch's 95 % interval of the difference; None where a spread is unknown.
+        verdict: None where there is none.
+        without: why there is no verdict; empty where there is one.
+        decisive_n: for the verdict 'inconclusive', the smallest number of our seeds that would decide if means and
+            spreads stayed as they are; None if 1,000 seeds would not.
     """
 
     difference: float
@@ -43,9 +44,10 @@ class Comparison:
 
 
 def published_sample(cell: Published) -> Sample | None:
-    """A published cell as the tests need it; None where its spread or its number of seeds is unknown, or one seed.
+    """A published value with its spread as a sample standard deviation; None where one cannot be known.
 
-    A standard error counts as a sample standard deviation over sqrt(n).
+    It needs the published spread and the number of seeds, at least two. A standard error of the mean is a sample
+    standard deviation over sqrt(n).
     """
     if cell.spread is None or cell.spread_kind == "none" or cell.n is None or cell.n < 2:
         return None
@@ -54,17 +56,15 @@ def published_sample(cell: Published) -> Sample | None:
 
 
 def mean_interval(ours: Sample) -> Interval | None:
-    """Student's interval of a mean; None for a single value."""
-    if ours.sd is None:
-        return None
-    return student.mean(ours).interval(ALPHA)
+    """Student's 95 % interval of a mean; None for a single value."""
+    return None if ours.sd is None else welch.mean(ours).interval(ALPHA)
 
 
 def compare(cell: Published, values: Sequence[float]) -> Comparison:
-    """Our values, one a seed, against a published cell.
+    """The comparison of our values, one a seed, with a published value.
 
-    'reproduced': TOST rejects a difference beyond +-margin at 5 %. 'deviates': it does not, and the interval of the
-    difference excludes 0. 'inconclusive': neither.
+    Its verdict is 'reproduced' where TOST rejects a difference beyond the margin at 5 %; else 'deviates' where the
+    interval of the difference excludes 0, and 'inconclusive' where it does not.
     """
     ours, theirs = sample(values), published_sample(cell)
     difference = ours.mean - cell.value
@@ -83,29 +83,29 @@ def compare(cell: Published, values: Sequence[float]) -> Comparison:
 
 
 def difference_interval(ours: Sample, theirs: Sample) -> Interval:
-    """Welch's, of the difference of two means whose spreads are known."""
+    """Welch's 95 % interval of the difference of two means whose spreads are known."""
     if not ours.sd and not theirs.sd:
         return (ours.mean - theirs.mean,) * 2
-    return student.welch(ours, theirs).interval(ALPHA)
+    return welch.welch(ours, theirs).interval(ALPHA)
 
 
 def _verdict(ours: Sample, theirs: Sample, margin: float) -> Verdict:
-    if not ours.sd and not theirs.sd:  # no spread at all: the difference is known exactly
+    if not ours.sd and not theirs.sd:  # without any spread, the difference is known exactly
         return "reproduced" if abs(ours.mean - theirs.mean) < margin else "deviates"
-    equivalent, different = _decisions(student.welch(ours, theirs), margin)
+    equivalent, different = _decisions(welch.welch(ours, theirs), margin)
     if equivalent[0]:
         return "reproduced"
     return "deviates" if different[0] else "inconclusive"
 
 
-def _decisions(found: Estimate, margin: float) -> "tuple[NDArray[np.bool_], NDArray[np.bool_]]":
+def _decisions(difference: Estimate, margin: float) -> "tuple[NDArray[np.bool_], NDArray[np.bool_]]":
     """Whether TOST passes, and whether the interval of the difference excludes 0."""
-    equivalent = (found.p_greater(-margin) < ALPHA) & (found.p_less(margin) < ALPHA)
-    return equivalent, found.p_different() < ALPHA
+    equivalent = (difference.p_greater(-margin) < ALPHA) & (difference.p_less(margin) < ALPHA)
+    return equivalent, difference.p_different() < ALPHA
 
 
 def _decisive_n(ours: Sample, theirs: Sample, margin: float) -> int | None:
     sizes = range(ours.n + 1, MOST_SEEDS + 1)
-    equivalent, different = _decisions(student.difference(ours, theirs, sizes, [theirs.n]), margin)
+    equivalent, different = _decisions(welch.difference(ours, theirs, sizes, [theirs.n]), margin)
     decided = equivalent | different
     return sizes[int(decided.argmax())] if decided.any() else None

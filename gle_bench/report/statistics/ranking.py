@@ -1,4 +1,4 @@
-"""Can the data tell models apart? Welch's or the paired t test of each pair, Holm's correction, and groups.
+"""Tests of models against each other: Welch's or the paired t test of each pair, Holm's correction, and groups.
 
 All spreads are sample standard deviations (ddof 1), all intervals 95 %, all values in the metric's own unit.
 """
@@ -7,28 +7,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from string import ascii_lowercase
-from typing import Final
 
-from gle_bench.report.statistics import welch as student
+from gle_bench.report.statistics import welch
 from gle_bench.report.statistics.equivalence import ALPHA, FEWEST_SEEDS, MOST_SEEDS, difference_interval, mean_interval
 from gle_bench.report.statistics.welch import Estimate, Interval, Sample, sample
 
 Values = Mapping[int, float]  # {seed: value}
-PLACES: Final = len(ascii_lowercase)
 
 
 @dataclass(frozen=True)
 class Test:
-    """Two models, the first minus the second.
+    """The test of two models against each other.
 
     Attributes:
-        seeds: of either, or common ones where the test is paired.
-        effect: Hedges' g, or, paired, the mean difference over the standard deviation of differences; None where
-            nothing varies.
+        paired: whether the two were compared seed by seed.
+        seeds: the numbers of seeds of both; where the test is paired, the number that they have in common, twice.
+        difference: the first mean minus the second.
+        interval: the 95 % interval of the difference; None with fewer than three seeds.
+        effect: Hedges' g; in a paired test, the mean difference over the standard deviation of the differences. None
+            where nothing varies.
         p: two-sided; None with fewer than three seeds.
         holm: the same, corrected for all pairs that were tested.
-        needed: seeds a model, or pairs, from which the pair would be told apart if means and spreads stayed as they
-            are, before any correction; None where it is told apart, or 1,000 would not do.
+        needed: how many seeds of each model would tell the two apart, before any correction, if means and spreads
+            stayed as they are; None where they are told apart, or where 1,000 would not be enough.
     """
 
     paired: bool
@@ -47,7 +48,7 @@ class Test:
 
 
 def compare_two(first: Values, second: Values, paired: bool) -> Test:
-    """The test of one pair, not yet corrected: paired over the seeds that both have, else Welch's over all."""
+    """The test of one pair before correction: the paired test over common seeds, or Welch's over all seeds."""
     if paired:
         common = sorted(first.keys() & second.keys())
         return _paired([first[seed] - second[seed] for seed in common])
@@ -55,7 +56,7 @@ def compare_two(first: Values, second: Values, paired: bool) -> Test:
 
 
 def corrected(tests: Sequence[Test]) -> list[Test]:
-    """The same tests with Holm's p: the smallest of m times m, the next times m - 1, and none below one before it."""
+    """The same tests with Holm's p: the smallest of m times m, the next times m - 1, and so on, none below one before."""
     ranked = sorted((test.p, place) for place, test in enumerate(tests) if test.p is not None)
     scaled = accumulate((min(1.0, (len(ranked) - k) * p) for k, (p, _) in enumerate(ranked)), max)
     holm = {place: p for (_, place), p in zip(ranked, scaled, strict=True)}
@@ -63,9 +64,9 @@ def corrected(tests: Sequence[Test]) -> list[Test]:
 
 
 def letters(count: int, apart: Sequence[tuple[int, int]]) -> list[str]:
-    """Letters of models 0 to count - 1, in order: two share one exactly if they are not in `apart`.
+    """The letters of the models 0 to count - 1: two models share a letter exactly if their pair is not in `apart`.
 
-    Piepho's insert-and-absorb: a group of all, split at each pair; what lies within another group is dropped.
+    By Piepho's insert-and-absorb: a group of all models is split at each pair, and a group within another is dropped.
     """
     groups = [set(range(count))]
     for i, j in apart:
@@ -73,7 +74,7 @@ def letters(count: int, apart: Sequence[tuple[int, int]]) -> list[str]:
         groups = [group for group in groups if not {i, j} <= group] + split
         groups = [g for k, g in enumerate(groups) if not any(g < h or (g == h and m < k) for m, h in enumerate(groups))]
     groups.sort(key=sorted)
-    names = [ascii_lowercase[k % PLACES] * (1 + k // PLACES) for k in range(len(groups))]
+    names = [ascii_lowercase[k % 26] * (1 + k // 26) for k in range(len(groups))]
     return [
         "".join(name for name, group in zip(names, groups, strict=True) if model in group) for model in range(count)
     ]
@@ -85,12 +86,12 @@ def _welch(first: Sample, second: Sample) -> Test:
         return Test(False, seeds, difference)
     interval = difference_interval(first, second)
     spread = (((first.n - 1) * first.sd**2 + (second.n - 1) * second.sd**2) / (sum(seeds) - 2)) ** 0.5
-    if not spread:  # nothing varies: the difference is known exactly
+    if not spread:  # where nothing varies, the difference is known exactly
         return Test(False, seeds, difference, interval, p=0.0 if difference else 1.0)
     effect = difference / spread * (1 - 3 / (4 * sum(seeds) - 9))  # Hedges' correction for few seeds
-    p = float(student.welch(first, second).p_different()[0])
+    p = float(welch.welch(first, second).p_different()[0])
     later = range(max(seeds) + 1, MOST_SEEDS + 1)
-    needed = None if p < ALPHA else _first(later, student.difference(first, second, later, later))
+    needed = None if p < ALPHA else _first(later, welch.difference(first, second, later, later))
     return Test(False, seeds, difference, interval, effect, p, needed=needed)
 
 
@@ -98,18 +99,19 @@ def _paired(differences: Sequence[float]) -> Test:
     count = len(differences)
     if not count:
         return Test(True, (0, 0), float("nan"))
-    known = sample(differences)
-    if known.sd is None or count < FEWEST_SEEDS:
-        return Test(True, (count, count), known.mean)
-    if not known.sd:
-        return Test(True, (count, count), known.mean, (known.mean,) * 2, p=0.0 if known.mean else 1.0)
-    effect = known.mean / known.sd
-    p = float(student.mean(known).p_different()[0])
+    ours = sample(differences)
+    if ours.sd is None or count < FEWEST_SEEDS:
+        return Test(True, (count, count), ours.mean)
+    if not ours.sd:
+        return Test(True, (count, count), ours.mean, (ours.mean,) * 2, p=0.0 if ours.mean else 1.0)
+    effect = ours.mean / ours.sd
+    p = float(welch.mean(ours).p_different()[0])
     later = range(count + 1, MOST_SEEDS + 1)
-    needed = None if p < ALPHA else _first(later, student.mean(known, later))
-    return Test(True, (count, count), known.mean, mean_interval(known), effect, p, needed=needed)
+    needed = None if p < ALPHA else _first(later, welch.mean(ours, later))
+    return Test(True, (count, count), ours.mean, mean_interval(ours), effect, p, needed=needed)
 
 
-def _first(sizes: Sequence[int], found: Estimate) -> int | None:
-    apart = found.p_different() < ALPHA
+def _first(sizes: Sequence[int], difference: Estimate) -> int | None:
+    """The first number of seeds with which the difference is significant."""
+    apart = difference.p_different() < ALPHA
     return int(sizes[int(apart.argmax())]) if apart.any() else None

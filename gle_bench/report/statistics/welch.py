@@ -1,7 +1,7 @@
-"""Student's t for means of which the value, the spread and the number of seeds are known.
+"""Student's and Welch's t for means whose value, spread and number of seeds are known.
 
-By the distribution functions of `scipy.special`: scipy.stats and statsmodels, which have the same tests and which the
-tests hold these to, take a second to import, as long as a table of thousands of records takes.
+They use the distribution functions of `scipy.special`. scipy.stats and statsmodels have the same tests, and our tests
+compare these with them; but importing them takes a second, as long as a table of thousands of records takes.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Interval = tuple[float, float]
 
 
 class Sample(NamedTuple):
-    """What a test looks at: mean, sample standard deviation (None: unknown) and how many seeds."""
+    """The mean of a metric over seeds, its sample standard deviation (None: unknown) and the number of seeds."""
 
     mean: float
     sd: float | None
@@ -23,36 +23,36 @@ class Sample(NamedTuple):
 
 
 def sample(values: Sequence[float]) -> Sample:
-    """Mean and sample standard deviation of at least one value."""
+    """The sample of at least one value."""
     from statistics import fmean, stdev
 
     return Sample(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
 
 class Estimate(NamedTuple):
-    """A mean or a difference of means: its value, standard errors and degrees of freedom for some numbers of seeds."""
+    """A mean or a difference of means, with its standard errors and degrees of freedom for several numbers of seeds."""
 
     value: float
     error: "NDArray[np.float64]"
     dof: "NDArray[np.float64]"
 
     def interval(self, alpha: float) -> Interval:
-        """The two-sided confidence interval at level 1 - alpha; of the first number of seeds."""
+        """The two-sided confidence interval at level 1 - alpha, for the first number of seeds."""
         from scipy.special import stdtrit
 
         half = float(stdtrit(self.dof[0], 1 - alpha / 2) * self.error[0])
         return self.value - half, self.value + half
 
     def p_greater(self, than: float) -> "NDArray[np.float64]":
-        """p of the one-sided test whose alternative is: greater than that."""
+        """The p of the one-sided test with the alternative that the true value is greater than `than`."""
         return self._p_below(than - self.value)
 
     def p_less(self, than: float) -> "NDArray[np.float64]":
-        """p of the one-sided test whose alternative is: less than that."""
+        """The p of the one-sided test with the alternative that the true value is less than `than`."""
         return self._p_below(self.value - than)
 
     def p_different(self) -> "NDArray[np.float64]":
-        """p of the two-sided test whose alternative is: not 0."""
+        """The p of the two-sided test with the alternative that the true value is not 0."""
         return 2 * self._p_below(-abs(self.value))
 
     def _p_below(self, distance: float) -> "NDArray[np.float64]":
@@ -62,22 +62,22 @@ class Estimate(NamedTuple):
         return p
 
 
-def mean(known: Sample, sizes: Sequence[int] | None = None) -> Estimate:
-    """Of a sample whose spread is known; with other numbers of seeds, if its spread stayed as it is."""
+def mean(measured: Sample, sizes: Sequence[int] | None = None) -> Estimate:
+    """The mean of a sample whose spread is known; `sizes` are other numbers of seeds with the same spread."""
     import numpy as np
 
-    assert known.sd is not None
-    n = np.asarray([known.n] if sizes is None else sizes, dtype=np.float64)
-    return Estimate(known.mean, known.sd / np.sqrt(n), n - 1)
+    assert measured.sd is not None
+    n = np.asarray([measured.n] if sizes is None else sizes, dtype=np.float64)
+    return Estimate(measured.mean, measured.sd / np.sqrt(n), n - 1)
 
 
 def welch(first: Sample, second: Sample) -> Estimate:
-    """The first mean minus the second, spreads unequal; degrees of freedom by Welch and Satterthwaite."""
+    """The first mean minus the second, with unequal spreads; degrees of freedom by Welch and Satterthwaite."""
     return difference(first, second, [first.n], [second.n])
 
 
 def difference(first: Sample, second: Sample, n: Sequence[int], m: Sequence[int]) -> Estimate:
-    """`welch` with other numbers of seeds, if both spreads stayed as they are."""
+    """The same as `welch` for other numbers of seeds, n and m, with the same spreads."""
     one, two = mean(first, n), mean(second, m)
     variance = one.error**2 + two.error**2
     dof = variance**2 / (one.error**4 / one.dof + two.error**4 / two.dof)

@@ -1,1 +1,1 @@
-"""Texts for a terminal: lists, descriptions of runs, comparisons, and the end of a run."""
+"""Texts for a terminal: lists, descriptions of tasks, models and runs, comparisons, and what `run` prints."""

@@ -1,4 +1,4 @@
-"""`glebench compare`: models of one task side by side, ranked, and which of them the data can tell apart."""
+"""The comparison of a task's models (`glebench compare`): their ranks, and which of them the data can tell apart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ from gle_bench.report.tables.formats import sample_text
 from gle_bench.tracking.store import Skipped
 from gle_bench.words import Protocol, Selection
 
-SHARED: Final = ("batch_size", "shuffle", "sampling")  # settings of training that the order of samples depends on
+ORDER: Final = ("batch_size", "shuffle", "sampling")  # the settings of training on which the order of samples depends
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A model's runs, which differ in their seed alone.
+    """The results of one model in a comparison, over seeds of one configuration.
 
     Attributes:
         label: the model, its rule where that is not its own, and its marks.
         values: {seed: final value} of the seeds that are done.
-        begins: what first weights and the order of samples depend on, but for the seed; where every seed has data of
-            its own, that alone.
+        begins: the settings on which the first weights and the order of samples depend, besides the seed. Two
+            contenders with equal ones are compared seed by seed.
     """
 
     label: str
@@ -39,13 +39,18 @@ class Contender:
 
     @property
     def sample(self) -> Sample:
-        """Mean, sample standard deviation and number of its values."""
+        """The mean, the sample standard deviation and the number of its values."""
         return sample([*self.values.values()])
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Contenders from the best to the worst, their groups' letters, and a test of each pair of their places."""
+    """A comparison: contenders from the best to the worst, and a test of each pair of them.
+
+    Attributes:
+        letters: of each contender; two that share a letter cannot be told apart.
+        tests: {places of two contenders: their test}.
+    """
 
     task: str
     metric: Metric
@@ -60,7 +65,9 @@ class Compared:
 def compare(
     name: str, models: Sequence[str], runs: Path, protocol: Protocol, selection: Selection
 ) -> tuple[Compared, list[Skipped]]:
-    """The comparison of models, each MODEL or MODEL+RULE (none: all that were run), and the records passed over.
+    """The comparison of models, and the records that could not be read.
+
+    `models` are written MODEL or MODEL+RULE; an empty sequence stands for all that were run.
 
     Raises:
         UnknownName: a task or a model, with the nearest name. UsageError: fewer than two with a result, or results on
@@ -81,7 +88,7 @@ def compare(
 
 
 def _title(group: ConfigurationRuns, pairs: Mapping[str, Pair]) -> str:
-    """The model, and its rule where that is not its own."""
+    """The name of a group in a comparison: its model, and its rule where that is not the model's own."""
     model, rule = group.first.model, group.first.rule
     own = pairs[model].configure(group.first.budget).rule if model in pairs else None
     return model if rule == own else f"{model}+{rule}"
@@ -112,7 +119,7 @@ def _compared(
 
 
 def _letters(ranked: Sequence[Contender], tests: Mapping[tuple[int, int], Test]) -> tuple[str, ...]:
-    """Each contender's letters; none for those with too few seeds to be tested."""
+    """The letters of each contender; a contender with too few seeds to be tested has none."""
     tested = [place for place, contender in enumerate(ranked) if len(contender.values) >= FEWEST_SEEDS]
     number = {place: number for number, place in enumerate(tested)}
     apart = [(number[i], number[j]) for (i, j), test in tests.items() if test.separate]
@@ -132,19 +139,22 @@ def _contender(task: Task, title: str, group: ConfigurationRuns, selection: Sele
 
 
 def _begins(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Without what is at null, which a record from before that setting was there does not have."""
+    """The settings on which first weights and the order of samples depend.
+
+    Settings at null are left out: a record that is older than such a setting does not have it.
+    """
     parts = {"options": config["options"], "network": config["network"]}
-    shared = {key: config["training"].get(key, TrainingConfig.model_fields[key].default) for key in SHARED}
+    shared = {key: config["training"].get(key, TrainingConfig.model_fields[key].default) for key in ORDER}
     return {name: {k: v for k, v in part.items() if v is not None} for name, part in parts.items()} | shared
 
 
 def _test(first: Contender, second: Contender) -> Test:
-    """Paired where a seed stands for the same data, or for the same first weights and the same order of samples."""
+    """The test of two contenders, paired where a seed stands for the same data, or the same weights and order."""
     return compare_two(first.values, second.values, paired=first.begins == second.begins)
 
 
 def as_json(compared: Compared) -> dict[str, Any]:
-    """Plain data; None for what is not known."""
+    """A comparison as plain data; None stands for what is not known."""
     labels = [contender.label for contender in compared.contenders]
     return {
         "task": compared.task,
@@ -169,7 +179,7 @@ def as_json(compared: Compared) -> dict[str, Any]:
 
 
 def as_text(compared: Compared) -> str:
-    """A line a model, and a line a pair."""
+    """A comparison as text: a line for each model, and a line for each pair."""
     metric = compared.metric
     unit = f" ({metric.unit})" if metric.unit else ""
     head = f"{compared.task}: {metric.name}{unit}, protocol {compared.protocol}, {compared.selection} evaluation, "
@@ -180,21 +190,21 @@ def as_text(compared: Compared) -> str:
         between = f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
         lines.append(f"  {contender.label:<{width}}  {sample_text(ours, 2):>12}  n = {ours.n:<3} {between:<18} {group}")
     lines += ["Models that share a letter cannot be told apart (5 %, two-sided, Holm's correction).", ""]
-    lines += [_told(compared, i, j, test) for (i, j), test in compared.tests.items()]
+    lines += [_pair_line(compared, i, j, test) for (i, j), test in compared.tests.items()]
     return "\n".join(lines)
 
 
-def _told(compared: Compared, i: int, j: int, test: Test) -> str:
+def _pair_line(compared: Compared, i: int, j: int, test: Test) -> str:
     names = f"{compared.contenders[i].label} - {compared.contenders[j].label}: {test.difference:+.2f}"
     if test.holm is None or test.interval is None or test.p is None:
         return f"{names}; no test with fewer than {FEWEST_SEEDS} seeds of either"
     kind = f"paired, {test.seeds[0]} seeds" if test.paired else "Welch"
     effect = "" if test.effect is None else f", {'d' if test.paired else 'g'} = {test.effect:.2f}"
     low, high = test.interval
-    said = f"{names} [{low:.2f}, {high:.2f}] ({kind}{effect}, p = {test.p:.2g}, Holm {test.holm:.2g})"
+    tested = f"{names} [{low:.2f}, {high:.2f}] ({kind}{effect}, p = {test.p:.2g}, Holm {test.holm:.2g})"
     if test.separate:
-        return f"{said}: told apart"
+        return f"{tested}: told apart"
     if test.p < ALPHA:
-        return f"{said}: not told apart once corrected"
+        return f"{tested}: not told apart once corrected"
     more = f"more than {MOST_SEEDS}" if test.needed is None else f"about {test.needed}"
-    return f"{said}: not told apart; {more} seeds each would, if means and spreads stayed"
+    return f"{tested}: not told apart; {more} seeds each would, if means and spreads stayed"

@@ -1,18 +1,19 @@
-"""What `glebench list` lists: rows, and the rows as a table for a terminal."""
+"""The lists of `glebench list`: tasks, models, rules or runs as rows, and rows as a table for a terminal."""
 
 from pathlib import Path
 from typing import Any
 
 from gle_bench import registry
 from gle_bench.errors import on_one_line
+from gle_bench.tracking.store import Skipped, Store
 
 Rows = list[dict[str, Any]]
 
 
-def rows(kind: str, runs: Path) -> tuple[Rows, list[str]]:
-    """One row an entry of `kind` ('tasks', 'models', 'rules' or 'runs'), and a line for each record passed over.
+def rows(kind: str, runs: Path) -> tuple[Rows, list[Skipped]]:
+    """All tasks, models, rules or runs, one row each, and the records that could not be read.
 
-    Tasks are read from their modules' docstrings, so that listing them imports none of them.
+    The summaries of tasks are read from the files of their modules, which are not imported.
     """
     if kind == "runs":
         return _runs(runs)
@@ -31,13 +32,12 @@ def _rule(name: str) -> dict[str, Any]:
     return {"name": name, "derived": rule is not None and rule.derived, "summary": registry.rule_summary(name)}
 
 
-def _runs(runs: Path) -> tuple[Rows, list[str]]:
+def _runs(runs: Path) -> tuple[Rows, list[Skipped]]:
     from gle_bench.tracking.lock import is_live
-    from gle_bench.tracking.store import Store
 
-    found, skipped = Store(runs).records()
+    records, skipped = Store(runs).records()
     listed = []
-    for folder, record in found:
+    for folder, record in records:
         killed = record.status == "running" and not is_live(folder.path)
         results = {
             split: {k: m.value for k, m in values.items()} for split, values in record.metrics.get("last", {}).items()
@@ -52,11 +52,11 @@ def _runs(runs: Path) -> tuple[Rows, list[str]]:
                 "wall_s": round(record.cost.wall_s, 1),
             }
         )
-    return listed, [f"Passed over {passed.path}: {passed.reason}." for passed in skipped]
+    return listed, skipped
 
 
 def as_text(listed: Rows) -> str:
-    """Columns as wide as they need to be; a sentence where there is nothing."""
+    """The rows as a table, its columns as wide as they need to be; a sentence where there are none."""
     if not listed:
         return "Nothing to list yet."
     cells = [[_cell(name, value) for name, value in row.items()] for row in listed]
