@@ -154,7 +154,9 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A task; a rule; or a run, by its id, the start of its id, or its folder.")],
+    name: Annotated[
+        str, typer.Argument(help="A task; a rule; or a run, by its id, the start of its id, or its folder.")
+    ],
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from gle_bench.contracts import Setting
 
 RESULTS: Final = {"2": "mnist1d", "3": "gsc"}  # {number of a table of results: its task}; Table 1 has settings
-SUITES: Final = {  # the runs behind tables and figures, {name: summary}
+SUITES: Final = {  # {name of the suite that runs what a table or a figure shows: summary}
     "table2": "MNIST-1D: every published model, under both protocols",
     "table3": "Google Speech Commands: every published model",
     "figure8": "figures 8d to 8g: MNIST-1D, Google Speech Commands and CIFAR-10",
@@ -14,10 +14,10 @@ SUITES: Final = {  # the runs behind tables and figures, {name: summary}
 
 
 class TrainingPanel(NamedTuple):
-    """One panel of the paper's Figure 8: models of one task over training, in the order of their colours.
+    """A panel of the paper's Figure 8, which shows models of one task, in the order of their colours.
 
     Attributes:
-        bars: whether the paper has bars; training is then shown beside them.
+        bars: whether the paper shows final results as bars; we then show training beside them.
     """
 
     title: str
@@ -27,7 +27,7 @@ class TrainingPanel(NamedTuple):
 
 
 class ForecastFigure(NamedTuple):
-    """The paper's Figure 10 b-d: a model's forecasts at stages of training, in epochs, and its metric over training."""
+    """The paper's Figure 10 b-d: a model's forecasts at stages of training (in epochs), and its error over training."""
 
     task: str
     model: str
@@ -47,7 +47,7 @@ FIGURES: Final[Mapping[str, TrainingPanel | ForecastFigure]] = {
 
 
 class Column(NamedTuple):
-    """A column of Table 1, by the pair of ours that it describes."""
+    """A column of Table 1, named by our task and our model for the network that it describes."""
 
     task: str
     model: str

@@ -1,4 +1,4 @@
-"""Plain data as JSON, for the option --json of every command."""
+"""Plain data as JSON text, which every command prints with the option --json."""
 
 import json
 import math
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def json_text(content: Any) -> str:
-    """Plain data as JSON text. JSON has no numbers that are not finite: they are texts, as in records."""
+    """Plain data as JSON text; numbers that are not finite, which JSON does not have, become texts."""
     return json.dumps(plain(content), indent=2, allow_nan=False)
 
 
 def plain(content: Any) -> Any:
-    """The same data, with "NaN", "Infinity" and "-Infinity" in the place of numbers that are not finite."""
+    """The same data with the texts "NaN", "Infinity" and "-Infinity" for numbers that are not finite."""
     if isinstance(content, Mapping):
         return {key: plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -1,4 +1,4 @@
-"""Runs of all stores, grouped by configuration: the user's own runs, and those that were published with glebench."""
+"""Recorded runs, the user's own and those published with glebench, grouped by configuration."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from gle_bench.tracking.record import OTHER_CODE, OTHER_VERSION, Mark, Record
 from gle_bench.tracking.store import RunFolder, Skipped, Store
 from gle_bench.words import Selection
 
-UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")
+UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")  # the statuses of runs without a result
 
 
 def published_runs() -> Path:
@@ -22,9 +22,9 @@ def published_runs() -> Path:
 
 
 def gather(runs: Path) -> tuple[list[tuple[RunFolder, Record]], list[Skipped]]:
-    """Every readable record of both stores with its folder, and the records that were passed over.
+    """All records of the folder `runs` and all published ones, with their folders; and those that could not be read.
 
-    A record in the folder `runs` replaces the published one of the same run.
+    A record in `runs` replaces the published one of the same run.
     """
     own, skipped = Store(runs).records()
     own_ids = {record.run_id for _, record in own}
@@ -44,23 +44,23 @@ class ConfigurationRuns(NamedTuple):
 
     @property
     def first(self) -> Record:
-        """The record of the smallest seed, for what all of them share."""
+        """The record of the smallest seed. What all records share is read from it."""
         return self.records[0]
 
     @property
     def done(self) -> list[Record]:
-        """The seeds that ended well."""
+        """The records of the seeds that ended well."""
         return [record for record in self.records if record.status == "done"]
 
     @property
     def unfinished(self) -> list[str]:
-        """How many seeds did not end well, as '2 failed', one text a status."""
+        """The numbers of seeds that did not end well, each as '2 failed'."""
         counts = Counter(record.status for record in self.records)
         return [f"{counts[status]} {status}" for status in UNFINISHED if counts[status]]
 
     @property
     def changed(self) -> str:
-        """The settings that differ from the pair's own, as footnotes list them."""
+        """A list of the settings that differ from the model's own, as text; empty where none does."""
         return ", ".join(str(mark) for mark in self.marks if mark.changed)
 
     def values(self, selection: Selection, split: str, metric: str) -> dict[int, float]:
@@ -69,13 +69,13 @@ class ConfigurationRuns(NamedTuple):
         return {seed: each.value for seed, each in measured.items() if each is not None and each.usable}
 
     def split(self, task: Task, selection: Selection) -> str:
-        """The split of the final values: the test split where it was looked at, else the one watched in training."""
-        looked_at = self.values(selection, "test", task.metric.name)
-        return "test" if looked_at else task.evaluation_split(self.first.protocol)
+        """The split on which results are shown: the test split, or the one watched while training where it has none."""
+        on_test = self.values(selection, "test", task.metric.name)
+        return "test" if on_test else task.evaluation_split(self.first.protocol)
 
 
 def words_of(marks: Sequence[Mark]) -> tuple[str, ...]:
-    """Marks as labels show them: all changed settings are one word."""
+    """The words by which labels show marks; all changed settings share the word 'changed'."""
     return tuple(dict.fromkeys(mark.word for mark in marks))
 
 
@@ -85,10 +85,10 @@ def pairs_of(task: Task) -> dict[str, Pair]:
 
 
 def grouped(task: Task, records: Iterable[Record], pairs: Mapping[str, Pair]) -> list[ConfigurationRuns]:
-    """The records of a task by configuration; the groups with the fewest marks come first.
+    """The records of a task, grouped by configuration; the groups with the fewest marks come first.
 
-    Records are in one group only if they have the same model, rule, protocol and configuration hash, hence the same
-    meaning.
+    The records of a group have the same model, rule, protocol and configuration hash. `pairs` are those of the task,
+    by model.
     """
     seeds: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in sorted(records, key=lambda record: (record.config_hash, record.seed)):
@@ -107,9 +107,9 @@ def grouped(task: Task, records: Iterable[Record], pairs: Mapping[str, Pair]) ->
 
 
 def _is_present(members: Sequence[Record], task: Task, pair: Pair | None, rule: LearningRule | None) -> bool:
-    """Whether today's configuration and versions have this hash; taken for granted where settings were changed.
+    """Whether this glebench would compute what the records hold: today's configuration must have their hash.
 
-    Older records must not be taken for what this glebench computes.
+    Where settings were changed, the hash cannot be compared, and the answer is yes.
     """
     first = members[0]
     if pair is None:
@@ -126,12 +126,12 @@ def _is_present(members: Sequence[Record], task: Task, pair: Pair | None, rule: 
 def fullest(
     groups: Iterable[ConfigurationRuns], title: Callable[[ConfigurationRuns], str]
 ) -> dict[str, ConfigurationRuns]:
-    """Of the groups of one title, the one with the fewest marks, then with the most seeds done: {title: group}.
+    """The best group of each title, {title: group}: the one with the fewest marks, then with the most seeds done.
 
     Groups in which no seed is done are left out.
     """
-    found: dict[str, ConfigurationRuns] = {}
+    best: dict[str, ConfigurationRuns] = {}
     for group in sorted(groups, key=lambda group: (len(group.marks), -len(group.done))):
         if group.done:
-            found.setdefault(title(group), group)
-    return found
+            best.setdefault(title(group), group)
+    return best

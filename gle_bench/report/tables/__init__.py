@@ -1,1 +1,1 @@
-"""Tables of results and settings, as plain data and as text."""
+"""Tables of results and of settings, as plain data and in four formats."""

@@ -1,11 +1,11 @@
-"""A table of the paper as plain data: its cells are texts, ready to be laid out in any format."""
+"""A table as plain data: texts in cells, ready to be printed in any format, and numbers with all digits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-Cells = Mapping[str, str]  # one line of a part, {column: text}
+Cells = Mapping[str, str]  # a line of a table, {column: text}
 
-LEFT: Final = (  # the columns that are set to the left; all others hold numbers, and are set to the right
+LEFT: Final = (  # the columns that are aligned to the left; the others hold numbers, and are aligned to the right
     *("model", "of", "protocol", "verdict"),
     *("parameter", "in the paper", "in glebench"),
 )
@@ -13,7 +13,7 @@ EMPTY: Final = "Nothing was published, and nothing has been run."
 
 
 class Part(NamedTuple):
-    """Lines of one kind under a heading; all of them have the same columns. `remark` explains the columns."""
+    """A part of a table: lines with the same columns under a heading, and a remark that explains the columns."""
 
     heading: str
     lines: Sequence[Cells]
@@ -21,14 +21,14 @@ class Part(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of the paper: its cells for readers, and its content for programs.
+    """A table of the paper or of a task: its parts for readers, and its content for programs.
 
     Attributes:
-        footnotes: numbered from 1; in cells, the number of a footnote is written in superscript digits.
-        commands: what would run what was not run, one shell command a line.
-        content: all of the table as plain data, numbers in full, None where nothing is known; its "rows" are the lines
-            of a CSV file.
-        columns: the names of the columns of these rows.
+        footnotes: the texts of the footnotes, numbered from 1; cells refer to them by superscript digits.
+        commands: the shell commands that would run what was not run.
+        content: the whole table as plain data, numbers with all digits, None where nothing is known. Its "rows" are
+            the lines of a CSV file.
+        columns: the names of the columns of that file.
     """
 
     title: str

@@ -13,7 +13,7 @@ from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.costs import Complexity
 from gle_bench.tracking.record import Record
 
-PASSES: Final = 3  # through each weight, to learn: for the output, for the error, for the gradient
+PASSES: Final = 3  # through each weight in a step of learning: for the output, for the error, and for the gradient
 FOOTING: Final = (
     "MACs: multiply-accumulates of one sample, all its time steps together, updates of neurons' states not counted; to "
     "learn from it once takes three times as many, for outputs, errors and gradients (blank: solved in closed form). "
@@ -29,15 +29,16 @@ RUNNING: Final = (
 
 
 class FootingLine(NamedTuple):
-    """What learning costs in one configuration, over its seeds that are done, and what its method is granted.
+    """What learning costs in one configuration, and what its method may use; over the seeds that are done.
 
     None stands for what is not known.
 
     Attributes:
-        macs: multiply-accumulates of an inference of one sample, all its time steps together.
-        learning_macs: those of learning from it once, `PASSES` times as many; None for what is solved in closed form.
-        memory: bytes of the process at its peak, in which `networks` learned side by side.
-        wall_s: seconds of one seed; those that learned side by side share theirs.
+        macs: the multiply-accumulates of inference on one sample, all its time steps together.
+        learning_macs: the multiply-accumulates of learning from a sample once; None where the weights are solved for.
+        memory: the bytes of the process at its peak, in which `networks` learned side by side.
+        wall_s: the seconds of one seed; seeds that learned side by side share their time.
+        online, streamed, whole_sequence, normalised: what the method is granted, as `Footing` describes it.
         tried: how many other settings were tried, as the pair declares.
     """
 
@@ -58,9 +59,9 @@ class FootingLine(NamedTuple):
 
 
 class RunningCosts(NamedTuple):
-    """What running a network costs: means over the counted seeds of one configuration; operations a time step.
+    """What running a network costs: means over the counted seeds of one configuration.
 
-    None stands for what one of the seeds does not know.
+    Operations are those of a time step. None stands for what is not known of one of the seeds.
     """
 
     model: str
@@ -76,20 +77,20 @@ class RunningCosts(NamedTuple):
     state_updates: float | None
 
 
-STATIC: Final = ("footprint", "connection_sparsity", "activation_sparsity")
-A_STEP: Final = ("dense", "effective_macs", "effective_acs", "macs", "state_updates")
+STATIC: Final = ("footprint", "connection_sparsity", "activation_sparsity")  # costs of the network itself
+MOVING: Final = ("dense", "effective_macs", "effective_acs", "macs", "state_updates")  # costs of a sample
 
 
 def _configurations(rows: Iterable[Row]) -> list[tuple[str, ConfigurationRuns]]:
-    """The configurations that rows show, in their order, each with the label of its rows."""
+    """The configurations that rows show, in the order of the rows, as (label, runs)."""
     labelled = {(row.model, row.rule, row.section.protocol, row.config_hash): row for row in rows}
     return [(row.label, row.runs) for row in labelled.values() if row.runs]
 
 
 def footing_lines(rows: Iterable[Row], pairs: Mapping[str, Pair]) -> Iterator[FootingLine]:
-    """A line for each configuration of the rows with a seed that is done; `pairs` are the task's, by model.
+    """A line for each configuration of the rows with a seed that is done; `pairs` are those of the task, by model.
 
-    A record made before MACs were counted has them from another one of the same network.
+    A record that is older than the count of MACs takes the number from another record of the same network.
     """
     configurations = _configurations(rows)
     records = [record for _, group in configurations for record in group.records]
@@ -103,7 +104,7 @@ def _footing_line(label: str, done: Sequence[Record], counted: Mapping[object, i
     first = done[0]
     peaks = [record.cost.peak_memory for record in done if record.cost.peak_memory is not None]
     macs, granted = first.cost.macs or counted.get(_network(first)), _granted(first, pair)
-    solved = isinstance(registry.usable_rule(first.rule), ClosedFormRule)  # which costs otherwise than descending
+    solved = isinstance(registry.usable_rule(first.rule), ClosedFormRule)  # whose costs are not those of descent
     return FootingLine(
         model=label,
         protocol=first.protocol,
@@ -123,12 +124,15 @@ def _footing_line(label: str, done: Sequence[Record], counted: Mapping[object, i
 
 
 def _network(record: Record) -> object:
-    """A key that records of one and the same network share."""
+    """A key that two records share if they are of the same network."""
     return record.model, record.rule, record.parameters, frozenset(mark for mark in record.marks if mark.changed)
 
 
 def _granted(record: Record, pair: Pair | None) -> Mapping[str, bool]:
-    """What the record says that it was granted; what it is too old to say, by today's model where that is the same."""
+    """What the method of a record is granted.
+
+    What an old record does not say is taken from today's model, if that learns by the same rule.
+    """
     config = pair.configure(record.budget) if pair else None
     if config is None or record.rule != config.rule:
         return record.footing
@@ -136,7 +140,7 @@ def _granted(record: Record, pair: Pair | None) -> Mapping[str, bool]:
 
 
 def footing_part(lines: Iterable[FootingLine]) -> Part:
-    """The part of a table with these lines."""
+    """The part of a table that shows what learning costs."""
     return Part("On equal footing", [_footing_cells(line) for line in lines], FOOTING)
 
 
@@ -160,12 +164,15 @@ def _footing_cells(line: FootingLine) -> Cells:
 
 
 def yes_or_no(granted: bool | None) -> str:
-    """Whether something is granted to a method, as cells have it; empty where it is not known."""
+    """The text of a cell that says whether a method is granted something; empty where that is not known."""
     return "" if granted is None else "yes" if granted else "no"
 
 
 def running_costs(rows: Iterable[Row], complexities: Mapping[str, Complexity]) -> Iterator[RunningCosts]:
-    """A line for each configuration of the rows of which a seed was counted; `complexities` are {run_id: costs}."""
+    """A line for each configuration of the rows of which a seed was counted.
+
+    `complexities` are the costs that were counted, {run_id: costs}.
+    """
     for label, group in _configurations(rows):
         counted = [complexities[record.run_id] for record in group.records if record.run_id in complexities]
         if counted:
@@ -178,12 +185,12 @@ def _running_costs(label: str, protocol: str, counted: Sequence[Complexity]) -> 
         return None if None in values else fmean(value / step for value, step in zip(values, steps, strict=True))
 
     static = [mean(name, [1] * len(counted)) for name in STATIC]
-    a_step = [mean(name, [costs.steps for costs in counted]) for name in A_STEP]
+    a_step = [mean(name, [costs.steps for costs in counted]) for name in MOVING]
     return RunningCosts(label, protocol, len(counted), *static, *a_step)
 
 
 def running_part(lines: Iterable[RunningCosts]) -> Part:
-    """The part of a table with these lines."""
+    """The part of a table that shows what running a network costs."""
     return Part(
         "What running a network costs, operations a time step", [_running_cells(line) for line in lines], RUNNING
     )

@@ -1,4 +1,4 @@
-"""The formats of a table (Markdown, LaTeX, HTML and CSV), and numbers as tables print them."""
+"""The formats in which a table is printed (Markdown, LaTeX, HTML and CSV), and numbers as texts."""
 
 import csv
 import io
@@ -22,19 +22,19 @@ SUPERSCRIPTS: Final = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 
 def places(value: float) -> int:
-    """How many digits after the point the shortest decimal of this number has; 1 for 94.0, as the paper prints it."""
+    """The number of digits after the point that a number needs, at least one: 1 for 94.0, as the paper prints it."""
     _, _, fraction = f"{value:.{MOST_DECIMALS}f}".rstrip("0").partition(".")
     return max(1, len(fraction))
 
 
 def published_text(cell: Published) -> str:
-    """A published value with its spread, as '94.0±1.1'; without the spread where it is unknown."""
+    """A published value with its spread, as '94.0±1.1'; the value alone where the spread is unknown."""
     digits = max(places(value) for value in (cell.value, cell.spread or 0.0))
     return f"{cell.value:.{digits}f}{'' if cell.spread is None else f'±{cell.spread:.{digits}f}'}"
 
 
 def sample_text(ours: Sample, decimals: int) -> str:
-    """A measured mean with its sample standard deviation, as '93.52±0.53'; a single value has none."""
+    """A measured mean with its sample standard deviation, as '93.52±0.53'; a single value stands alone."""
     return f"{ours.mean:.{decimals}f}{'' if ours.sd is None else f'±{ours.sd:.{decimals}f}'}"
 
 
@@ -44,7 +44,7 @@ def optional_text(value: float | None, form: str) -> str:
 
 
 def superscript(number: int) -> str:
-    """The number of a footnote as it stands in cells."""
+    """The number of a footnote in superscript digits, as cells have it."""
     return str(number).translate(str.maketrans(DIGITS, SUPERSCRIPTS))
 
 
@@ -71,7 +71,10 @@ def _wrapped(text: str) -> str:
 
 
 def _markdown_part(part: Part) -> str:
-    """The part's lines, their columns padded to equal widths; a cell stays within its bars and is no HTML."""
+    """The lines of a part as a table of Markdown, its columns padded to equal widths.
+
+    Bars and tags in a cell are escaped, so that they neither end the cell nor become HTML.
+    """
     lines = [{n: TAG.sub("&lt;", on_one_line(c)).replace("|", "\\|") for n, c in line.items()} for line in part.lines]
     widths = {name: max(len(name), *(len(line[name]) for line in lines)) for name in lines[0]}
 
@@ -92,7 +95,7 @@ SPECIAL: Final = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "[": "{[}",  # at the beginning of a row, a bare one would be an option of the row break before it
+    "[": "{[}",  # a bare one at the beginning of a row would be an option of the row break before it
     "]": "{]}",
     "±": r"$\pm$",
     "λ": r"$\lambda$",
@@ -121,7 +124,7 @@ def latex(table: Table) -> str:
 
 def latex_text(text: str) -> str:
     """Text as LaTeX prints it; the numbers of footnotes become superscripts."""
-    pieces = FOOTNOTES.split(on_one_line(text))  # text and footnotes by turns
+    pieces = FOOTNOTES.split(on_one_line(text))  # texts, and between them the numbers of footnotes
     pieces[::2] = ["".join(SPECIAL.get(character, character) for character in piece) for piece in pieces[::2]]
     numbers = [piece.translate(str.maketrans(SUPERSCRIPTS, DIGITS)).replace(" ", ", ") for piece in pieces[1::2]]
     pieces[1::2] = [rf"\textsuperscript{{{number}}}" for number in numbers]
@@ -152,7 +155,7 @@ def _latex_row(texts: Iterable[str]) -> str:
 
 
 def html(table: Table) -> str:
-    """A table as one HTML section, which can be put into any page."""
+    """A table as a section of HTML, which can be put into any page."""
     lines = ["<section>", f"<h2>{html_text(table.title)}</h2>"]
     lines += [f"<p>{html_text(line)}</p>" for line in table.caption.splitlines()]
     lines += [line for part in table.parts for line in _html_part(part)] or [f"<p>{EMPTY}</p>"]
@@ -183,12 +186,12 @@ def _html_row(cells: Cells, tag: str) -> str:
 
 # CSV ------------------------------------------------------------------------------------------------------------------
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet takes for a formula
 NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def comma_separated(table: Table) -> str:
-    """The rows of a table's content as CSV, numbers in full; it holds no captions and no footnotes' texts."""
+    """The rows of a table's content as CSV, numbers with all digits; without caption and texts of footnotes."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, table.columns, lineterminator="\n")
     writer.writeheader()
@@ -197,7 +200,7 @@ def comma_separated(table: Table) -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """A value for a CSV file; an apostrophe stands before a text that a spreadsheet would calculate."""
+    """A value as it is written into a CSV file; an apostrophe goes before a text that a spreadsheet would calculate."""
     if isinstance(value, Mapping):
         value = "; ".join(f"{count} {name}" for name, count in value.items())
     elif isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The rows of a table of results: published numbers beside measured ones, nothing mixed."""
+"""The rows of a table of results: each published number beside what was measured."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from gle_bench.words import Protocol, Selection
 
 
 class Section(NamedTuple):
-    """A protocol and a selection. Rows of different sections must never be mixed in one column."""
+    """The protocol and the selection of a part of a table; results of two sections never stand in one column."""
 
     protocol: Protocol
     selection: Selection
@@ -32,7 +32,7 @@ SECTIONS: Final = (
 
 
 class Watched(NamedTuple):
-    """Our values on the split that was evaluated while training."""
+    """Our results on the split that was evaluated while training."""
 
     split: str
     ours: Sample
@@ -40,16 +40,18 @@ class Watched(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table of results.
+    """A row of a table of results: a published number, the runs of one configuration, or both.
 
     Attributes:
-        split: the split that the values are from.
-        runs: the runs whose values it has; None where nothing was run.
-        online, streamed: what the method is granted; None: not known.
-        ours: over the seeds that are done; None if none is.
-        watched: ours on the split evaluated while training; None where that is `split`.
-        command: what would run it, where nothing was; seconds: how long that would take, if recorded runs tell.
-        notes: footnotes.
+        split: the split on which the results were measured.
+        runs: the runs of the row; None where nothing was run.
+        online, streamed: whether the method learns online, and whether it takes its inputs as a stream; None where
+            that is not known.
+        ours: our results over the seeds that are done; None if no seed is.
+        watched: our results on the split evaluated while training; None where that is `split`.
+        command: the command that would run what was not run; else empty.
+        seconds: how long that command would take; None where no recorded run tells.
+        notes: the texts of the row's footnotes.
     """
 
     section: Section
@@ -70,22 +72,22 @@ class Row:
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        """Why it cannot be compared with a published number: a reduced budget, other data, changed settings."""
+        """The reasons why the row cannot be compared with a published number."""
         return self.runs.marks if self.runs else ()
 
     @property
     def config_hash(self) -> str | None:
-        """The hash of what was run; None where nothing was."""
+        """The hash of the configuration that was run; None where nothing was run."""
         return self.runs.first.config_hash if self.runs else None
 
     @property
     def seeds(self) -> dict[str, int]:
-        """How many runs have each status, in the order of the alphabet."""
+        """The number of runs of each status, {status: number}."""
         return dict(sorted(Counter(record.status for record in self.runs.records).items())) if self.runs else {}
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % interval of our mean."""
+        """The 95 % interval of our mean; None where it is not known."""
         return mean_interval(self.ours) if self.ours else None
 
     @property
@@ -98,14 +100,17 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The verdict in words; empty where there is none."""
+        """The verdict of the row, or 'not run'; empty where there is none."""
         if self.published is not None and self.runs is None:
             return "not run"
         return self.comparison.verdict or "" if self.comparison else ""
 
 
 def all_rows(task: Task, records: Sequence[Record], pairs: Mapping[str, Pair]) -> list[Row]:
-    """All rows of a task's table, section by section: what was published first, then what else was run."""
+    """All rows of a task's table, section by section; the published models come first in each.
+
+    `pairs` are those of the task, by model.
+    """
     groups = grouped(task, records, pairs)
     others = sorted({group.first.model for group in groups} - set(pairs))
     models = dict.fromkeys([*(cell.model for cell in task.published), *pairs, *others])
@@ -114,14 +119,14 @@ def all_rows(task: Task, records: Sequence[Record], pairs: Mapping[str, Pair]) -
 
 
 class _RowMaker:
-    """Makes the rows of one task; it builds the network of a model that was not run only once, to count parameters."""
+    """The maker of a task's rows. It remembers the numbers of parameters for which it had to build networks."""
 
     def __init__(self, task: Task, pairs: Mapping[str, Pair]) -> None:
         self._task, self._pairs = task, pairs
         self._sizes: dict[str, int] = {}
 
     def rows(self, section: Section, model: str, groups: Sequence[ConfigurationRuns]) -> Iterator[Row]:
-        """A model's rows in one section: each published cell with each full run, then what bears marks."""
+        """A model's rows in one section: each published number with each full run, then the runs with marks."""
         of_model = [group for group in groups if group.first.model == model]
         here = [group for group in of_model if group.first.protocol == section.protocol]
         full = [group for group in here if not group.marks and group.first.budget == "paper"]
@@ -139,7 +144,7 @@ class _RowMaker:
                     yield row
 
     def _not_run(self, section: Section, cell: Published, records: Sequence[Record]) -> Row:
-        """The row of a published cell without a full run; `records` are the other runs of its model."""
+        """The row of a published number without a full run; `records` are all other runs of its model."""
         pair = self._pairs.get(cell.model)
         notes = (cell.caveat,) if cell.caveat else ()
         if pair is None:
@@ -163,7 +168,7 @@ class _RowMaker:
         )
 
     def _measured(self, section: Section, group: ConfigurationRuns, split: str, cell: Published | None = None) -> Row:
-        """The row of runs on one split, compared with the published cell if there is one."""
+        """The row of runs on one split, compared with the published number if there is one."""
         first, values = group.first, self._values(section, group, split)
         evaluated = self._task.evaluation_split(section.protocol)
         watched = self._values(section, group, evaluated) if evaluated != split else []
@@ -188,7 +193,7 @@ class _RowMaker:
 
 
 def _notes(group: ConfigurationRuns, used: int) -> Iterator[str]:
-    """The footnotes of a row that has the values of `used` seeds."""
+    """The footnotes of a row whose results are the values of `used` seeds."""
     total, first = len(group.records), group.first
     if group.changed:
         yield f"Changed settings: {group.changed}."
@@ -209,7 +214,7 @@ def _notes(group: ConfigurationRuns, used: int) -> Iterator[str]:
 
 
 def plain(row: Row, numbers: Mapping[str, int]) -> dict[str, Any]:
-    """A row as plain data, numbers in full; `numbers` are those of the table's footnotes."""
+    """A row as plain data, with all digits; `numbers` are those of the table's footnotes, {text: number}."""
     cell, ours, interval, compared, watched = row.published, row.ours, row.interval, row.comparison, row.watched
     between = compared.interval if compared else None
     return {

@@ -1,4 +1,4 @@
-"""Settings as the paper prints them, beside ours: the paper's Table 1, and the first part of its Table 3."""
+"""The settings that the paper prints, beside ours: its Table 1, and the part of Table 3 that lists settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -13,7 +13,7 @@ from gle_bench.report.tables.cells import Part, Table
 from gle_bench.report.tables.formats import published_text, sample_text, superscript
 from gle_bench.report.tables.rows import Row, Section
 
-if TYPE_CHECKING:  # a network costs a second to import, and a table of results needs none
+if TYPE_CHECKING:  # importing them takes a second, and a table of results needs no network
     from gle_bench.dynamics.network import Layer, Network
 
 TITLE: Final = "Table 1 - Neurons, networks and training of the GLE networks"
@@ -22,14 +22,14 @@ CAPTION: Final = (
     "Time constants are those of the populations of each hidden layer; what stands below a LagNet is fixed."
 )
 UNIFORM: Final = "U(-√k, √k), k = 1/fan-in"
-FULL: Final = Section("paper", "last")
-DECIMALS: Final = 2  # of our results beside printed ones
+FULL: Final = Section("paper", "last")  # the section whose results stand beside settings
+DECIMALS: Final = 2  # of these results
 
 # Table 1 --------------------------------------------------------------------------------------------------------------
 
 
 class ComparedSetting(NamedTuple):
-    """One setting of one network in Table 1, as the paper prints it and as ours is; `note` is a footnote or empty."""
+    """One setting of one network in Table 1: the paper's, ours, and a footnote, which may be empty."""
 
     column: Column
     parameter: str
@@ -39,7 +39,7 @@ class ComparedSetting(NamedTuple):
 
 
 def compared_settings() -> Iterator[ComparedSetting]:
-    """The lines of Table 1, network by network, from the pairs that are registered.
+    """The lines of Table 1, network by network; our settings are those of the registered pairs.
 
     Raises:
         GleBenchError: one of its networks cannot be loaded.
@@ -53,7 +53,7 @@ def compared_settings() -> Iterator[ComparedSetting]:
 
 
 def table1() -> Table:
-    """Table 1, one part a network.
+    """The paper's Table 1 with our settings beside it, a part for each network.
 
     Raises:
         GleBenchError: one of its networks cannot be loaded.
@@ -75,7 +75,7 @@ def table1() -> Table:
 
 
 def described(task: Task, pair: Pair) -> dict[str, str]:
-    """The settings of the pair's full run under the names that Table 1 has for them, {name: as printed}."""
+    """The settings of a pair's full run as Table 1 names and prints them, {name: text}."""
     config = pair.configure("paper")
     shape = task.shape(config.options)
     assert isinstance(config.network, OnlineModel)
@@ -117,7 +117,7 @@ def _layers(network: "Network") -> dict[str, str]:
 
 
 def _populations(layer: "Layer") -> list[list[tuple[float, float]]]:
-    """The neurons of a layer, (tau_m, tau_r) each, in runs of equal ones."""
+    """The populations of a layer: neurons (tau_m, tau_r) that follow each other and have equal time constants."""
     return [list(run) for _, run in groupby(zip(layer.tau_m, layer.tau_r, strict=True))]
 
 
@@ -126,7 +126,7 @@ def _listed(values: Sequence[float]) -> str:
 
 
 def _initial(model: OnlineModel, network: "Network") -> str:
-    """Whether weights are as the paper's distribution would have them: within its bounds, and up to them."""
+    """The distribution of a network's first weights: the paper's where they fill its range and stay within it."""
     parts = zip(network.blocks, model.initialise(network, 0), strict=True)
     drawn = [(b.like.inputs, p.weight) for b, p in parts if b.connection.plastic and p.weight is not None]
     reached = [float(weight.abs().max()) * inputs**0.5 for inputs, weight in drawn]
@@ -150,11 +150,11 @@ def _training(config: RunConfig) -> dict[str, str]:
 
 
 class PrintedSettings(NamedTuple):
-    """The settings and results of one model, from the paper or from glebench: one line of a table.
+    """The settings and results of one model, from the paper or from glebench: a line of a table.
 
     Attributes:
         cells: {column: text}.
-        notes: the footnotes of its columns.
+        notes: the footnotes, {column: text}.
     """
 
     model: str
@@ -164,9 +164,10 @@ class PrintedSettings(NamedTuple):
 
 
 def printed_settings(task: Task, pairs: Mapping[str, Pair], rows: Sequence[Row]) -> list[PrintedSettings]:
-    """Two lines for each model of `task.setup`, the paper's and ours; none if the paper has no such table.
+    """The settings that the paper's table of a task prints: for each model the paper's line, then ours.
 
-    Ours are from the configuration of a full run, and from the full runs among the rows.
+    Our settings are those of a full run, our results those of the full runs among the rows. Nothing is returned where
+    the paper has no such table.
     """
     models = dict.fromkeys(model for setting in task.setup for model in setting.printed)
     return [line for model in models for line in _printed(task, model, pairs.get(model), rows)]
@@ -189,9 +190,9 @@ def _printed(task: Task, model: str, pair: Pair | None, rows: Sequence[Row]) -> 
 
 
 def _our_settings(task: Task, config: RunConfig, measured: Sequence[Row]) -> dict[str, str]:
-    known = [row.parameters for row in measured if row.parameters is not None]  # or the network is built, and counted
-    counted = known[0] if known else parameter_count(task, config)
-    return {**task.describe(config), "parameters": f"{counted:,}"}
+    recorded = [row.parameters for row in measured if row.parameters is not None]
+    count = recorded[0] if recorded else parameter_count(task, config)
+    return {**task.describe(config), "parameters": f"{count:,}"}
 
 
 def _our_result(split: str, rows: Sequence[Row]) -> str:
@@ -204,7 +205,7 @@ def _our_result(split: str, rows: Sequence[Row]) -> str:
 
 
 def settings_part(lines: Sequence[PrintedSettings], numbers: Mapping[str, int]) -> Part:
-    """The part of a table with these lines; `numbers` are those of the table's footnotes."""
+    """The part of a table that shows these settings; `numbers` are those of its footnotes, {text: number}."""
     cells = []
     for line in lines:
         notes = {column: f" {superscript(numbers[note])}" for column, note in line.notes.items()}

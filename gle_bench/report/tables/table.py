@@ -1,4 +1,4 @@
-"""Tables of the paper by their number or their task: published, ours, difference and verdict side by side."""
+"""The tables of the paper and of tasks, by name: published and measured results, their difference and a verdict."""
 
 import math
 import sys
@@ -40,16 +40,16 @@ DECIMALS_WITHOUT_SPREAD: Final = 4
 
 
 def table(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
-    """The table of that number, or of that task's results, and the records that were passed over.
+    """The table of that number in the paper, or of that task, and the records that could not be read for it.
 
-    Results are those of the runs in the folder `runs`, and of the published records.
+    It shows the runs in the folder `runs` and the published records.
 
     Raises:
         UnknownName: no such table or task; with the nearest name. GleBenchError: a network of Table 1 cannot be loaded.
     """
     tasks = {"1": "", **RESULTS, **{task: task for task in registry.places("tasks")}}
     task_name = look_up("table", name, tasks)
-    if not task_name:  # Table 1 has settings
+    if not task_name:  # Table 1, which has settings
         return table1(), []
     task = registry.task(task_name)
     gathered, skipped = gather(runs)
@@ -58,9 +58,10 @@ def table(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
 
 
 def results_table(task: Task, records: Sequence[Record], complexities: Mapping[str, Complexity] | None = None) -> Table:
-    """The table of a task's results; `complexities` are what running the networks costs, {run_id: costs}.
+    """The table of a task's results.
 
-    It begins with the settings as the paper prints them, if the paper has such a table, and ends with the costs.
+    It begins with the settings that the paper prints, if it prints any, and ends with what learning and running cost.
+    `complexities` are the costs of running that were counted, {run_id: costs}.
     """
     pairs = pairs_of(task)
     rows = all_rows(task, records, pairs)
@@ -90,7 +91,7 @@ def results_table(task: Task, records: Sequence[Record], complexities: Mapping[s
         *([running_part(running)] if running else []),
     ]
     commands = list(dict.fromkeys(_command(row) for row in rows if row.command))
-    columns = list(plain(Row(SECTIONS[0], "", "", None), {}))  # also those of a table without rows
+    columns = list(plain(Row(SECTIONS[0], "", "", None), {}))  # of an empty row, for a table without rows
     return Table(title, caption, parts, list(numbers), commands, content, columns)
 
 
@@ -123,14 +124,14 @@ def _caption(task: Task) -> str:
 
 
 def _command(row: Row) -> str:
-    """The command that would run a row, for a shell; how long it takes is a comment."""
+    """The command that would run a row, with its estimated time as a comment for the shell."""
     if row.seconds is None:
         return f"{row.command}  # how long: --dry-run measures it"
     return f"{row.command}  # about {duration(row.seconds)} by the rate of recorded runs"
 
 
 def _parts(rows: Sequence[Row], numbers: Mapping[str, int]) -> Iterator[Part]:
-    """The rows in cells: one part a section and split, with the columns of a comparison where one was published."""
+    """The rows in cells: a part for each section and split."""
     decimals = _decimals(rows)
     for section in SECTIONS:
         for split in dict.fromkeys(row.split for row in rows if row.section == section):
@@ -140,11 +141,12 @@ def _parts(rows: Sequence[Row], numbers: Mapping[str, int]) -> Iterator[Part]:
 
 
 def _lines(rows: Sequence[Row], numbers: Mapping[str, int], decimals: int) -> Iterator[Cells]:
+    """The lines of a part; it has columns for a comparison where one of its results was published."""
     compared = any(row.published for row in rows)
     watched = dict.fromkeys(row.watched.split for row in rows if row.watched)
     labels = Counter(row.label for row in rows)
     for row in rows:
-        digest = row.config_hash if labels[row.label] > 1 else None  # which tells rows of one label apart
+        digest = row.config_hash if labels[row.label] > 1 else None  # tells rows with equal labels apart
         yield {
             "model": " ".join(
                 [row.label, *([digest] if digest else []), *(superscript(numbers[n]) for n in row.notes)]
@@ -176,7 +178,7 @@ def _ours(row: Row, decimals: int) -> str:
 
 
 def _half_width(row: Row, decimals: int) -> str:
-    """Half the width of our mean's interval: it is symmetric, and a row has to fit into a terminal."""
+    """Half the width of the interval of our mean, which is symmetric; both ends would not fit into a terminal."""
     return f"{(row.interval[1] - row.interval[0]) / 2:.{decimals}f}" if row.interval else ""
 
 
@@ -201,7 +203,10 @@ def _verdict(row: Row) -> str:
 
 
 def _decimals(rows: Sequence[Row]) -> int:
-    """Digits after the point of our numbers: at least two, and those of what was published, or else of our spreads."""
+    """The number of digits after the point of our results.
+
+    There are as many as published results have, or else as show two digits of a typical spread; but at least two.
+    """
     numbers = [number for row in rows if (cell := row.published) for number in (cell.value, cell.spread or 0.0)]
     if numbers:
         return max(FEWEST_DECIMALS, *map(places, numbers))

@@ -1,4 +1,4 @@
-"""What descriptions for a terminal are made of: fields, tables, lists and headings, laid out by rich."""
+"""Blocks of text for a terminal: fields, tables, lists and headings, laid out by rich."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 WIDTH: Final = 120  # columns
-RIGHT: Final = ("parameters", "steps", "samples", "n", "update", "epoch", "a sample", "a time step")  # whole numbers
+# The columns of whole numbers, which are aligned to the right
+RIGHT: Final = ("parameters", "steps", "samples", "n", "update", "epoch", "a sample", "a time step")
 Blocks = Iterable[RenderableType]
 
 
@@ -39,7 +40,7 @@ def fields(values: Mapping[str, str]) -> Padding:
 
 
 def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
-    """Lines below a header; whole numbers are set to the right."""
+    """A table with a header; columns of whole numbers are aligned to the right."""
     made = Table(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
     for name in header:
         made.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold")
@@ -59,5 +60,5 @@ def indented(block: RenderableType) -> Padding:
 
 
 def number(value: Any) -> str:
-    """A number with five digits, empty for None; any other value as it is."""
+    """A number as text, with five digits where it is not whole; empty for None."""
     return f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)

@@ -14,17 +14,19 @@ from gle_bench.tracking.costs import Complexity, kept
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RECORD, RunFolder
 
-TAIL: Final = 8  # rows of a history that are shown
-MOST_NAMES: Final = 3  # of runs in a message: there may be thousands
+TAIL: Final = 8  # the last rows of a history, which are shown
+MOST_NAMES: Final = 3  # of runs in a message, of thousands that there may be
 
-CostsOf = Callable[[RunFolder, Record], Complexity | str]  # the costs of running a run's network, or why there are none
+# Returns the costs of running a run's network, or a sentence on why they are not known
+CostsOf = Callable[[RunFolder, Record], Complexity | str]
 
 
 def describe_run(runs: Path, which: str, costs_of: CostsOf = kept) -> dict[str, Any]:
-    """A run as plain data, by its id, the beginning of one that no other shares, its folder or its record.json.
+    """The description of a run, which is named by its id, the beginning of its id, its folder or its record.json.
 
     Raises:
-        UnknownName: with the nearest id. UsageError: several begin so. GleBenchError: it cannot be read.
+        UnknownName: no such run; with the nearest id. UsageError: several ids begin so. GleBenchError: a file
+            cannot be read.
     """
     folder, record = _find(runs, which)
     history, costs = folder.read_history(), costs_of(folder, record)
@@ -67,7 +69,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def blocks(run: Mapping[str, Any]) -> Blocks:
-    """What `describe_run` returns, in blocks for a terminal."""
+    """A run's description in blocks for a terminal."""
     record, data = run["record"], run["record"]["data"]
     error = f" ({record['error']})" if record["error"] else ""
     official = "official" if data["official"] else "NOT official"
@@ -146,12 +148,12 @@ def _complexity(costs: Mapping[str, Any]) -> Blocks:
 
 
 def _operations(count: float | None, steps: int) -> tuple[str, str]:
-    """A number of operations, of a sample and of a time step."""
+    """A number of operations as texts: those of a sample, and those of a time step."""
     return ("not known", "") if count is None else (f"{count:,.0f}", f"{count / steps:,.1f}")
 
 
 def differences(costs: Complexity) -> list[str]:
-    """How the two counts of a network's costs, NeuroBench's and our own, differ: a sentence a difference."""
+    """Sentences on how two counts of a network's operations differ: NeuroBench's and our own."""
     more, left = costs.dense - costs.macs, costs.dense - costs.effective_macs - costs.effective_acs
     sentences = [
         f"Dense operations are {abs(more):,.0f} {'more' if more > 0 else 'fewer'} than our MACs: NeuroBench adds the "

@@ -1,4 +1,4 @@
-"""What `glebench run` prints: with --dry-run what it would do, and at its end what became of each seed."""
+"""The texts that `glebench run` prints: what it would do (--dry-run), and at its end the results of each seed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from gle_bench.tracking.record import Record
 
 
 def preview_text(preview: Mapping[str, Any]) -> str:
-    """What a run would do, and for how long; `gle_bench.training.preview` measures it."""
+    """What a run would do, and for how long, as text; `gle_bench.training.preview` makes the data."""
     head = (
         "{task} {model}: rule {rule}, protocol {protocol}, budget {budget}, engine {engine} on {device} ({config_hash})"
     )
@@ -31,10 +31,12 @@ def preview_text(preview: Mapping[str, Any]) -> str:
 
 
 def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule: str) -> list[str]:
-    """The results of one configuration, a line a seed and their mean; and the full run, if this was not it.
+    """The results of one configuration: a line for each seed, their mean, and the command of the full run.
+
+    The command is left out where this was the full run.
 
     Args:
-        seconds: the estimated time of the full run, if this was not it.
+        seconds: the estimated time of the full run; None: not known.
         own_rule: the rule by which the model learns unless another one is chosen.
     """
     first, metric = records[0], task.metric
