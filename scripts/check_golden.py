@@ -18,13 +18,17 @@ try:
     import torch
     from torch import Tensor
 
+    from gle_bench.contracts import OnlineRule
+    from gle_bench.dynamics.choices import LocalOptions
     from gle_bench.dynamics.engines import choice
     from gle_bench.dynamics.engines.interface import Engine, start
     from gle_bench.dynamics.ensemble import Carry, join, select
     from gle_bench.dynamics.network import Layer, Network
     from gle_bench.dynamics.optimizers import Optimizer
-    from gle_bench.dynamics.state import Parameters, initial_parameters
+    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.state import BlockParameters, Parameters, initial_parameters, zero_state
     from gle_bench.dynamics.window import Window
+    from gle_bench.rules.bptt import BPTT, BPTTOptions
     from gle_bench.rules.gle import GLE
 except ModuleNotFoundError:  # this Python is not the checkout's: start again in .venv, which is made on first use
     if Path(sys.prefix) == ROOT / ".venv":
@@ -52,15 +56,19 @@ class Golden(NamedTuple):
     final: dict[str, Tensor]  # 'weight_final_0' and so on, one for each layer
 
 
-def load(path: Path) -> Golden:
-    """The content of a golden file; a broken file may raise any error."""
-    with path.open("rb") as stream, np.load(stream) as file:  # np.load by itself does not close a broken file
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description and the arrays of a file; raises whatever a broken one brings about."""
+    with path.open("rb") as stream, np.load(stream) as file:  # np.load alone leaves a broken file open
         arrays = {name: file[name] for name in file.files}
-    meta = json.loads(str(arrays.pop("meta")))
-    tensors = {name: torch.as_tensor(array) for name, array in arrays.items()}
+    meta: dict[str, Any] = json.loads(str(arrays.pop("meta")))
+    return meta, {name: torch.as_tensor(array) for name, array in arrays.items()}
+
+
+def trajectory(meta: dict[str, Any], tensors: dict[str, Tensor]) -> Golden:
+    """The experiment of a trajectory's file."""
     layers = range(len(meta["phis"]))
     network = Network(
-        layers=tuple(layer(meta, tensors, number) for number in layers),
+        layers=tuple(layer(meta, tensors, number, "_init") for number in layers),
         dt=meta["dt"],
         loss=meta["loss"],
         beta=meta["beta"],
@@ -81,16 +89,17 @@ def load(path: Path) -> Golden:
     return Golden(network, parameters, Optimizer(meta["optimizer"]), meta["lr"], windows, tensors["outputs"], final)
 
 
-def layer(meta: dict[str, Any], tensors: dict[str, Tensor], number: int) -> Layer:
+def layer(meta: dict[str, Any], tensors: dict[str, Tensor], number: int, when: str = "") -> Layer:
     phi = meta["phis"][number].replace("_", "-")
+    tau_r = tensors[f"tau_r_{number}"]
     return Layer(
         *meta["sizes"][number : number + 2],
-        tau_m=tuple(tensors[f"tau_m_init_{number}"].tolist()),
-        tau_r=tuple(tensors[f"tau_r_{number}"].tolist()),
+        tau_m=tuple(tensors[f"tau_m{when}_{number}"].flatten().tolist()),
+        tau_r=tuple(tau_r.flatten().tolist()),
         phi=PHIS.get(phi, phi),
-        bias=meta["bias"],
+        bias=meta.get("bias", f"bias{when}_{number}" in tensors),
         gamma=meta["gamma"],
-        prospective_errors=meta["prospective_errors"],
+        prospective_errors=meta.get("prospective_errors", True),
     )
 
 
@@ -161,34 +170,108 @@ def perturbed(parameters: Parameters, seed: int) -> Parameters:
 
 
 def check(path: Path, name: str, ensemble: bool) -> bool:
-    """Replays a file by an engine and prints a line; returns False if the file cannot be read or is not reproduced."""
+    """Replays a file through an engine, prints a line for each part, and says whether all of them are reproduced."""
     line = f"{path.name:<32} {name:<8}"
-    try:
-        golden = load(path)
-    except Exception as error:
-        print(f"{line} unreadable: {type(error).__name__}: {error}")
-        return False
     absent = choice.absence(name)
     if absent is not None:
         print(f"{line} absent: {absent}")
         return True
     try:
-        worst = worst_deviation(golden, choice.make(name), ensemble)
-    except NotImplementedError:
-        print(f"{line} unsupported")
-        return True
-    except RuntimeError as error:  # arrays whose shapes do not fit each other
-        print(f"{line} failed: {str(error).splitlines()[0]}")
+        meta, tensors = read(path)
+        parts = rule_checks(meta, tensors) if "rules" in meta else {"": trajectory(meta, tensors)}
+    except Exception as error:
+        print(f"{line} unreadable: {type(error).__name__}: {error}")
         return False
-    good = worst <= TOLERANCE  # False for NaN
-    print(f"{line} {worst:8.1e}  {'ok' if good else 'DEVIATES'}")
+    good = True
+    for part, golden in parts.items():
+        called = f"{line} {part:<32}" if part else line
+        try:
+            worst = worst_deviation(golden, choice.make(name), ensemble)
+        except NotImplementedError as reason:
+            print(f"{called} unsupported{f': {reason}' if part else ''}")
+            continue
+        except RuntimeError as error:  # arrays whose shapes do not fit each other
+            print(f"{called} failed: {str(error).splitlines()[0]}")
+            good = False
+            continue
+        reproduced = worst <= TOLERANCE  # False for NaN
+        print(f"{called} {worst:8.1e}  {'ok' if reproduced else 'DEVIATES'}")
+        good = good and reproduced
     return good
 
 
-def worst_deviation(golden: Golden, engine: Engine, ensemble: bool) -> float:
+def worst_deviation(golden: "Golden | RuleCheck", engine: Engine, ensemble: bool) -> float:
+    if isinstance(golden, RuleCheck):
+        return gradient_deviation(golden, engine)
     if ensemble:
         return ensemble_deviation(golden, engine)
     return deviation(golden, *run(golden, [golden.parameters], engine))
+
+
+class RuleCheck(NamedTuple):
+    """One rule of a file: the network with frozen weights, the data, and the gradients that belong to them."""
+
+    network: Network
+    parameters: Parameters
+    rule: OnlineRule
+    batch: Window
+    outputs: Tensor  # (B, T, C)
+    gradients: dict[str, Tensor]  # 'weight_0' and so on, summed over the steps
+
+
+def rule_checks(meta: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, RuleCheck]:
+    """All rules of a file, by their names there."""
+    layers = range(len(meta["phis"]))
+    checks = {}
+    for name, choices in meta["rules"].items():
+        gradients = {key.partition("/")[2]: x for key, x in tensors.items() if key.startswith(f"{name}/")}
+        taus = any(key.startswith("tau") for key in gradients)
+        network = Network(
+            layers=tuple(layer(meta, tensors, number) for number in layers),
+            dt=meta["dt"],
+            loss=meta["loss"],
+            beta=meta["beta"],
+            learn_tau_m=taus,
+            learn_tau_r=taus,
+        )
+        parameters = initial_parameters(
+            network,
+            [tensors[f"weight_{number}"].double() for number in layers],
+            [tensors[f"bias_{number}"].double() if network.layers[number].bias else None for number in layers],
+        )
+        batch = Window(
+            meta["steps"], tensors["inputs"][None].double(), target_rates(network, tensors["targets"])[None], None
+        )
+        checks[name] = RuleCheck(network, parameters, rule_of(name, choices), batch, tensors["outputs"], gradients)
+    return checks
+
+
+def rule_of(name: str, choices: dict[str, Any] | None) -> OnlineRule:
+    """The rule of that name in a file; a local rule by its choices, of which there are none for `bptt`."""
+    if name.startswith("bptt"):
+        return BPTT().with_options(BPTTOptions(**(choices or {})))
+    return GLE().with_options(LocalOptions(**(choices or {})))
+
+
+def gradient_deviation(golden: RuleCheck, engine: Engine) -> float:
+    """The worst deviation of a rule's gradients, each relative to the largest of its tensor, and of the outputs."""
+    network, parameters, rule, batch = golden.network, golden.parameters, golden.rule, golden.batch
+    state = zero_state(network, parameters, batch.inputs.shape[1])
+    found = engine.gradients(network, rule, parameters, state, batch, seams=Seams(seeds=(1,)))
+    differences = [difference(found.outputs[0], golden.outputs)]
+    for block, own in zip(network.blocks, found.accumulated, strict=True):
+        differences += [
+            relative(own, key, block.first, expected)
+            for key, expected in golden.gradients.items()
+            if 0 <= int(key.rpartition("_")[2]) - block.first < len(block.layers)
+        ]
+    return torch.stack(differences).max().item()
+
+
+def relative(ours: BlockParameters, key: str, first: int, expected: Tensor) -> Tensor:
+    """The largest difference of a layer's gradient from the expected one, relative to the latter's largest number."""
+    name, _, number = key.rpartition("_")
+    return difference(getattr(ours, name)[int(number) - first, 0], expected) / expected.abs().max()
 
 
 def main() -> int:

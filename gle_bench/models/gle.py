@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import model_validator
 
 from gle_bench.config import Count, Frozen, Positive
 from gle_bench.contracts import OnlineModel, Shape
@@ -37,7 +39,6 @@ class GLENetwork(OnlineModel):
         phi1: activation of the first hidden layer: the released code leaves it linear, the paper writes tanh.
         phi: activation of the other hidden layers.
         beta, gamma: nudging strength; coupling of errors into the membrane.
-        prospective_errors: False gives the instantaneous errors of Fig. 5's "BP".
     """
 
     populations: tuple[Population, ...]
@@ -48,7 +49,16 @@ class GLENetwork(OnlineModel):
     phi: Activation = "tanh"
     beta: float = 1.0
     gamma: float = 0.0
-    prospective_errors: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_records(cls, fields: Any) -> Any:
+        """Records of earlier versions name `prospective_errors`, which was true in all of them and is no choice now."""
+        if not isinstance(fields, Mapping) or "prospective_errors" not in fields:
+            return fields
+        if fields["prospective_errors"] is not True:
+            raise ValueError("prospective_errors is no setting of a network any more; choose --rule instantaneous")
+        return {name: value for name, value in fields.items() if name != "prospective_errors"}
 
     def network(self, shape: Shape, loss: Loss) -> Network:
         from gle_bench.dynamics.network import Layer, Network
@@ -60,9 +70,7 @@ class GLENetwork(OnlineModel):
         def layer(
             inputs: int, neurons: int, tau_m: tuple[float, ...], tau_r: tuple[float, ...], phi: Activation
         ) -> Layer:
-            return Layer(
-                inputs, neurons, tau_m, tau_r, phi, gamma=self.gamma, prospective_errors=self.prospective_errors
-            )
+            return Layer(inputs, neurons, tau_m, tau_r, phi, gamma=self.gamma)
 
         first = layer(shape.inputs, width, tau_m, tau_r, self.phi1)
         deeper = [layer(width, width, tau_m, tau_r, self.phi) for _ in range(self.hidden_layers - 1)]

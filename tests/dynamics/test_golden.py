@@ -1,6 +1,7 @@
 """The golden trajectories, replayed by the command that anyone can run."""
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -125,3 +126,38 @@ def test_a_folder_without_golden_files(tmp_path: Path, monkeypatch, capsys) -> N
     assert run(tmp_path, monkeypatch, capsys) == (1, "", f"No golden file (*.npz) in '{tmp_path}'.\n")
     with pytest.raises(SystemExit, match="2"):
         run(tmp_path / "missing", monkeypatch, capsys)
+
+
+RULES = "small_mse.npz"
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """A folder with a copy of one file of golden gradients."""
+    shutil.copyfile(shared_path("golden-rules") / RULES, tmp_path / RULES)
+    return tmp_path
+
+
+def test_all_golden_gradients_of_rules_are_reproduced(monkeypatch, capsys) -> None:
+    """Every rule of every file, by `torch`; what another engine cannot run it says."""
+    folder = shared_path("golden-rules")
+    code, out, _ = run(folder, monkeypatch, capsys)
+    assert code == 0
+    counted = 0
+    for path in folder.glob("*.npz"):
+        with np.load(path) as file:
+            counted += len(json.loads(str(file["meta"]))["rules"])
+    assert len(said_of("torch", out)) == counted
+    assert all(verdict.endswith(" ok") for verdict in said_of("torch", out))
+    assert len(out.splitlines()) == counted * len(ENGINES)
+    assert all(verdict.endswith(" ok") or "unsupported: " in verdict for verdict in said_of("native", out))
+
+
+@pytest.mark.parametrize("array", ["bptt/tau_m_1", "instantaneous-trace-full/weight_0", "outputs"])
+def test_a_gradient_that_differs_fails_the_command(array: str, rules: Path, monkeypatch, capsys) -> None:
+    change(rules / RULES, array, 1e-6)
+    code, out, _ = run(rules, monkeypatch, capsys)
+    assert code == 1
+    deviating = [verdict for verdict in said_of("torch", out) if verdict.endswith("DEVIATES")]
+    concerned = out.count("small_mse.npz") // len(ENGINES) if array == "outputs" else 1
+    assert len(deviating) == concerned
