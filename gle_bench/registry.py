@@ -168,8 +168,13 @@ def usable_rule(name: str) -> LearningRule | None:
 
 def rule_title(name: str) -> str:
     """A rule's name as it stands beside results: 'gle-e (derived)' where the rule is a derivation of this project."""
+    return f"{name} (derived)" if is_derived(name) else name
+
+
+def is_derived(name: str) -> bool:
+    """Whether a rule is a derivation of this project; of a rule that cannot be used, nobody knows."""
     known = usable_rule(name)
-    return name if known is None or not known.derived else f"{name} (derived)"
+    return known is not None and known.derived
 
 
 def rule_summary(name: str) -> str:

@@ -42,4 +42,6 @@ def test_results_of_a_derived_rule_say_so(tmp_path: Path) -> None:
         assert "toy-gle+gle-e (derived)" in text
         assert "toy-gle+bptt" in text
         assert "toy-gle+bptt (derived)" not in text
+    rows = json.loads(glebench("table", "toy-classes", "--runs", tmp_path, "--json").out)["rows"]
+    assert {row["rule"]: row["rule_derived"] for row in rows if row["ours_n"]} == {"gle-e": True, "bptt": False}
     assert registry.rule_title("no such rule") == "no such rule"

@@ -223,6 +223,7 @@ def plain(row: Row, numbers: Mapping[str, int]) -> dict[str, Any]:
         "split": row.split,
         "model": row.model,
         "rule": row.rule,
+        "rule_derived": row.rule and registry.is_derived(row.rule),
         "marks": [str(mark) for mark in row.marks],
         "config_hash": row.config_hash,
         "parameters": row.parameters,

@@ -28,8 +28,7 @@ def rows(kind: str, runs: Path) -> tuple[Rows, list[Skipped]]:
 
 
 def _rule(name: str) -> dict[str, Any]:
-    rule = registry.usable_rule(name)
-    return {"name": name, "derived": rule is not None and rule.derived, "summary": registry.rule_summary(name)}
+    return {"name": name, "derived": registry.is_derived(name), "summary": registry.rule_summary(name)}
 
 
 def _runs(runs: Path) -> tuple[Rows, list[Skipped]]:
