@@ -90,12 +90,14 @@ class OnlineRule(LearningRule):
             way of its own is back at 'torch' alone, until it names others itself.
         ordered: whether it can learn in networks whose layers are traversed in order, without delays.
         window: time steps that it sees at once, None for those of a whole sample; there is one update a window.
+        errorless: whether it has no errors of layers, step by step, that a disturbance could change.
         follows: whether it wants to see each update of the parameters, by `follow`.
     """
 
     engines: ClassVar[frozenset[str]] = frozenset({"torch"})
     ordered: ClassVar[bool] = False
     window: int | None = 1
+    errorless: bool = False
     follows: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -116,6 +118,16 @@ class OnlineRule(LearningRule):
         if network.ordered and not self.ordered:
             # A rule that runs the network by itself calls `step`, which refuses it, but in its first batch only.
             return f"it knows no integrator = '{network.integrator}', but 'euler' only; choose that, or rule 'gle'"
+        return None
+
+    def seams_refusal(self, seams: Seams) -> str | None:
+        """Why the rule cannot learn under these disturbances, as a clause that ends with the cure; None: it can."""
+        for disturbance in seams.disturbances if self.errorless else ():
+            if {"instantaneous", "error"} & disturbance.signals:
+                kind = type(disturbance).__name__
+                return (
+                    f"{kind} changes errors, of which it has none in each step; leave {kind} out, or choose rule 'gle'"
+                )
         return None
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator
 
 from gle_bench.contracts import Footing, OnlineRule, RuleOptions
-from gle_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +64,7 @@ class Adjoint(OnlineRule):
         rule = super().with_options(chosen)
         assert isinstance(chosen, AdjointOptions)
         rule.window = None if chosen.lookahead == "sample" else 1
+        rule.errorless = rule.window == 1  # the errors of a step are made anew in each of the next ones
         return rule
 
     @property
@@ -105,11 +105,6 @@ class Adjoint(OnlineRule):
         recorded = record(network, parameters, state, window, seams)
         if self.window is None:
             return self._whole(network, parameters, recorded, seams)
-        if any({"instantaneous", "error"} & disturbance.signals for disturbance in seams.disturbances):
-            raise UsageError(
-                f"lookahead = {self.chosen.lookahead} of rule 'adjoint' makes errors anew at every step, which no "
-                "disturbance can follow; set it to 'sample', or leave the disturbance of errors out."
-            )
         return self._ahead(network, parameters, recorded, memory)
 
     def _whole(self, network: Network, parameters: Parameters, recorded: Recorded, seams: Seams) -> Learned:

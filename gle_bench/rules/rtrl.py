@@ -29,6 +29,8 @@ class RTRL(OnlineRule):
     name: ClassVar[str] = "rtrl"
     footing: ClassVar[Footing] = Footing(online=True, streamed=True, local_in_time=True, whole_sequence=False)
 
+    errorless = True
+
     def depth(self, network: Network) -> int:
         """How many layers below the output, this one included, the influence is carried in."""
         return len(network.layers)

@@ -116,7 +116,7 @@ def _experiment(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> Exp
         seams = seams_of(chosen, network, settings.observers)
     if network is not None:
         with guarded(f"Rule {config.rule}"):
-            check_request(chosen, network, len(seeds))
+            check_request(chosen, network, len(seeds), seams)
     with guarded(f"Model {config.model}"):
         engine = choose_engine(settings.engine, chosen, network, device, seams)
     with guarded(f"Loading the data of {config.task}"):
@@ -214,8 +214,8 @@ def check_pair(chosen: Chosen) -> None:
         )
 
 
-def check_request(chosen: Chosen, network: Network, members: int) -> None:
-    """Refuses an online rule that cannot train the network on the task's samples.
+def check_request(chosen: Chosen, network: Network, members: int, seams: Seams) -> None:
+    """Refuses an online rule that cannot train the network on the task's samples, or not under these disturbances.
 
     Raises:
         UsageError: with the reason.
@@ -224,7 +224,7 @@ def check_request(chosen: Chosen, network: Network, members: int) -> None:
     assert isinstance(rule, OnlineRule)
     steps, itemsize = chosen.task.shape(config.options).steps, getattr(torch, config.precision).itemsize
     request = RuleRequest(network, steps, config.training.batch_size, members, itemsize)
-    if reason := rule.request_refusal(request):
+    if reason := rule.request_refusal(request) or rule.seams_refusal(seams):
         raise UsageError(f"Rule '{rule.name}' cannot train {config.model} on {config.task}: {reason}.")
 
 

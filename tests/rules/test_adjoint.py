@@ -20,6 +20,7 @@ from gle_bench.dynamics.window import Window
 from gle_bench.errors import UsageError
 from gle_bench.rules.adjoint import Adjoint, AdjointOptions
 from gle_bench.rules.bptt import BPTT
+from gle_bench.rules.rtrl import RTRL
 
 STEPS = 15
 SCHEMES = pytest.mark.parametrize("scheme", ["discrete", "paper"])
@@ -162,7 +163,7 @@ class Louder(Disturbance):
         return 2 * tensor
 
 
-def test_errors_are_disturbed_over_a_sample_and_refused_with_a_look_ahead() -> None:
+def test_errors_are_disturbed_over_a_sample_and_refused_where_a_step_has_none() -> None:
     network, parameters = of("one layer")
     window, state, seams = make_batch(network, STEPS, BATCH), zero_state(network, parameters, BATCH), None
     seams = Seams(disturbances=(Louder(),))
@@ -173,5 +174,8 @@ def test_errors_are_disturbed_over_a_sample_and_refused_with_a_look_ahead() -> N
     )
     assert plain[0].weight is not None
     assert torch.equal(loud[0].weight, 2 * plain[0].weight)
-    with pytest.raises(UsageError, match="lookahead = 2 of rule 'adjoint' makes errors anew at every step"):
-        TorchEngine().gradients(network, adjoint(lookahead=2), parameters, state, window, seams=seams)
+    for without in (adjoint(lookahead=2), RTRL()):
+        with pytest.raises(
+            UsageError, match=rf"^Rule '{without.name}' cannot learn so: Louder changes errors, of which "
+        ):
+            TorchEngine().gradients(network, without, parameters, state, window, seams=seams)

@@ -29,6 +29,7 @@ from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import Parameters, State, constrain, silent
 from gle_bench.dynamics.step import Instant
 from gle_bench.dynamics.window import Window
+from gle_bench.errors import UsageError
 
 
 class TorchEngine:
@@ -59,6 +60,7 @@ class TorchEngine:
         seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
         """One update a window; a window that does not divide T leaves a shorter one at the end."""
+        _refuse(rule, seams)
         size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
         state = prepare_state(network, carry.state, size)
         with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
@@ -96,6 +98,7 @@ class TorchEngine:
         seams: Seams = NO_SEAMS,
     ) -> Gradients:
         """The rule's gradients, window after window, with frozen weights."""
+        _refuse(rule, seams)
         size, count = batch.inputs.shape[1], ensemble_size(parameters)
         state = prepare_state(network, state, size)
         sums = WindowSums(batch.steps if every is None else every, rule.window_in(batch.steps))
@@ -138,6 +141,11 @@ class TorchEngine:
                 )
                 state, outputs[t] = result.state, result.signals.output
         return state, outputs.permute(1, 2, 0, 3)
+
+
+def _refuse(rule: OnlineRule, seams: Seams) -> None:
+    if reason := rule.seams_refusal(seams):
+        raise UsageError(f"Rule '{rule.name}' cannot learn so: {reason}.")
 
 
 def _windows(network: Network, rule: OnlineRule, batch: Window, members: int) -> Iterator[tuple[int, Window]]:
