@@ -32,3 +32,4 @@ PluginPart = Literal["task", "model", "rule"]  # what a plugin may supply to a r
 
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+AVERAGES: tuple[Average, ...] = get_args(Average)

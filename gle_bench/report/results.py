@@ -11,7 +11,7 @@ from gle_bench.contracts import LearningRule, Pair, Task
 from gle_bench.tracking.provenance import changed_since
 from gle_bench.tracking.record import OTHER_CODE, OTHER_VERSION, Mark, Record
 from gle_bench.tracking.store import RunFolder, Skipped, Store
-from gle_bench.words import Selection
+from gle_bench.words import AVERAGES, Selection
 
 UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")  # the statuses of runs without a result
 
@@ -119,8 +119,12 @@ def _is_present(members: Sequence[Record], task: Task, pair: Pair | None, rule: 
     if rule is None:
         return False
     own = registry.with_rule(pair.configure(first.budget), rule)
-    config = own.model_copy(update={"protocol": first.protocol})
-    return registry.hash_with(task, rule, config, first.data.fingerprint) == first.config_hash
+    for average in AVERAGES:  # it is part of the hash, and leaves the raw results as they are
+        training = own.training.model_copy(update={"average": average})
+        config = own.model_copy(update={"protocol": first.protocol, "training": training})
+        if registry.hash_with(task, rule, config, first.data.fingerprint) == first.config_hash:
+            return True
+    return False
 
 
 def fullest(

@@ -1,9 +1,12 @@
 """The marks of a run: its differences from a full run of the pair's own configuration on official data."""
 
-from typing import Any
+from typing import Any, Final
 
 from gle_bench.config import RunConfig
 from gle_bench.tracking.record import OTHER_DATA, Mark
+
+# Fields that mark no result: a table has a section for each protocol, and averages leave the raw results as they are.
+UNMARKED: Final = ("protocol", "training.average")
 
 
 def marks(config: RunConfig, own: RunConfig, official: bool) -> tuple[Mark, ...]:
@@ -20,7 +23,7 @@ def changes(config: RunConfig, own: RunConfig) -> list[Mark]:
     if type(own.rule_options) is not type(config.rule_options):  # of another rule, or the field's own default
         own = own.model_copy(update={"rule_options": type(config.rule_options)()})
     before, now = _leaves(own.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
-    changed = {key: value for key, value in now.items() if key != "protocol" and before.get(key) != value}
+    changed = {key: value for key, value in now.items() if key not in UNMARKED and before.get(key) != value}
     return [
         Mark("rule", str(value)) if key == "rule" else Mark("setting", f"{key}={value}")
         for key, value in changed.items()

@@ -28,6 +28,7 @@ from gle_bench.words import Budget, Protocol
 TASK = registry.task("mnist1d")
 PAIRS = sources.pairs_of(TASK)
 FINGERPRINT = "f" * 64
+AVERAGING = registry.resolve("mnist1d", "gle-42k", None, "paper", "paper", ["average=epoch"]).config
 GOOD = [93.6, 94.1, 92.9, 93.3, 94.4, 93.0, 93.9, 92.8, 93.5, 93.7]
 
 
@@ -160,6 +161,40 @@ def test_changed_settings_and_other_data_stand_apart_without_a_verdict(marks: li
     assert (changed.label, changed.verdict, changed.published) == (label, "", None)
     text = markdown(results_table(TASK, runs(marks=marks, digest=digest)))
     assert all(mark in text for mark in marks if "=" in mark)
+
+
+def test_averages_stand_in_a_column_of_their_own_and_raw_results_are_compared() -> None:
+    averages = [
+        record(
+            seed,
+            value,
+            digest=registry.run_hash(AVERAGING, FINGERPRINT),
+            metrics={
+                "last": {
+                    "test": {"accuracy": {"value": value, "n": 1000}, "accuracy_averaged": {"value": 95.0, "n": 1000}}
+                }
+            },
+        )
+        for seed, value in enumerate(GOOD)
+    ]
+    row = only(rows(averages))
+    assert (row.label, row.verdict) == ("gle-42k", "reproduced")
+    assert row.ours == only(rows(runs())).ours
+    assert row.averaged is not None
+    assert (row.averaged.mean, row.averaged.n) == (95.0, 10)
+    both = results_table(TASK, [*averages, *runs([50.0], model="gle-15k")])
+    part = next(part for part in both.parts if part.heading == "Protocol paper, last evaluation, test split")
+    cells = {line["model"].split()[0]: line["averaged"] for line in part.lines}
+    assert cells["gle-42k"] == "95.00±0.00"
+    assert cells["gle-15k"] == ""
+    assert part.remark.startswith("Averaged: ")
+    (plain,) = (
+        line
+        for line in both.content["rows"]
+        if line["model"] == "gle-42k" and line["ours"] and line["selection"] == "last"
+    )
+    assert (plain["averaged"], plain["averaged_n"]) == (95.0, 10)
+    assert "averaged" not in markdown(results_table(TASK, runs())).lower()
 
 
 def test_another_rule_is_named() -> None:

@@ -272,6 +272,11 @@ def test_what_learns_in_closed_form_has_no_average(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("record.json"))
 
 
+def test_averages_mark_no_result(tmp_path: Path) -> None:
+    (record,) = run(configured("toy-classes", "toy-gle", AVERAGE), [1], tmp_path)
+    assert record.marks == ()
+
+
 def test_averages_are_hashed_where_there_are_some() -> None:
     assert "average" not in meaning(configured("toy-classes", "toy-gle"))["training"]
     assert meaning(configured("toy-classes", "toy-gle", AVERAGE))["training"]["average"] == "epoch"

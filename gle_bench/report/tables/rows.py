@@ -9,6 +9,7 @@ from gle_bench import registry
 from gle_bench.contracts import Pair, Published, Task, footing
 from gle_bench.contracts.command import RunCommand
 from gle_bench.contracts.parameters import parameter_count
+from gle_bench.contracts.results import averaged
 from gle_bench.report.results import ConfigurationRuns, grouped, words_of
 from gle_bench.report.statistics.equivalence import Comparison, compare, mean_interval
 from gle_bench.report.statistics.welch import Interval, Sample, sample
@@ -49,6 +50,7 @@ class Row:
             that is not known.
         ours: our results over the seeds that are done; None if no seed is.
         watched: our results on the split evaluated while training; None where that is `split`.
+        averaged: our results with averaged weights, over the seeds that have them; None if no seed has.
         command: the command that would run what was not run; else empty.
         seconds: how long that command would take; None where no recorded run tells.
         notes: the texts of the row's footnotes.
@@ -65,6 +67,7 @@ class Row:
     published: Published | None = None
     ours: Sample | None = None
     watched: Watched | None = None
+    averaged: Sample | None = None
     comparison: Comparison | None = None
     command: str = ""
     seconds: float | None = None
@@ -169,9 +172,9 @@ class _RowMaker:
 
     def _measured(self, section: Section, group: ConfigurationRuns, split: str, cell: Published | None = None) -> Row:
         """The row of runs on one split, compared with the published number if there is one."""
-        first, values = group.first, self._values(section, group, split)
-        evaluated = self._task.evaluation_split(section.protocol)
-        watched = self._values(section, group, evaluated) if evaluated != split else []
+        first, metric, evaluated = group.first, self._task.metric.name, self._task.evaluation_split(section.protocol)
+        values, averages = (self._values(section, group, split, name) for name in (metric, averaged(metric)))
+        watched = self._values(section, group, evaluated, metric) if evaluated != split else []
         return Row(
             section,
             split,
@@ -184,12 +187,13 @@ class _RowMaker:
             cell,
             sample(values) if values else None,
             Watched(evaluated, sample(watched)) if watched else None,
+            sample(averages) if averages else None,
             compare(cell, values) if cell and values else None,
             notes=(*([cell.caveat] if cell and cell.caveat else []), *_notes(group, len(values))),
         )
 
-    def _values(self, section: Section, group: ConfigurationRuns, split: str) -> list[float]:
-        return [*group.values(section.selection, split, self._task.metric.name).values()]
+    def _values(self, section: Section, group: ConfigurationRuns, split: str, metric: str) -> list[float]:
+        return [*group.values(section.selection, split, metric).values()]
 
 
 def _notes(group: ConfigurationRuns, used: int) -> Iterator[str]:
@@ -216,7 +220,7 @@ def _notes(group: ConfigurationRuns, used: int) -> Iterator[str]:
 def plain(row: Row, numbers: Mapping[str, int]) -> dict[str, Any]:
     """A row as plain data, with all digits; `numbers` are those of the table's footnotes, {text: number}."""
     cell, ours, interval, compared, watched = row.published, row.ours, row.interval, row.comparison, row.watched
-    between = compared.interval if compared else None
+    between, averages = compared.interval if compared else None, row.averaged
     return {
         "protocol": row.section.protocol,
         "selection": row.section.selection,
@@ -239,6 +243,9 @@ def plain(row: Row, numbers: Mapping[str, int]) -> dict[str, Any]:
         "ours_n": ours and ours.n,
         "ours_low": interval and interval[0],
         "ours_high": interval and interval[1],
+        "averaged": averages and averages.mean,
+        "averaged_sd": averages and averages.sd,
+        "averaged_n": averages and averages.n,
         "watched_split": watched and watched.split,
         "watched": watched and watched.ours.mean,
         "watched_sd": watched and watched.ours.sd,

@@ -35,6 +35,10 @@ SPREADS: Final = {
     "sample sd": "sample standard deviation (ddof 1)",
     "sem": "standard error of the mean",
 }
+AVERAGED: Final = (
+    "Averaged: by the mean of the weights at the ends of the last epoch's batches. "
+    "Only ours, by the weights themselves, is compared."
+)
 FEWEST_DECIMALS: Final = 2
 DECIMALS_WITHOUT_SPREAD: Final = 4
 
@@ -137,13 +141,15 @@ def _parts(rows: Sequence[Row], numbers: Mapping[str, int]) -> Iterator[Part]:
         for split in dict.fromkeys(row.split for row in rows if row.section == section):
             shown = [row for row in rows if (row.section, row.split) == (section, split)]
             heading = f"Protocol {section.protocol}, {section.selection} evaluation, {split} split"
-            yield Part(heading, list(_lines(shown, numbers, decimals)))
+            remark = AVERAGED if any(row.averaged for row in shown) else ""
+            yield Part(heading, list(_lines(shown, numbers, decimals)), remark)
 
 
 def _lines(rows: Sequence[Row], numbers: Mapping[str, int], decimals: int) -> Iterator[Cells]:
     """The lines of a part; it has columns for a comparison where one of its results was published."""
     compared = any(row.published for row in rows)
     watched = dict.fromkeys(row.watched.split for row in rows if row.watched)
+    averaged = any(row.averaged for row in rows)
     labels = Counter(row.label for row in rows)
     for row in rows:
         digest = row.config_hash if labels[row.label] > 1 else None  # tells rows with equal labels apart
@@ -157,6 +163,7 @@ def _lines(rows: Sequence[Row], numbers: Mapping[str, int], decimals: int) -> It
             **({"published": _published(row)} if compared else {}),
             "ours": _ours(row, decimals),
             "CI ±": _half_width(row, decimals),
+            **({"averaged": _averaged(row, decimals)} if averaged else {}),
             **{split: _watched(row, split, decimals) for split in watched},
             **({"difference": _difference(row, decimals), "verdict": _verdict(row)} if compared else {}),
         }
@@ -180,6 +187,10 @@ def _ours(row: Row, decimals: int) -> str:
 def _half_width(row: Row, decimals: int) -> str:
     """Half the width of the interval of our mean, which is symmetric; both ends would not fit into a terminal."""
     return f"{(row.interval[1] - row.interval[0]) / 2:.{decimals}f}" if row.interval else ""
+
+
+def _averaged(row: Row, decimals: int) -> str:
+    return sample_text(row.averaged, decimals) if row.averaged else ""
 
 
 def _watched(row: Row, split: str, decimals: int) -> str:
