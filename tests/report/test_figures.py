@@ -63,6 +63,23 @@ def test_means_and_spreads_are_those_of_the_histories(runs: Path) -> None:
     assert panel(figure, "d")["y_limits"] == (0, 100)
 
 
+def test_averages_are_a_line_of_their_own_beside_the_raw_mean(runs: Path) -> None:
+    for seed in (0, 1):
+        run(runs, seed, [10.0, 50.0, 60.0], averages=[10.0, 60.0 + seed, 92.0 + seed])
+    run(runs, 7, [10.0, 20.0, 30.0], "gru")
+    figure = shown("8d", runs)
+    (average,) = lines(figure, "d", "averaged")
+    assert (average["x"], average["y"], average["spread"]) == ((0, 1, 2), (10.0, 60.5, 92.5), ())
+    assert average["label"] == "gle-15k, averaged: 92.50±0.71 (2)"
+    raw, gru = lines(figure, "d", "mean")
+    assert (raw["label"], raw["color"]) == ("gle-15k: 60.00±0.00 (2)", average["color"])
+    assert gru["label"] == "gru: 30.00 (1)"
+    assert "Dash-dotted: our mean with averaged weights." in figure["notes"][0]
+    chaos(runs, 0, 30.0, (), averages=[90.0] * EPOCHS + [12.0])
+    (forecast,) = lines(shown("10", runs), "d", "averaged")
+    assert (forecast["y"][-1], forecast["label"]) == (12.0, "averaged weights, at last: 12.00 (1)")
+
+
 @pytest.mark.parametrize("name", ["8d", "8e", "8f"])
 def test_levels_are_what_the_task_says_was_published(runs: Path, name: str) -> None:
     task, model = {"8d": ("mnist1d", "tcn"), "8e": ("gsc", "gru"), "8f": ("mnist1d", "gru-0")}[name]

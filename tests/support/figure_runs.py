@@ -44,6 +44,7 @@ def run(
     task: str = "mnist1d",
     budget: Any = "paper",
     protocol: Any = "paper",
+    averages: Curve = (),
     **changes: Any,
 ) -> RunFolder:
     """A run as `execute` writes it, with one evaluation for each value of `curve`, from round 0 on."""
@@ -54,8 +55,10 @@ def run(
     rows: list[Row] = [
         {"round": k, "update": k, "epoch": float(k), "split": split, name: value} for k, value in enumerate(curve)
     ]
+    rows = [{**row, f"{name}_averaged": value} for row, value in zip(rows, averages, strict=True)] if averages else rows
     folder.write_history([{**row, "rate": 1e-3, "wall_s": 1.0} for row in rows])
-    final = {split: {name: {"value": float(curve[-1]), "n": 1}}}
+    ends = {name: curve[-1], **({f"{name}_averaged": averages[-1]} if averages else {})}
+    final = {split: {metric: {"value": float(end), "n": 1} for metric, end in ends.items()}}
     fields = {
         "run_id": run_id(task, model, None, digest, seed),
         "task": task,

@@ -1,7 +1,7 @@
 """The runs that a figure draws, and their metric over training with the published levels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from gle_bench.contracts import Metric, Task
 from gle_bench.contracts.command import RunCommand
+from gle_bench.contracts.results import averaged
 from gle_bench.errors import GleBenchError, look_up
-from gle_bench.report.figures.plot import SEEDS, Level, Limits, Line, line
+from gle_bench.report.figures.plot import SEEDS, Level, Limits, Line, Look, line
 from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped, pairs_of, words_of
 from gle_bench.report.statistics.welch import sample
 from gle_bench.report.tables.formats import published_text, sample_text
@@ -22,6 +23,7 @@ from gle_bench.words import Protocol, Selection
 
 DECIMALS: Final = 2  # of our means in legends
 LARGEST: Final = 1e100  # the largest epoch and the largest value that can be drawn
+AVERAGED: Final = "Dash-dotted: our mean with averaged weights."
 CAPITALS: Final = {"smape": "sMAPE"}  # names of metrics that are printed otherwise
 # Where less is better, the axis of a metric is as high as
 FROM: Final = 0.1  # the mean needs from this share of training on, and
@@ -123,7 +125,7 @@ class Curves(NamedTuple):
         last = self.values[:, -1]
         return self.seeds[int(last.argmax() if self.metric.better == "higher" else last.argmin())]
 
-    def mean_line(self, label: str, color: int, band: bool = True) -> Line:
+    def mean_line(self, label: str, color: int, band: bool = True, look: Look = "mean") -> Line:
         """The mean as a line, with one sample standard deviation (ddof 1) as its band.
 
         The label gets both at the last evaluation, and the number of seeds.
@@ -131,7 +133,7 @@ class Curves(NamedTuple):
         spread = self.values.std(0, ddof=1) if band and len(self.seeds) > 1 else ()
         last = sample(self.values[:, -1].tolist())
         text = f"{label}: {sample_text(last, DECIMALS)} ({last.n})"
-        return line(self.epochs, self.mean, "mean", text, color, spread)
+        return line(self.epochs, self.mean, look, text, color, spread)
 
     def seed_lines(self) -> list[Line]:
         """One thin grey line a seed."""
@@ -172,6 +174,15 @@ def curves(metric: Metric, split: str, runs: DrawnRuns) -> tuple[Curves | None, 
     values = np.array([[of_seed[number][1] for number in rounds] for of_seed in points.values()])
     epochs = np.array([first[number][0] for number in rounds])
     return Curves(metric, split, tuple(points), tuple(rounds), epochs, values), notes
+
+
+def averaged_line(metric: Metric, split: str, runs: DrawnRuns, label: str, color: int) -> list[Line]:
+    """The mean over the seeds with averaged weights as a line; none where the runs have no averages."""
+    name = averaged(metric.name)
+    if not all(name in record.metrics["last"].get(split, {}) for record, _ in runs.done.values()):
+        return []
+    measured, _ = curves(replace(metric, name=name), split, runs)
+    return [] if measured is None else [measured.mean_line(label, color, band=False, look="averaged")]
 
 
 def _point(folder: RunFolder, row: Row, metric: str) -> tuple[int, tuple[float, float]]:

@@ -11,6 +11,7 @@ from gle_bench.report.figures.curves import (
     Curves,
     DrawnRuns,
     Request,
+    averaged_line,
     axis_name,
     curves,
     drawn_runs,
@@ -82,12 +83,14 @@ def _training_panel(letter: str, task: Task, runs: DrawnRuns, drawn: Curves) -> 
     others = sorted({cell.model for cell in task.published} - {runs.model})
     colors = {model: number for number, model in enumerate([runs.model, *others])}
     published = levels(task, colors, drawn.split, ("last", "best"))
+    mean = drawn.mean_line("mean, at last", 0, band=False)
+    averages = averaged_line(task.metric, drawn.split, runs, "averaged weights, at last", 0)
     return Panel(
         letter,
         f"{len(drawn.seeds)} sequences",
         "epoch",
         axis_name(task.metric, drawn.split),
-        (*drawn.seed_lines(), drawn.mean_line("mean, at last", 0, band=False), drawn.best_dots(0)),
+        (*drawn.seed_lines(), mean, *averages, drawn.best_dots(0)),
         published,
         y_limits=limits(task.metric, [drawn], published),
     )

@@ -12,8 +12,19 @@ from gle_bench.contracts import Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.paper import TrainingPanel
-from gle_bench.report.figures.curves import DECIMALS, DrawnRuns, Request, axis_name, curves, drawn_runs, levels, limits
-from gle_bench.report.figures.plot import Bar, Built, Panel, Plot, line
+from gle_bench.report.figures.curves import (
+    AVERAGED,
+    DECIMALS,
+    DrawnRuns,
+    Request,
+    averaged_line,
+    axis_name,
+    curves,
+    drawn_runs,
+    levels,
+    limits,
+)
+from gle_bench.report.figures.plot import Bar, Built, Line, Panel, Plot, line
 from gle_bench.report.statistics.welch import sample
 from gle_bench.report.tables.formats import published_text, sample_text
 
@@ -68,13 +79,14 @@ def _training_panel(
         GleBenchError: if no history can be drawn.
     """
     split = task.evaluation_split(request.protocol)
-    lines, notes, drawn = [], [], []
+    lines, averages, notes, drawn = [], list[Line](), [], []
     for model in (model for model in colors if model in runs):
         measured, not_drawn = curves(task.metric, split, runs[model])
         notes += [*not_drawn, *runs[model].notes]
         if measured is not None:
             lines.append(measured.mean_line(runs[model].label, colors[model]))
             drawn.append(measured)
+            averages += averaged_line(task.metric, split, runs[model], f"{runs[model].label}, averaged", colors[model])
     if not drawn:
         raise GleBenchError(" ".join(notes))
     published = levels(task, colors, split)
@@ -85,7 +97,7 @@ def _training_panel(
         title=f"protocol {request.protocol}",
         x_label="epoch",
         y_label=axis_name(task.metric, split),
-        lines=(*overlays, *lines),
+        lines=(*overlays, *lines, *averages),
         levels=published,
         y_limits=limits(task.metric, drawn, published),
     )
@@ -93,7 +105,7 @@ def _training_panel(
     if missing := [model for model in colors if model not in runs]:
         command = RunCommand(task.name, missing[0], protocol=request.protocol)
         notes.append(f"Not run: {', '.join(missing)}; say `{command}`.")
-    return panel, [" ".join([BAND, DASHED, *dotted]), *notes]
+    return panel, [" ".join([BAND, *([AVERAGED] if averages else []), DASHED, *dotted]), *notes]
 
 
 def _bars(task: Task, runs: DrawnRuns | None, model: str, color: int) -> Iterator[Bar]:

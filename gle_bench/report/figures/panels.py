@@ -24,6 +24,7 @@ COLORS: Final = (
 LOOKS: Final[Mapping[Look, Mapping[str, Any]]] = {
     "seed": {"linewidth": 0.6, "alpha": 0.3},
     "mean": {"linewidth": 1.8, "zorder": 4},
+    "averaged": {"linewidth": 1.4, "linestyle": "-.", "zorder": 4},
     "target": {"linewidth": 0.7, "linestyle": "--", "color": "black", "zorder": 5},
     "output": {"linewidth": 1.5, "zorder": 4},
     "reference": {"linewidth": 1.2, "linestyle": (0, (1, 1.2)), "zorder": 5},

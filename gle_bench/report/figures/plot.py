@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from gle_bench.tracking.store import Skipped
 
-Look = Literal["seed", "mean", "target", "output", "reference", "dots"]
+Look = Literal["seed", "mean", "averaged", "target", "output", "reference", "dots"]
 Limits = tuple[float | None, float | None]
 
 SEEDS: Final = 6  # the colour of the lines of single seeds: grey
