@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, Literal
 
-from gle_bench.registry import Chosen, hash_with
+from gle_bench.registry import Chosen, hash_with, with_rule
 from gle_bench.suites.matrix import Planned
 from gle_bench.tracking.estimates import full_seconds, seed_seconds
 from gle_bench.tracking.provenance import changed_files, plugins_of
@@ -76,10 +76,11 @@ def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record
 def _by_pace(chosen: Chosen, records: Sequence[Record]) -> float | None:
     """Seconds of a full seed at the pace of recorded runs of other lengths, as tables estimate it."""
     config, pair = chosen.config, chosen.pair
-    if config.model_copy(update={"protocol": "paper"}) != pair.configure("paper"):
+    whole = with_rule(pair.configure("paper"), chosen.rule)
+    if chosen.named_rule is not None or config.model_copy(update={"protocol": "paper"}) != whole:
         return None
-    whole = full_seconds(chosen.task, pair, [r for r in records if r.task == config.task])
-    return None if whole is None else whole / len(pair.seeds)
+    seconds = full_seconds(chosen.task, pair, [record for record in records if record.task == config.task])
+    return None if seconds is None else seconds / len(pair.seeds)
 
 
 def _hash(chosen: Chosen, protocol: Protocol, fingerprint: str) -> str:
