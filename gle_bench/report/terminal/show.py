@@ -1,4 +1,4 @@
-"""What `glebench show` shows of a task, a model or a run: plain data, and the data as text."""
+"""Descriptions of tasks, models and runs (`glebench show`), as plain data and as text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ from gle_bench.words import PROTOCOLS
 
 
 def describe(which: str, runs: Path, costs_of: CostsOf = kept) -> dict[str, Any]:
-    """The task, the model, the rule or the run of that name; where several have it, the first of these.
+    """The description of the task, the model, the rule or the run of that name, looked for in this order.
 
-    `costs_of` is asked for the costs of a run alone.
+    `costs_of` returns the costs of running a run's network, or why they are not known.
 
     Raises:
         UnknownName: there is none; with the nearest names. UsageError: several runs begin so.
@@ -39,19 +39,19 @@ def describe(which: str, runs: Path, costs_of: CostsOf = kept) -> dict[str, Any]
         return describe_run(runs, which, costs_of)
     except UnknownName as error:
         if any(which.startswith(f"{task}-") for task in tasks) or Path(which).name != which:
-            raise  # it was meant to be a run
+            raise  # the name is that of a run, or a path
         none = f"No run in {runs.absolute()} begins so, either."
         raise UnknownName(f"{did_you_mean('name', which, [*tasks, *models, *rules])} {none}") from error
 
 
 def as_text(description: Mapping[str, Any]) -> str:
-    """What `describe` returns, as text of at most 120 columns."""
+    """A description as text of at most 120 columns."""
     blocks = {"task": _task_blocks, "model": _model_blocks, "rule": _rule_blocks, "run": run_sheet.blocks}
     return text_of(blocks[description["kind"]](description))
 
 
 def describe_task(name: str) -> dict[str, Any]:
-    """A task: its protocol, what was published, and its models.
+    """The description of a task: its protocols, published results and models.
 
     Raises:
         UnknownName: with the nearest name.
@@ -77,7 +77,7 @@ def describe_task(name: str) -> dict[str, Any]:
 
 
 def describe_model(name: str) -> dict[str, Any]:
-    """A model, with its settings on every task that it has a configuration for.
+    """The description of a model: its settings on every task that has it.
 
     Raises:
         UnknownName: with the nearest name.
