@@ -1,4 +1,4 @@
-"""`glebench bench`: what is measured, the laws between the figures, and the words for what cannot be."""
+"""Tests of `glebench bench`: its rows, the relations between their columns, and the reasons of missing rows."""
 
 import json
 from collections.abc import Callable

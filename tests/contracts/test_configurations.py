@@ -1,4 +1,4 @@
-"""Configurations: what their hashes cover, and what cannot be run together, on the toys."""
+"""Tests of configurations: the fields that their hashes cover, and the combinations that are refused."""
 
 import pytest
 from pydantic import ValidationError

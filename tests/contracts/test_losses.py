@@ -1,4 +1,4 @@
-"""Cross-entropy by hand is torch's."""
+"""A test that the cross-entropy written by hand equals PyTorch's."""
 
 import pytest
 import torch

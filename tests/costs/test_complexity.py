@@ -1,4 +1,4 @@
-"""What running a network costs: NeuroBench's count, ours, and why they differ."""
+"""Tests of the costs of running a network: NeuroBench's count, ours, and the reasons why they differ."""
 
 import json
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ STEPS, BATCH = 7, 3
 
 
 def stack(*widths: int, integrator: Integrator = "euler", phi: str = "tanh", dt: float = 0.1) -> Network:
-    """Layers of these widths, the output linear; layers of one width update as one block."""
+    """A network of layers of these widths with a linear output; layers of equal width form one block."""
     layers = [Layer(below, above, (0.5,) * above, (0.3,) * above, phi) for below, above in pairwise(widths[:-1])]
     layers.append(Layer(widths[-2], widths[-1], (0.2,), (0.2,), "identity"))
     return Network(tuple(layers), dt, integrator=integrator)
@@ -62,7 +62,7 @@ def signal(*shape: int, seed: int = 1) -> Tensor:
 
 
 def echo(t: int, inputs: Tensor, outputs: Tensor) -> Tensor:
-    """Closes the loop after two steps: each output comes back as the input of the next step."""
+    """The feedback of a loop that closes after two steps: each output is the input of the next step."""
     return outputs[:, :, -1] if t > 2 else inputs[:, :, t].expand(len(outputs), -1, -1)
 
 
@@ -109,7 +109,7 @@ def test_an_exhibit_has_the_networks_own_parameters() -> None:
 
 
 class _Functional(nn.Module):
-    """Layers that are never called: a recurrent network and a convolution by their weights alone."""
+    """A module that uses the weights of a recurrent layer and a convolution, but never calls these layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -336,7 +336,7 @@ def test_what_neurobench_cannot_watch_is_told_from_what_costs_nothing() -> None:
 
 
 def _counted(folder: RunFolder, record: Record) -> Complexity | str:
-    """What `glebench show` hands to `describe`."""
+    """The costs of a run, as `glebench show` passes them to `describe`."""
     return counting.of_run(folder, record, data_folder(None))
 
 
@@ -393,7 +393,7 @@ def _offline(model: str, *assignments: str, task: str = "mnist1d") -> tuple[nn.M
 
 @pytest.mark.parametrize("model", ["mlp", "mlp-0", "gru-0", "esn"])
 def test_baselines_dense_operations_are_their_macs(model: str) -> None:
-    """Those without padding, whether NeuroBench can watch them or not."""
+    """For baselines without padding, whether NeuroBench can hook into them or not."""
     module, samples = _offline(model)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(samples)
@@ -414,7 +414,7 @@ def _names() -> Sequence[str]:
 def test_neurobenchs_own_baselines_cost_what_its_board_says(
     model: str, footprint: int, sparsity: float, dense: int
 ) -> None:
-    """Footprint and connection sparsity are the board's; operations are a step's, three a unit of the LSTM's cell."""
+    """Footprint and connection sparsity equal the board's; operations are those of a step, three for an LSTM unit."""
     module, samples = _offline(model, task="mackey-glass")
     with torch.no_grad():
         module.readout.weight.fill_(1)  # that of the ESN is zero before it is learned

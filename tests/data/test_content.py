@@ -1,4 +1,4 @@
-"""What identifies a folder: the files that are read, and nothing that lies beside them, comes or goes."""
+"""Tests of the digest of a folder, which covers the files that are read, and no others."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ def content(folder: Path, note: Path, source: str | None = None, names: tuple[st
 
 
 def whole(files: dict[str, bytes]) -> str:
-    """The digest as every version has computed it."""
+    """The digest of a whole folder, as all versions have computed it."""
     lines = (f"{name}\0{hashlib.sha256(files[name]).hexdigest()}\n" for name in sorted(files))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -87,7 +87,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("source", [SOURCE, None])
 def test_content_that_comes_back_is_what_it_was(tree: Path, note: Path, change: str, source: str | None) -> None:
-    """Whatever was read and noted in between."""
+    """The digest is the earlier one, whatever was read in between."""
     files = READ | {"README": b"read me"}
     written(tree, files)
     first = content(tree, note, source)

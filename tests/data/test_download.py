@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine, cut off, spoilt or too large; archives that are not what they should be."""
+"""Tests of downloads that are cut off, damaged or too large, from a server on this machine, and of wrong archives."""
 
 import errno
 import hashlib

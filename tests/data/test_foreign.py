@@ -1,4 +1,4 @@
-"""Files of others: whatever bytes they hold, the right value or Malformed comes out, within bounds and at once."""
+"""Tests of foreign files, whose bytes must give the right value or Malformed, fast and in little memory."""
 
 import io
 import json
@@ -61,7 +61,7 @@ def zipped(name: str, member: bytes, method: int = zipfile.ZIP_DEFLATED) -> byte
 
 
 def mutated(content: bytes, seed: int) -> bytes:
-    """The content with a few bytes changed, a stretch lost, doubled or filled, or its end cut off."""
+    """The content with a few bytes changed, a part removed, doubled or overwritten, or its end cut off."""
     draw, changed = random.Random(seed), bytearray(content)
     for _ in range(draw.randint(1, 4)):
         place, length = draw.randrange(len(changed) + 1), draw.choice([1, 1, 2, 4, 30])
@@ -74,7 +74,7 @@ def mutated(content: bytes, seed: int) -> bytes:
 
 
 def outcome(read: Callable[[], Any]) -> tuple[Any, str | None]:
-    """The value that comes out, or what is told in its place; any other error is passed on."""
+    """The value that a reader returns, or the text of its Malformed; any other error is raised."""
     try:
         return read(), None
     except Malformed as error:
@@ -85,7 +85,7 @@ SENTENCE = re.compile(r"[^\n]{1,400}")
 
 
 def peak(call: Callable[[], object]) -> int:
-    """The most bytes that a call had allocated."""
+    """The largest number of bytes that a call had allocated."""
     tracemalloc.start()
     try:
         call()

@@ -1,4 +1,4 @@
-"""WAV files of all kinds, handled or refused by one sentence; torchaudio beside any PyTorch."""
+"""Tests of WAV files of all kinds, read or refused in one sentence, and of torchaudio beside any PyTorch."""
 
 import subprocess
 import sys

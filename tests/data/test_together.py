@@ -1,4 +1,4 @@
-"""Files of several runs change as one, wherever the process is killed, and no journal of somebody else's does harm."""
+"""Tests that files of several runs change together, wherever the process is killed, and of foreign journals."""
 
 import json
 import os
@@ -18,7 +18,7 @@ NAMES = ("best.ckpt", "last.ckpt")
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """The error that stands for the end of the process."""
 
 
 def write_all(root: Path, content: str, seeds: int = 3) -> None:
@@ -37,7 +37,7 @@ def contents(root: Path) -> set[str]:
 def test_wherever_it_is_cut_off_all_files_are_of_one_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int
 ) -> None:
-    """Killed at the n-th rename or removal, for every n; `finish_renames` is what taking the runs up again does."""
+    """A kill at the n-th rename or removal, for every n, and then `finish_renames`, as when the runs are resumed."""
     for number in count(1):
         root = tmp_path / str(number)
         write_all(root, "old", seeds)

@@ -1,4 +1,4 @@
-"""Every code block of the README and the documentation runs, or is parsed where that needs the network or minutes."""
+"""Tests of all code blocks in the README and the documentation, which are run, or only parsed if they take minutes."""
 
 import importlib.util
 import shlex
@@ -86,7 +86,7 @@ def test_every_command_works(command: Command, tmp_path: Path, data: Path) -> No
 def test_every_command_in_the_text_is_one_that_the_command_line_takes(
     command: Command, tmp_path: Path, data: Path
 ) -> None:
-    """A run is told what it would do; where TASK stands for any task, and for other commands, words are parsed."""
+    """Runs are tried with --dry-run; other commands, and runs of the placeholder TASK, are parsed."""
     name, *words = command.words[1:]
     assert name in GROUP.commands
     if not words:  # no command line, but the command's name
@@ -97,7 +97,7 @@ def test_every_command_in_the_text_is_one_that_the_command_line_takes(
 
 
 def _glebench(command: Command, folder: Path, data: Path) -> None:
-    """Runs it where it reads or learns for seconds, else with --dry-run; parses what has no --dry-run."""
+    """Runs a command that takes seconds, else runs it with --dry-run, or parses it if it has no --dry-run."""
     name, *words = command.words[1:]
     taken = {option for parameter in GROUP.commands[name].params for option in parameter.opts}
     parsed = GROUP.commands[name].make_context(name, list(words)).params
@@ -121,14 +121,14 @@ def _glebench(command: Command, folder: Path, data: Path) -> None:
 
 
 def _script(command: Command, folder: Path, data: Path) -> None:
-    """A script in bash is valid, and knows its arguments."""
+    """Checks that a bash script is valid and accepts its arguments."""
     script = ROOT / command.words[0]
     subprocess.run(["bash", "-n", script], check=True)
     assert not [word for word in command.words[1:] if word not in script.read_text()]
 
 
 def _torture(command: Command, folder: Path, data: Path) -> None:
-    """Its parser takes them: --count 0 leaves nothing to be tried."""
+    """Checks that the torture suite's parser accepts the arguments; --count 0 runs no trials."""
     words = [
         sys.executable,
         "-P",
@@ -140,7 +140,7 @@ def _torture(command: Command, folder: Path, data: Path) -> None:
 
 
 def _step(command: Command, folder: Path, data: Path) -> None:
-    """A check is one that scripts/test makes, on all files, or mends what it finds."""
+    """Checks that a command is a step of scripts/test, or the same tool correcting files."""
     steps = [line.split()[1:] for line in (ROOT / "scripts" / "test").read_text().splitlines() if "step " in line]
     words = [command.words[0].removeprefix(".venv/bin/"), *command.words[1:]]
     assert words in [[word for word in step if word != "--check"] for step in steps]
@@ -170,7 +170,7 @@ def _sphinx(command: Command, folder: Path, data: Path) -> None:
 
 
 def _pip(command: Command, folder: Path, data: Path) -> None:
-    """Each folder that is installed holds a project, each requirement is valid, and the extras exist."""
+    """Checks that folders to install hold projects, and that requirements and extras exist."""
     action, *words = command.words[1:]
     assert action == "install"
     install(command.document, folder)

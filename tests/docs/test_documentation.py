@@ -1,4 +1,4 @@
-"""The documentation builds without a warning, and its reference leaves no module out."""
+"""Tests that the documentation builds without a warning, and that its reference has all modules."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ def test_a_rule_can_be_added_after_reading_few_lines() -> None:
 
 
 def test_the_places_that_the_changelog_names_are_where_it_says() -> None:
-    """A module that went somewhere is gone, unless another one has its name now."""
+    """A module that moved must not exist at its old place, unless another module has its name now."""
     rows = re.findall(r"^\| `([\w/]+\.py)` \| (.+) \|$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     places = {place for _, now in rows for place in re.findall(r"`([^`]+)`", now)}
     assert len(rows) > 50

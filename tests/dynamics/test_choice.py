@@ -1,4 +1,4 @@
-"""Which engine runs, and the reason that the record gives."""
+"""Tests of the choice of an engine, and of the reason that records give for it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ Refusal = Callable[[EngineRequest], str | None]
 
 
 class Fake:
-    """An engine that refuses what it is told to."""
+    """An engine whose refusal a test sets."""
 
     threads_matter = False
 
@@ -36,7 +36,7 @@ class Fake:
 
 @pytest.fixture
 def refusals(monkeypatch: pytest.MonkeyPatch) -> dict[str, Refusal]:
-    """What each engine answers to a request; at first they all accept it."""
+    """The answers of all engines to a request, which tests change; at first all engines accept it."""
     answers: dict[str, Refusal] = dict.fromkeys(choice.ENGINES, lambda request: None)
     monkeypatch.setattr(choice, "make", lambda name: Fake(name, answers[name]))
     return answers
@@ -48,7 +48,7 @@ def request(**options: Any) -> EngineRequest:
 
 
 def limited(names: frozenset[str]) -> GLE:
-    """GLE, as if it named these engines alone."""
+    """The rule GLE with these engines alone."""
 
     class Limited(GLE):
         engines = names
@@ -174,7 +174,7 @@ def test_a_strangers_rule_runs_on_torch(refusals: dict[str, Refusal]) -> None:
 
 
 def test_what_is_derived_from_a_known_rule_is_not_known() -> None:
-    """An engine would run the rule that it knows in its place."""
+    """An engine would run the known rule in place of the derived one."""
 
     class Renamed(GLE):
         name = "test-renamed"

@@ -1,4 +1,4 @@
-"""Convolution and max pooling: their three operations against autograd, and networks of them at work."""
+"""Tests of convolution and max pooling: their three operations against autograd, and networks made of them."""
 
 from itertools import pairwise
 from math import prod
@@ -34,7 +34,7 @@ TORCH = TorchEngine()
 
 
 def images_of(flat: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """(..., H W C) -> (..., C, H, W)."""
+    """Flat pixels (..., H W C) as images (..., C, H, W)."""
     channels, height, width = shape
     return flat.unflatten(-1, (height, width, channels)).movedim(-1, -3)
 
@@ -90,7 +90,7 @@ def test_a_convolution_and_its_gradients_are_autograds(convolution: Convolution,
 def test_pooling_and_the_way_back_are_autograds(
     shape: tuple[int, int, int], size: int, networks: int, levels: int, dtype: torch.dtype
 ) -> None:
-    """Few levels make many ties."""
+    """Inputs of a few levels have many ties."""
     size = min(size, *shape[1:])
     pooling = MaxPool(shape, size)
     inputs, neurons = pooling.sizes
@@ -126,7 +126,7 @@ def test_images_of_a_lone_network_are_views_of_its_neurons() -> None:
 
 
 def stack(*parts: Any, phi: str = "tanh", layers: dict[str, Any] | None = None, **options: Any) -> Network:
-    """Convolutions and pooling as they are, a number for a dense layer of so many neurons; the last one is linear."""
+    """A network of these convolutions, poolings and dense layers (given by their width); the last layer is linear."""
     built: list[Layer] = []
     for number, part in enumerate(parts):
         name = "identity" if number == len(parts) - 1 else phi
@@ -141,21 +141,21 @@ def stack(*parts: Any, phi: str = "tanh", layers: dict[str, Any] | None = None, 
 
 
 def lenet(phi: str = "tanh", **options: Any) -> Network:
-    """Conv, pool, conv, pool, dense, dense: small."""
+    """A small network: convolution, pooling, convolution, pooling, two dense layers."""
     first = Convolution((2, 10, 8), 3, 3)
     second = Convolution(MaxPool(first.out_shape).out_shape, 4, 2, padding=1)
     return stack(first, MaxPool(first.out_shape), second, MaxPool(second.out_shape), 6, 3, phi=phi, **options)
 
 
 def ends_pooled(phi: str = "tanh", **options: Any) -> Network:
-    """Pool, conv, conv of the same shape (one block), pool."""
+    """A network: pooling, two convolutions of the same shape (one block), pooling."""
     pooling = MaxPool((2, 7, 8))
     convolution = Convolution(pooling.out_shape, 2, 3, padding=1)
     return stack(pooling, convolution, convolution, convolution, MaxPool(convolution.out_shape), phi=phi, **options)
 
 
 def parameters_of(network: Network, members: int = 1) -> Parameters:
-    """Random ones, float64, with biases that keep hard sigmoids between their ends."""
+    """Random parameters in float64, with biases for which hard sigmoids stay between their ends."""
     alone = []
     for number in range(members):
         weights: list[Tensor | None] = []
@@ -177,7 +177,7 @@ def parameters_of(network: Network, members: int = 1) -> Parameters:
 
 
 class Exact(NamedTuple):
-    """Of each layer, from autograd through the feedforward network: None for relays."""
+    """The exact values of each layer, from autograd through the feedforward network; None for relays."""
 
     rate: Tensor
     error: Tensor | None
@@ -186,7 +186,7 @@ class Exact(NamedTuple):
 
 
 def feedforward(network: Network, parameters: Parameters, inputs: Tensor, target: Tensor) -> list[Exact]:
-    """One network, by PyTorch's functions on images (B, C, H, W); errors and gradients of beta times Eq. 51."""
+    """A network by PyTorch's functions on images (B, C, H, W), with errors and gradients of beta times Eq. 51."""
     rates, found, wanted = inputs, [], []
     for layer, p in zip(network.layers, layerwise(network, parameters), strict=True):
         connection = layer.connection
@@ -284,7 +284,7 @@ def test_pooling_delays_rates_by_one_step_and_errors_by_none() -> None:
 
 
 def test_an_error_meets_the_slope_and_the_winner_of_its_own_step() -> None:
-    """While the winners change, too: it is the transpose of what the pooling does to the rates of that step."""
+    """Even while the winners change, errors pass through the transpose of the pooling of the rates of the same step."""
     network = lenet("hard-sigmoid", beta=0.7)
     parameters, inputs, target = example(network, 1)
     pooling = network.layers[1].connection
@@ -316,7 +316,7 @@ def test_a_step_is_differentiable_through_images() -> None:
 
 
 def batch_for(network: Network, members: int, steps: int = 12, size: int = BATCH, seed: int = 1) -> Window:
-    """Constant inputs and targets."""
+    """A batch of constant inputs and targets."""
     inputs = torch.sigmoid(normal(members, size, 1, network.inputs, seed=seed))
     return Window(steps, inputs, normal(members, size, 1, network.outputs, seed=seed + 1), None)
 
@@ -344,7 +344,7 @@ LEARNING = pytest.mark.parametrize("build", [lenet, ends_pooled])
 @LEARNING
 @pytest.mark.parametrize("engine", [TORCH, GraphEngine()], ids=["torch", "graph"])
 def test_a_members_result_does_not_depend_on_its_company(build: Any, engine: Any) -> None:
-    """Nor on a member that diverges: NaN stays where it is."""
+    """Not even on a member that diverges, whose NaN must not spread."""
     network = build(layers={"gamma": 0.5}, learn_tau_m=True, tau_range=(0.2, 5.0))
     carry, batch = start(network, parameters_of(network, 3), Optimizer(), BATCH), batch_for(network, 3)
     sick = unpack(network, pack(network, carry.parameters), carry.parameters)
@@ -363,7 +363,7 @@ def test_a_members_result_does_not_depend_on_its_company(build: Any, engine: Any
 
 
 def test_a_diverged_member_leaves_the_others_alone_in_single_precision_too() -> None:
-    """Other kernels of the library's serve it, which fill up groups and might mix them."""
+    """In single precision, the library uses other kernels, which pad groups and might mix them."""
     network = lenet(layers={"gamma": 0.5})
     double = parameters_of(network, 3)
     single = tuple(BlockParameters(*(None if x is None else x.float() for x in block)) for block in double)
@@ -381,7 +381,7 @@ def test_a_diverged_member_leaves_the_others_alone_in_single_precision_too() -> 
 @LEARNING
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
 def test_the_graph_engine_gives_the_same(build: Any, kind: str) -> None:
-    """Uncaptured, as it runs without a GPU; with a factor on the rates of a layer and a batch that shrinks."""
+    """Without a GPU, and so without a recorded graph; with a factor on a layer's rates, and a smaller second batch."""
     network = build(layers={"gamma": 0.5, "rate_factor": 0.3})
     carries = [start(network, parameters_of(network, 2), Optimizer(kind), BATCH)] * 2
     for seed, size in enumerate((BATCH, 3, BATCH)):
@@ -425,7 +425,7 @@ def test_the_state_fits_other_batches_and_relays_keep_nothing_but_rates() -> Non
 
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
 def test_a_rate_factor_scales_what_a_layer_learns(kind: str) -> None:
-    """All of the layer: weight, bias and time constants; 0 leaves it as it is."""
+    """It scales the updates of a layer's weight, bias and time constants; 0 keeps them as they are."""
     factors = (1.0, 0.5, 0.0)
     layers: list[dict[str, Any]] = [{"rate_factor": factor} for factor in factors]
     options = {"learn_tau_m": True, "tau_range": (0.15, 9.0)}
@@ -444,7 +444,7 @@ def test_a_rate_factor_scales_what_a_layer_learns(kind: str) -> None:
 
 
 def test_parameters_and_products_are_counted() -> None:
-    """LeNet-5 of Fig. 8g, by hand."""
+    """The numbers of LeNet-5 in Fig. 8g, calculated by hand."""
     first, second = Convolution((3, 32, 32), 20, 5), Convolution((20, 14, 14), 50, 5)
     network = stack(first, MaxPool(first.out_shape), second, MaxPool(second.out_shape), 500, 10)
     assert network.layers[4].inputs == 1250
@@ -455,7 +455,7 @@ def test_parameters_and_products_are_counted() -> None:
 
 
 def test_fixed_convolutions_teach_nothing_and_hear_nothing() -> None:
-    """Below the first layer that learns, pooling routes no errors; above it they pass through fixed kernels."""
+    """Below the first layer that learns, pooling passes no errors; above it, errors pass through fixed kernels."""
     first = Convolution((2, 6, 6), 2, 3, plastic=False)
     network = stack(first, MaxPool(first.out_shape), 5, 3)
     parameters, inputs, target = example(network, 1)
@@ -480,7 +480,7 @@ def test_plain_descent_on_settled_gradients_lowers_the_cost() -> None:
 
 @ENSEMBLES
 def test_evaluation_stops_computing_errors_once_there_are_none(monkeypatch: pytest.MonkeyPatch, members: int) -> None:
-    """In the LE limit they are gone after a step a layer; the outputs and states are those of computing them on."""
+    """In the LE limit they vanish after one step a layer; outputs and states equal those with all errors computed."""
     network = lenet(layers={"gamma": 0.5, "prospective_errors": False})
     fresh = start(network, parameters_of(network, members), Optimizer("sgd"), BATCH)
     carry, _ = learn(network, fresh, batch_for(network, members))
@@ -580,5 +580,5 @@ def test_the_native_engine_refuses_by_a_sentence(engine_present: None, network: 
 
 @pytest.fixture
 def engine_present(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the native engine has been built."""
+    """Makes the choice of engines as if the native engine had been built."""
     monkeypatch.setattr("gle_bench.dynamics.engines.native.library.load", lambda: None)

@@ -1,4 +1,4 @@
-"""The engines that run whole batches: pure, resumable at any step; and `torch`, open to rules of any window."""
+"""Tests of engines on whole batches: pure and resumable at any step; and of `torch` with rules of any window."""
 
 import subprocess
 import sys
@@ -193,7 +193,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_engines_agree_with_torch(engine: Any, variant: str, kind: str) -> None:
-    """Two batches of different size, an evaluation between them, a mask, a rate that decays, own data or shared."""
+    """With two batches of different size, an evaluation between them, a mask, a decaying rate, own or shared data."""
     network = network_of(**VARIANTS[variant])
     rates, ends = torch.tensor([0.01, 0.003], dtype=torch.float64), []
     for runner in (TORCH, engine):
@@ -219,7 +219,7 @@ def test_layers_that_forget_do_so_between_batches_only(engine: Any) -> None:
 
 
 def test_a_rule_with_a_window_gets_the_exact_gradient() -> None:
-    """One window over all steps and plain descent: the update is autograd's gradient of the summed loss."""
+    """With one window over all steps and plain descent, the update is autograd's gradient of the summed loss."""
     network = network_of(**BIASLESS)
     carry, batch = started(network, "sgd"), make_batch(network, STEPS, BATCH)
     after, outputs = learn(TORCH, network, Bptt(STEPS), carry, batch, "sgd", rate=0.1)
@@ -238,7 +238,7 @@ def test_a_rule_with_a_window_gets_the_exact_gradient() -> None:
 
 
 def difference(network: Network, carry: Carry, batch: Window, by: float) -> float:
-    """The loss with the flat vector's fourth weight moved."""
+    """The difference quotient of the loss by the fourth weight of the flat vector."""
     weight = carry.parameters[0].weight.clone()
     weight.view(-1)[3] += by
     moved = (carry.parameters[0]._replace(weight=weight), *carry.parameters[1:])
@@ -287,14 +287,14 @@ def test_a_rules_memory_is_carried_and_starts_anew_with_another_batch_size() -> 
 
 
 def test_a_rule_that_an_engine_does_not_know_is_not_run_as_gle(engine: Any) -> None:
-    """It is refused, which skips this test, or run as the rule says."""
+    """An engine must refuse it, which skips this test, or run it by the rule's own code."""
     network = network_of()
     carry, _ = learn(engine, network, Counting(), started(network), make_batch(network, 5, BATCH))
     assert torch.equal(carry.memory[0], torch.full((1, BATCH), 5.0))
 
 
 def test_a_closed_loop_reads_no_true_input_past_the_switch(engine: Any) -> None:
-    """Poisoned inputs: the outputs stay finite, and the network is fed by itself."""
+    """With NaN as later inputs, outputs stay finite, because the network's inputs are its own outputs."""
     network, switch = make_network((1, 4, 1), loss="mse"), 10
     carry = started(network)
     batch = make_batch(network, STEPS, BATCH)._replace(target=None)

@@ -1,4 +1,4 @@
-"""Ensembles: a member's result is its own, whatever its company; optimizers; the flat vector and back."""
+"""Tests of ensembles, whose members' results do not depend on each other, of optimizers, and of flat vectors."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ OPTIMIZERS = pytest.mark.parametrize("kind", ["adam", "sgd"])
 
 @pytest.fixture(params=["fixed taus", "taus"])
 def network(request: pytest.FixtureRequest) -> Network:
-    """With time constants that learn, and without, which more engines can run."""
+    """A network with plastic time constants, and one without, which more engines can run."""
     return learning() if request.param == "taus" else make_network((2, 4, 4, 4, 3))
 
 
@@ -44,7 +44,7 @@ def trained(
     engine: Any = TORCH,
     **options: Any,
 ) -> Any:
-    """The carry and the outputs after a batch of which every member has its own."""
+    """The carry and the outputs after a batch, with data of its own for every member."""
     members = ensemble_size(carry.parameters)
     batch = make_batch(network, steps, BATCH, members=members)
     rate = torch.tensor(rates, dtype=torch.float64).expand(members)
@@ -64,7 +64,7 @@ def same(a: Carry, b: Carry, tolerance: float = 0.0) -> bool:
 
 @pytest.mark.parametrize(("kind", "steps"), [("adam", 360), ("sgd", 40)])
 def test_a_members_result_does_not_depend_on_its_company(engine: Any, network: Network, kind: str, steps: int) -> None:
-    """Three networks, each with its own data and rate, and each alone."""
+    """Three networks, each with its own data and rate, are compared with each network alone."""
     rates = [0.01, 0.003, 0.0]
     carry = started(network, kind)
     batch = make_batch(network, steps, BATCH, members=MEMBERS)
@@ -121,7 +121,7 @@ def test_ensembles_of_different_age_are_not_joined() -> None:
 
 @OPTIMIZERS
 def test_a_carry_survives_a_file(kind: str, tmp_path: Path) -> None:
-    """Also what is not there (biases of a layer, moments of SGD), and the run goes on bit for bit."""
+    """Absent parts (biases of a layer, moments of SGD) survive too, and the run continues bit-identical."""
     network = make_network((2, 4, 4, 3), layers=[{"connection": FIXED}, {}, {"bias": False}])
     carry, _ = trained(network, started(network, kind), 0.01, kind)
     carry = carry._replace(memory=(normal(MEMBERS, 2, seed=1),))
@@ -200,7 +200,7 @@ def test_unknown_optimizers_are_refused() -> None:
     "chosen", [{"learn_tau_m": True}, {"learn_tau_r": True}, {"learn_tau_m": True, "learn_tau_r": True}]
 )
 def test_learnt_time_constants_stay_in_their_range_and_others_as_they_are(engine: Any, chosen: dict[str, bool]) -> None:
-    """A rate that drives them to both ends; the fixed layer's, out of range from the start, never move."""
+    """A large rate drives them to both ends; those of a fixed layer, out of range from the start, never change."""
     layers: list[dict[str, Any]] = [{"connection": FIXED}, {}, {}]
     network = make_network((2, 4, 4, 3), layers=layers, tau_range=(0.5, 0.9), **chosen)
     carry = started(network)

@@ -1,4 +1,4 @@
-"""GLE's errors and local gradients are the exact ones where the theory says so."""
+"""Tests that GLE's errors and local gradients are exact in the cases in which the theory says so."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ BATCH = 6
 
 
 def cost(network: Network, rates: Tensor, target: Tensor) -> Tensor:
-    """Eqs. 51, 53 and 54, summed over the batch."""
+    """The loss of Eqs. 51, 53 and 54, summed over the batch."""
     if network.loss == "ce":
         return -(target * rates.log_softmax(-1)).sum()
     return (target - rates).square().sum() / 2
 
 
 def settled_gradients(network: Network, parameters: Parameters, inputs: Tensor, target: Tensor) -> list[dict[str, Any]]:
-    """Autograd through the feedforward network that a GLE network with tau_m = tau_r settles into: batch means."""
+    """Gradients, as batch means, of the feedforward network that a GLE network with tau_m = tau_r settles into."""
     rates, potentials, leaves = inputs, [], []
     for layer, p in zip(network.layers, layerwise(network, parameters), strict=True):
         weight, bias = (p[name].clone().requires_grad_() for name in ("weight", "bias"))
@@ -44,7 +44,7 @@ def settled_gradients(network: Network, parameters: Parameters, inputs: Tensor, 
 @pytest.mark.parametrize("hidden", PHIS)
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 def test_settled_errors_are_backpropagation_s(loss: str, hidden: str, output: str) -> None:
-    """With gamma = 0 nothing moves the forward pass, so this holds for any beta, to rounding, after 2 L steps."""
+    """With gamma = 0 errors do not change rates, so this holds for any beta, up to rounding, after 2 L steps."""
     network = make_network(SIZES, [hidden] * 3 + [output], instantaneous=True, loss=loss, beta=0.7)
     parameters = make_parameters(network, members=2)
     batch = make_batch(network, 1, BATCH)
@@ -63,7 +63,7 @@ def test_settled_errors_are_backpropagation_s(loss: str, hidden: str, output: st
 
 
 def test_errors_that_move_the_membrane_give_the_gradient_as_nudging_vanishes() -> None:
-    """With gamma = 1 the errors shift the rates, so they are exact in the limit of small beta only, to first order."""
+    """With gamma = 1 errors change rates, so they are exact to first order in a small beta only."""
     deviations = []
     for beta in (1e-3, 1e-4):
         network = make_network(SIZES, instantaneous=True, layers=[{"gamma": 1.0}] * 4, loss="mse", beta=beta)
@@ -82,7 +82,7 @@ def test_errors_that_move_the_membrane_give_the_gradient_as_nudging_vanishes() -
 def energy(
     network: Network, leaves: list[dict[str, Tensor]], inputs: Tensor, target: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
-    """Eq. 3 with e = D^+_{tau_m}{u} - W r - b, as a batch mean; and the errors.
+    """The energy of Eq. 3 with e = D^+_{tau_m}{u} - W r - b, as a batch mean, and the errors.
 
     u and u_dot are independent variables.
     """
@@ -96,7 +96,7 @@ def energy(
 
 
 def state_of(network: Network, leaves: list[dict[str, Tensor]], errors: list[Tensor], nudging: Tensor) -> State:
-    """The state in which a step finds these u, u_dot and e. v is what the error's own dynamics (Eq. 45) then need."""
+    """The state before a step with these u, u_dot and e; v follows from the error's own dynamics (Eq. 45)."""
     states = []
     for number, (layer, leaf, e) in enumerate(zip(network.layers, leaves, errors, strict=True)):
         potential = (leaf["u"] + leaf["tau_r"] * leaf["u_dot"]).detach().requires_grad_()
@@ -116,7 +116,7 @@ def state_of(network: Network, leaves: list[dict[str, Tensor]], errors: list[Ten
 @pytest.mark.parametrize("hidden", PHIS)
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 def test_eqs_21_to_24_are_the_gradient_of_the_energy(loss: str, hidden: str) -> None:
-    """Autograd of Eq. 3 by W, b, tau_m and tau_r, with u and u_dot held, against one step (gamma = 1, as in Eq. 6)."""
+    """Autograd of Eq. 3 by W, b, tau_m and tau_r, at fixed u and u_dot, against one step (gamma = 1, as in Eq. 6)."""
     network = make_network(
         SIZES,
         [hidden] * 3 + ["identity"],

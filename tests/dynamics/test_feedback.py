@@ -1,4 +1,4 @@
-"""Closing the loop: a network's predictions become its inputs, and what it predicts is never read."""
+"""Tests of closed loops, in which a network's predictions become its inputs, and true values are never read."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def unrolled(network: Network, parameters: Parameters, inputs: Tensor, feedback:
 def test_a_linear_network_walks_its_own_recurrence(
     integrator: str, horizon: int, delays: tuple[int, int], forced: int
 ) -> None:
-    """x(t + h) = a x(t - d) + b x(t - d'), from as much of the true signal as the loop was given."""
+    """It follows x(t + h) = a x(t - d) + b x(t - d') from the true signal before the loop closes."""
     a, b = 0.9, -0.4
     layer = Layer(2, 1, (1.0,), (1.0,), phi="identity", bias=False)
     network = Network((layer,), dt=0.2, loss="mse", integrator=integrator)
@@ -57,7 +57,7 @@ def test_a_linear_network_walks_its_own_recurrence(
 @pytest.mark.parametrize("integrator", ["euler", "exponential", "rk4"])
 @pytest.mark.parametrize("members", [1, 3])
 def test_no_true_value_past_the_switch_is_read(integrator: str, members: int) -> None:
-    """Poisoned: the same outputs, to the bit. And the closed loop is an open one that is given these inputs."""
+    """Outputs are bit-identical with NaN as later inputs, and equal those of an open loop with the same inputs."""
     horizon, delays, forced = 3, (0, 2, 6), 12
     network = make_network((3, 6, 5, 1), loss="mse", integrator=integrator)
     parameters, feedback = make_parameters(network, members=members), DelayedFeedback(horizon, delays, forced)
@@ -78,7 +78,7 @@ def test_no_true_value_past_the_switch_is_read(integrator: str, members: int) ->
 
 @pytest.mark.parametrize("integrator", ["euler", "exponential", "rk4"])
 def test_any_function_closes_a_loop_and_sees_the_outputs_so_far(integrator: str) -> None:
-    """Its inputs count: RK4's next instant is the next step's, and no step is asked for that is not there."""
+    """RK4 also needs the input of the next step; the function is asked for existing steps alone."""
     network = make_network((3, 4, 1), loss="mse", integrator=integrator)
     parameters = make_parameters(network)
     inputs, asked = normal(1, BATCH, STEPS, 3, seed=4), set()
@@ -97,7 +97,7 @@ def test_any_function_closes_a_loop_and_sees_the_outputs_so_far(integrator: str)
 
 
 def test_a_channel_is_true_as_long_as_its_delay_reaches_back() -> None:
-    """The inputs count their steps; outputs are -1, -2, ..."""
+    """Each input is the number of its step, and outputs are -1, -2, ..., so that both can be told apart."""
     feedback, steps = DelayedFeedback(2, (0, 4), 5), 12
     inputs = torch.arange(steps).expand(1, 1, -1)[..., None] * torch.tensor([1.0, 100.0])
     outputs = -1 - torch.arange(steps).expand(3, 1, -1)[..., None].float()

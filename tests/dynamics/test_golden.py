@@ -1,4 +1,4 @@
-"""The golden trajectories, replayed by the command that anyone can run."""
+"""Tests of the golden trajectories, replayed by scripts/check_golden.py."""
 
 import importlib.util
 import json
@@ -51,14 +51,14 @@ def change(path: Path, array: str, by: float | None) -> None:
 
 
 def said_of(engine: str, out: str) -> list[str]:
-    """What each line of an engine says, without file and engine."""
+    """The results in an engine's lines of output, without the names of file and engine."""
     lines = [line.split(maxsplit=2) for line in out.splitlines()]
     return [verdict for _, name, verdict in lines if name == engine]
 
 
 @pytest.fixture(scope="module", params=[[], ["--ensemble"]], ids=["alone", "ensemble"])
 def replayed(request: pytest.FixtureRequest) -> str:
-    """What the script prints of all golden files."""
+    """The output of the script for all golden files."""
     command = [SCRIPT, shared_path("golden"), *request.param]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -66,7 +66,7 @@ def replayed(request: pytest.FixtureRequest) -> str:
 
 
 def test_all_golden_trajectories_are_reproduced(engine: Any, replayed: str) -> None:
-    """By every engine that is here; what one does not run it says."""
+    """Every engine that is present reproduces them, or says which it does not support."""
     verdicts = said_of(engine.name, replayed)
     assert len(verdicts) == len(list(shared_path("golden").glob("*.npz")))
     assert {verdict.split()[-1] for verdict in verdicts} <= {"ok", *(["unsupported"] if engine.name != "torch" else [])}

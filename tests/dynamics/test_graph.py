@@ -1,4 +1,4 @@
-"""The graph engine: what the torch engine does, from static buffers, by chunks that a CUDA graph can record."""
+"""Tests of the graph engine, which computes like the torch engine, in chunks that a CUDA graph can record."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,9 +38,9 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"
 
 
 class Tape(TorchDispatchMode):
-    """Records what a CUDA graph would, each operation with its tensors, to be done again on the same memory.
+    """A recorder of operations with their tensors, which stands for a CUDA graph, and repeats them on the same memory.
 
-    Replaying ignores Python, so that whatever changes from call to call without lying in a buffer shows.
+    A replay ignores Python, so that a value which changes from call to call outside of a buffer is detected.
     """
 
     def __init__(self) -> None:
@@ -78,9 +78,9 @@ def memory(nested: Any) -> set[int]:
 
 @pytest.fixture
 def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
-    """Chunks are recorded and replayed, as on a GPU, and the warm-up leaves its traces in the buffers.
+    """Makes the engine record and replay chunks as on a GPU, with buffers that a warm-up has changed.
 
-    What a chunk reads beside its own results are the same buffers in each recording, not tensors fresh from the host.
+    Beside its own results, a chunk must read the same buffers in each recording, not new tensors from the host.
     """
     tapes: list[Tape] = []
 
@@ -106,7 +106,7 @@ def started(network: Network, kind: str = "adam", dtype: torch.dtype = torch.flo
 def batch_of(
     network: Network, steps: int, size: int, seed: int, dtype: torch.dtype = torch.float64, masked: bool = False
 ) -> Window:
-    """Every second batch is the same for all members."""
+    """A batch of this number; every second batch is the same for all members."""
     batch = make_batch(network, steps, size, seed, MEMBERS if seed % 2 else 1)
     mask = (normal(1, size, steps, seed=seed) > 0).to(dtype) if masked else None
     assert batch.target is not None
@@ -122,7 +122,7 @@ def close(ours: Any, theirs: Any, tolerance: float = 1e-10) -> None:
 
 
 def train(engine: Any, network: Network, carry: Carry, windows: list[Window], decay: float = 1.0) -> list[Any]:
-    """Batches in turn, each followed by evaluations, the last of which carries its state on."""
+    """Trains on batches, with evaluations after each; the last evaluation passes its state on."""
     kind = "adam" if carry.optimizer.mean.numel() else "sgd"
     rates = torch.tensor([0.01, 0.003, 0.02], dtype=torch.float64)
     results: list[Any] = []
@@ -147,7 +147,7 @@ def both(network: Network, carry: Carry, windows: list[Window], tolerance: float
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("layers", LAYERS)
 def test_trajectories_are_those_of_the_torch_engine(layers: str, loss: str, kind: str) -> None:
-    """Batches of changing size, with and without a mask; a chunk and a rest."""
+    """With batches of different sizes, with and without a mask, of one chunk and a rest."""
     taus = {"learn_tau_m": True, "learn_tau_r": True, "tau_range": (0.5, 0.9)} if layers != "no bias" else {}
     network = make_network(SIZES, layers=LAYERS[layers], loss=loss, **taus)
     sizes = [(67, BATCH, False), (23, 6, True), (23, BATCH, True), (7, 2, False)]
@@ -166,7 +166,7 @@ def test_any_number_of_steps(steps: int) -> None:
 )
 @pytest.mark.parametrize("layers", LAYERS)
 def test_a_recorded_chunk_does_the_same_when_replayed(layers: str, phis: Any, taped: list[Tape]) -> None:
-    """Nothing from the host, nothing from Python: what a CUDA graph asks for, shown by a tape of the operations."""
+    """A CUDA graph allows no values from the host or Python; a tape of the operations shows that there are none."""
     taus = {"learn_tau_m": True, "learn_tau_r": True, "tau_range": (0.5, 0.9)} if layers != "no bias" else {}
     network = make_network(SIZES, phis, layers=LAYERS[layers], **taus)
     # Shared data and each member's own, alternating; a decay of 1 in the first batch.
@@ -235,7 +235,7 @@ def test_programs_are_made_once_and_few_are_kept() -> None:
 
 
 def test_another_learner_gets_a_program_of_its_own() -> None:
-    """Also where it comes to lie at the address of one that is gone."""
+    """Even if it lies at the memory address of a learner that was deleted."""
     network, engine = make_network(SIZES), GraphEngine()
     carry, batch = started(network), batch_of(network, 25, BATCH, 1)
     rates = torch.full((MEMBERS,), 0.01, dtype=torch.float64)
@@ -251,7 +251,7 @@ def carry_of(carry: Carry) -> Carry:
 
 
 class Scaled(GLE):
-    """GLE with larger gradients."""
+    """The rule GLE with larger gradients."""
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
@@ -267,7 +267,7 @@ class Scaled(GLE):
 
 
 class Delayed(GLE):
-    """GLE that descends along the gradient of the weights of two steps ago, which its memory passes down."""
+    """The rule GLE with the gradients of two steps ago, which are kept in its memory."""
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
         weight = parameters[0].weight
@@ -285,7 +285,7 @@ class Delayed(GLE):
 
 @pytest.mark.parametrize("steps", [1, 25, 61])
 def test_a_rules_memory_is_carried(steps: int, taped: list[Tape]) -> None:
-    """Also where one of its tensors takes the place of another; and it starts anew with another batch size."""
+    """Even if one of its tensors takes the place of another; with another batch size the memory starts anew."""
     network = make_network(SIZES)
     rates = torch.full((MEMBERS,), 0.01, dtype=torch.float64)
     carries = []
@@ -300,7 +300,7 @@ def test_a_rules_memory_is_carried(steps: int, taped: list[Tape]) -> None:
 
 
 def test_it_works_across_inference_mode() -> None:
-    """Evaluation under Lightning is in inference mode, an estimate of its time is not."""
+    """Lightning evaluates in inference mode; the estimate of the time does not."""
     network, engine = make_network(SIZES), GraphEngine()
     carry, batch = started(network), batch_of(network, 25, BATCH, 1)
     with torch.inference_mode():
@@ -399,7 +399,7 @@ def test_an_update_with_corrections_from_a_tensor_is_the_same(dtype: torch.dtype
 
 
 def on_gpu(value: Any) -> Any:
-    """Nested tuples with their tensors there."""
+    """Nested tuples with their tensors on the GPU."""
     if isinstance(value, Tensor):
         return value.cuda()
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""The native engine, in every build: it computes what `torch` does; threads, company and layout change no bit."""
+"""Tests of every build of the native engine: it equals `torch`, and threads, company and layout change no bit."""
 
 from collections.abc import Callable
 from functools import cache
@@ -55,13 +55,13 @@ from gle_bench.rules.gle import GLE
 
 
 def each_layer(depth: int, of: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    """Something for every layer: its own, or one for all."""
+    """A value for every layer, either one for each or the same for all."""
     return st.lists(of, min_size=depth, max_size=depth) | of.map(lambda one: [one] * depth)
 
 
 @st.composite
 def some_networks(draw: st.DrawFn) -> Network:
-    """Anything that the engine supports, of one to four layers; layers that are alike come about, too."""
+    """Random networks of one to four layers that the engine supports, some with several equal layers."""
     depth, widths = draw(st.integers(1, 4)), st.integers(1, 40)
     layer = st.fixed_dictionaries(
         {
@@ -86,7 +86,7 @@ def some_networks(draw: st.DrawFn) -> Network:
 
 @st.composite
 def some_work(draw: st.DrawFn) -> Work:
-    """A batch of any layout: every signal the members' own or shared, changing or constant."""
+    """Random batches of any memory layout; every signal is each member's own or shared, changing or constant."""
     network, kind = draw(some_networks()), draw(st.sampled_from(["adam", "sgd"]))
     members, size, steps, seed = (draw(st.integers(1, most)) for most in (3, 40, 8, 1000))
 
@@ -120,7 +120,7 @@ def test_it_equals_torch_whatever_the_network_and_the_batch(native: NativeEngine
 
 @cache
 def sized(size: int) -> tuple[Work, Result]:
-    """Two networks' work, and how `torch` does it."""
+    """The work of two networks, and its result by `torch`."""
     work = odd_work(size, 5, members=2, **TAUS)
     return work, do(TORCH, work)
 
@@ -144,7 +144,7 @@ def test_what_was_learned_so_far_may_lie_in_memory_as_it_likes(native: NativeEng
 
 @cache
 def sample_long(name: str) -> Work:
-    """Eight seeds of a standard network, each with a small batch of its own: 360 steps, float64."""
+    """The work of eight seeds of a standard network, each with a small batch of its own: 360 steps, float64."""
     standard, seeds = NETWORKS[name](), range(8)
     network, size = standard.network(), 13
     carries = [start(network, standard.model.initialise(network, seed), Optimizer(), size) for seed in seeds]
@@ -196,7 +196,7 @@ def test_rates_and_slopes_are_right_everywhere(native: NativeEngine, phi: str, d
 
 @DTYPES
 def test_tanh_keeps_its_digits_where_it_is_small_and_stays_within_one(native: NativeEngine, dtype: torch.dtype) -> None:
-    """Which PyTorch's engine, whose tanh is a sigmoid, cannot tell."""
+    """The torch engine cannot show this, since its tanh is made of a sigmoid."""
     potentials = [sign * 10.0**power for sign in (1, -1) for power in torch.linspace(-9, 3, 1201).tolist()]
     rates = neurons_at(potentials, native, "tanh", dtype).r.flatten()
     exact = torch.tensor(potentials, dtype=dtype).double().tanh()
@@ -205,7 +205,7 @@ def test_tanh_keeps_its_digits_where_it_is_small_and_stays_within_one(native: Na
 
 
 def neurons_at(potentials: list[float], engine: Any, phi: str, dtype: torch.dtype) -> State:
-    """One neuron whose prospective potential is its input, which each sample has another of."""
+    """A neuron whose prospective potential is its input, which differs from sample to sample."""
     network = Network((Layer(1, 1, (1.0,), (1.0,), phi=phi),), DT)
     inputs = torch.tensor(potentials, dtype=dtype)
     parameters = initial_parameters(network, [torch.ones(1, 1, dtype=dtype)], [torch.zeros(1, dtype=dtype)])
@@ -222,7 +222,7 @@ def neurons_at(potentials: list[float], engine: Any, phi: str, dtype: torch.dtyp
 def test_threads_and_company_change_no_bit(
     native: NativeEngine, threads: Callable[[int], None], dtype: torch.dtype, options: dict[str, Any]
 ) -> None:
-    """Members by threads: one or many networks a thread, many threads a network, and both by turns."""
+    """One or many networks for each thread, many threads for each network, and both in turn."""
     work = cast(odd_work(97, 6, members=5, **options), dtype)
     threads(1)
     alone = [of_member(work.network, do(native, chosen(work, [member])), 0) for member in range(5)]
@@ -257,7 +257,7 @@ def test_a_shared_batch_is_as_good_as_copies_of_it(native: NativeEngine) -> None
 @DTYPES
 @pytest.mark.parametrize("phi", PHIS)
 def test_not_a_number_goes_where_it_goes_in_torch(native: NativeEngine, phi: str, dtype: torch.dtype) -> None:
-    """Through the sample to its outputs, and through its errors to all weights."""
+    """NaN spreads through its sample to the outputs, and through errors to all weights."""
     work = infected(cast(odd_work(13, 12, members=3, phis=[phi] * 4, **TAUS), dtype), torch.nan)
     ours, theirs = do(native, work), do(TORCH, work)
     assert same([x.isnan() for x in tensors_of(ours)], [x.isnan() for x in tensors_of(theirs)])
@@ -270,7 +270,7 @@ def test_not_a_number_goes_where_it_goes_in_torch(native: NativeEngine, phi: str
 def test_who_diverges_does_so_alone(
     native: NativeEngine, threads: Callable[[int], None], value: float, dtype: torch.dtype
 ) -> None:
-    """Before and after a member that does, the same thread computes what it would have without."""
+    """Members before and after it in the same thread have the same results as without it."""
     threads(1)
     work = infected(cast(odd_work(13, 12, members=3, **TAUS), dtype), value)
     together = do(native, work)
@@ -319,7 +319,7 @@ def test_denormals_are_treated_afterwards_as_before(
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_its_buffers_stay_small(native: NativeEngine, threads: Callable[[int], None], name: str) -> None:
-    """Beside state and parameters, moments not counted; and steps need no more of them."""
+    """Buffers are small beside state and parameters, and do not grow with the number of steps."""
     threads(1)
     standard = NETWORKS[name]()
     network = standard.network()

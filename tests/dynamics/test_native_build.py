@@ -1,4 +1,4 @@
-"""The native engine is built wherever there is a compiler, fits its sources, and where it is missing says why."""
+"""Tests of the build of the native engine: with a compiler, from the present sources, and with a reason if missing."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ def _nothing_forced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The native folder with its libraries, somewhere else."""
+    """A copy of the native folder with its libraries."""
     return shutil.copytree(library.FOLDER, tmp_path / "gle_bench/dynamics/engines/native")
 
 
@@ -33,7 +33,7 @@ def libraries(folder: Path) -> list[Path]:
 
 
 def why_none(folder: Path) -> str:
-    """Why nothing in that folder is loaded."""
+    """The reason why no library in that folder is loaded."""
     with pytest.raises(GleBenchError) as caught:
         library._load("", folder)
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""The native engine on ordered networks and in closed loops: it computes what `torch` does, in every build."""
+"""Tests of every build of the native engine on ordered networks and in closed loops, where it must equal `torch`."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -45,7 +45,7 @@ INTEGRATORS = pytest.mark.parametrize("integrator", ["euler", "exponential", "rk
 
 @st.composite
 def some_networks(draw: st.DrawFn) -> Network:
-    """Anything that may be ordered, of one to four layers."""
+    """Random ordered networks of one to four layers."""
     depth, widths = draw(st.integers(1, 4)), st.integers(1, 40)
     options = {
         "connection": st.sampled_from([Dense(), FIXED]),
@@ -67,7 +67,7 @@ def some_networks(draw: st.DrawFn) -> Network:
 
 @st.composite
 def some_work(draw: st.DrawFn) -> Work:
-    """A batch of any layout; what follows it is known or not."""
+    """Random batches of any memory layout, with or without the input that follows them."""
     network, kind = draw(some_networks()), draw(st.sampled_from(["adam", "sgd"]))
     members, size, steps, seed = (draw(st.integers(1, most)) for most in (3, 9, 6, 1000))
 
@@ -133,7 +133,7 @@ def test_the_instant_after_the_last_step_matters_to_rk4_alone(native: NativeEngi
 
 @cache
 def predictors(integrator: str) -> Work:
-    """Three networks of 4-93-93-1 that learn to predict a sine, one sample each, at a rate that falls every step."""
+    """The work of three networks of 4-93-93-1, which learn to predict a sine, one sample each, at a falling rate."""
     network = make_network((4, 93, 93, 1), integrator=integrator, loss="mse")
     steps = torch.arange(60, dtype=torch.float64)
     inputs = torch.stack([torch.sin(0.1 * (steps - delay)) for delay in (0, 10, 20, 30)], -1)[None, None]
@@ -179,7 +179,7 @@ def loop(integrator: str, size: int = 2, members: int = 1) -> Work:
 
 
 def poisoned(work: Work) -> Work:
-    """With not a number wherever an input is the signal from FORCED on."""
+    """The inputs with NaN wherever they show the signal after step FORCED."""
     inputs = work.batch.inputs.clone()
     for channel, delay in enumerate(DELAYS):
         inputs[:, :, FORCED + delay :, channel] = torch.nan
@@ -217,18 +217,18 @@ def test_no_true_value_past_the_switch_is_read(native: NativeEngine, integrator:
 @pytest.mark.parametrize("given", [(1, (0, 0, 0), 1), (4, (1, 0, 5), 4), (2, (50, 60, 70), 2)])
 @INTEGRATORS
 def test_any_horizon_and_any_delays(native: NativeEngine, integrator: str, given: Any) -> None:
-    """The shortest horizon, a signal that is predicted from its first chance on, and one that is never reached."""
+    """The shortest horizon, a signal that is predicted as early as possible, and one that is never reached."""
     ours, theirs = (close(engine, loop(integrator), feedback=DelayedFeedback(*given)) for engine in (native, TORCH))
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 
 
 class Last(DelayedFeedback):
-    """Another feedback, though it is called one."""
+    """A feedback of another class, which the native engine does not know."""
 
 
 def test_other_feedback_is_refused(native: NativeEngine) -> None:
-    """As a clause before the run, and by the same clause in it."""
+    """The choice of an engine gives the reason before a run, and the engine the same reason in it."""
     short = DelayedFeedback(1, (0, 1), 1)
     for feedback, clause in (
         (lambda t, inputs, outputs: inputs[:, :, t], "closes a loop by DelayedFeedback only, not by function"),
@@ -264,7 +264,7 @@ def test_a_target_that_begins_or_ends_with_the_window_is_refused(native: NativeE
 
 
 def everything(engine: Any, work: Work, members: Sequence[int]) -> Callable[[int], list[Tensor]]:
-    """What learning and closed loops leave of each member, by its place among them."""
+    """Each member's results of learning and of closed loops."""
     chosen = native_work.chosen(work, members)
     result, looped = native_work.do(engine, chosen), close(engine, chosen)[-1]
     return lambda place: [*native_work.of_member(work.network, result, place), looped[place]]
@@ -307,7 +307,7 @@ def test_not_a_number_goes_where_it_goes_in_torch(
 def test_a_loop_that_explodes_says_so_and_leaves_its_company_alone(
     native: NativeEngine, threads: Callable[[int], None], integrator: str, dtype: torch.dtype
 ) -> None:
-    """The second member, whose output grows with its input without end."""
+    """The second member's output grows without limit."""
     threads(1)
     work = native_work.cast(loop(integrator, 1, 3), dtype)
     network = make_network((3, 9, 6, 1), ["identity"] * 3, integrator=integrator, loss="mse")
@@ -329,7 +329,7 @@ def test_a_loop_that_explodes_says_so_and_leaves_its_company_alone(
 
 @ORDERED
 def test_steps_need_no_memory(native: NativeEngine, threads: Callable[[int], None], integrator: str) -> None:
-    """And what a network needs is a few times what it is given: parameters, moments and state."""
+    """A network needs a few times the memory of its parameters, moments and state."""
     threads(1)
     work = native_work.cast(predictors(integrator), torch.float32)
     held = sum(x.numel() * x.element_size() for x in tensors_of(work.carry)) / 3

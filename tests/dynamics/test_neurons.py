@@ -1,4 +1,4 @@
-"""One neuron against its closed forms, and the temporal operators against Eqs. 28-32."""
+"""Tests of one neuron against solutions in closed form, and of the temporal operators against Eqs. 28-32."""
 
 import math
 
@@ -33,7 +33,7 @@ def scalar(value: float) -> Tensor:
 
 
 def errors(name: str, dt: float) -> tuple[float, float]:
-    """Largest error of a simulated membrane potential and of its prospective rate over 4 time units."""
+    """The largest errors of a simulated membrane potential and of its prospective rate over 4 time units."""
     current, potential = RESPONSES[name]
     t = torch.arange(round(4 / dt), dtype=torch.float64) * dt
     tau_m, tau_r, u = scalar(TAU_M), scalar(TAU_R), scalar(0.0)
@@ -100,7 +100,7 @@ def test_operators_are_pairwise_inverse(tau: float | Tensor, dim: int) -> None:
 
 
 def test_operators_are_the_networks_own_steps() -> None:
-    """Eqs. 44 and 45: r = D^+_{tau_r}{I^-_{tau_m}{I}}, e = D^+_{tau_m}{I^-_{tau_r}{e_inst}}."""
+    """The operators of Eqs. 44 and 45: r = D^+_{tau_r}{I^-_{tau_m}{I}}, e = D^+_{tau_m}{I^-_{tau_r}{e_inst}}."""
     tau_m, tau_r = PER_NEURON, PER_NEURON.flip(0)
     u = v = torch.zeros(3, dtype=torch.float64)
     ahead, e = [], []
@@ -139,7 +139,7 @@ FILTERS = {
 
 
 def measured(name: str) -> Tensor:
-    """Complex gain (omega, tau) of a filter that is given sines, far from both ends."""
+    """The complex gain (omega, tau) of a filter, measured with sines far from both ends."""
     steps = torch.arange(3600, dtype=torch.float64)
     t = (steps * DT)[:, None, None]
     y = FILTERS[name][0]((OMEGAS * t).sin().expand(-1, -1, len(PAIRS)))
@@ -165,7 +165,7 @@ def test_discrete_transfer_functions_approach_eq_28_to_first_order(name: str) ->
 
 
 def test_the_error_is_in_phase_with_the_adjoint_and_their_gains_are_inverse() -> None:
-    """Eqs. 25, 30 and 32, measured on simulated signals, to rounding: the discretisation keeps both."""
+    """Eqs. 25, 30 and 32 hold on simulated signals up to rounding, since the discretisation keeps phase and gain."""
     error, adjoint = measured("GLE error"), measured("adjoint")
     torch.testing.assert_close(error.angle(), adjoint.angle(), rtol=0, atol=1e-9)
     torch.testing.assert_close(error.abs(), 1 / adjoint.abs(), rtol=1e-9, atol=0)
@@ -190,7 +190,7 @@ def test_phases_and_gains_of_eqs_29_to_32(omega: float, tau_m: float, tau_r: flo
 
 @given(omega=st.floats(0, 1e4), tau_m=TAUS, tau_r=TAUS)
 def test_the_gain_mismatch_is_bounded(omega: float, tau_m: float, tau_r: float) -> None:
-    """Below Eq. 32: GLE's gain over the adjoint's lies between 1 and (tau_m/tau_r)^2."""
+    """The text below Eq. 32: GLE's gain over the adjoint's lies between 1 and (tau_m/tau_r)^2."""
     w = scalar(omega)
     ratio = (op.error_transfer(w, tau_m, tau_r) / op.adjoint_transfer(w, tau_m, tau_r)).abs().item()
     low, high = sorted((1.0, (tau_m / tau_r) ** 2))

@@ -1,4 +1,4 @@
-"""Layers traversed in order: exact where theory is, of the order that each integrator has, and what a step promises."""
+"""Tests of layers traversed in order: exact cases, the order of convergence of each integrator, and gradients."""
 
 import itertools
 import math
@@ -56,7 +56,7 @@ def ordered_network(integrator: str, **options: Any) -> Network:
 
 @pytest.mark.parametrize("dt", [0.01, 0.3])
 def test_exponential_is_exact_under_a_constant_drive(dt: float) -> None:
-    """Two neurons in a row, linear: u under a constant input, and below an instantaneous output the error potential."""
+    """Two linear neurons in a row: u under a constant input, and the error potential below an instantaneous output."""
     tau_m, tau_r, steps, x, w, beta, target = 1.3, 0.6, 40, 0.7, -1.5, 0.5, 2.0
     layers = (
         Layer(1, 1, (tau_m,), (tau_r,), phi="identity", bias=False),
@@ -88,7 +88,7 @@ def test_exponential_is_exact_under_a_constant_drive(dt: float) -> None:
 
 
 def world(t: float) -> Instant:
-    """A smooth input and a smooth target."""
+    """The smooth input and target at a time."""
     phases = torch.arange(BATCH, dtype=torch.float64)[None, :, None]
     frequencies = torch.tensor([1.1, 2.3], dtype=torch.float64)
     return Instant(torch.sin(frequencies * t + phases), torch.cos(1.7 * t + phases), None)
@@ -96,7 +96,7 @@ def world(t: float) -> Instant:
 
 @pytest.fixture(scope="module")
 def exact() -> np.ndarray:
-    """u and v of all layers at UNTIL by scipy, from equations written here once more."""
+    """The u and v of all layers at time UNTIL by scipy, from equations that are written independently here."""
     network = ordered_network("rk4")
     parameters = make_parameters(network)
     layers = [
@@ -140,7 +140,7 @@ def integrated(network: Network, parameters: Parameters, steps: int, exact_midpo
 def test_u_and_v_converge_to_scipy_s_at_the_integrators_order(
     exact: np.ndarray, integrator: str, exact_midpoints: bool, order: int
 ) -> None:
-    """Smooth input and target, frozen weights. The mean of both ends is a midpoint of second order only."""
+    """With smooth input and target, and frozen weights; the mean of both ends is a midpoint of second order only."""
     network = ordered_network(integrator)
     parameters = make_parameters(network)
     gaps = [
@@ -173,7 +173,7 @@ def test_rk4_looks_ahead_once_with_the_output_of_now() -> None:
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 @pytest.mark.parametrize("phi", PHIS)
 def test_instantaneous_layers_do_backpropagation_in_every_step(integrator: str, loss: str, phi: str) -> None:
-    """With tau_m = tau_r, from any u and v, at once: nothing has to settle."""
+    """With tau_m = tau_r, from any u and v, and without settling."""
     network = make_network((3, 5, 5, 4), [phi] * 3, instantaneous=True, loss=loss, beta=0.7, integrator=integrator)
     parameters = make_parameters(network)
     now = make_batch(network, 1, BATCH).at(0, 1)
@@ -201,7 +201,7 @@ def test_instantaneous_layers_do_backpropagation_in_every_step(integrator: str, 
 
 @ORDERED
 def test_gradients_are_those_of_the_steps_first_instant(integrator: str) -> None:
-    """What comes after t does not teach; Eqs. 21-24 hold of the signals of t; and both integrators start with these."""
+    """Signals after t do not enter; Eqs. 21-24 hold for the signals of t, with which both integrators start."""
     network = ordered_network(integrator, learn_tau_m=True, learn_tau_r=True)
     parameters = make_parameters(network)
     state, now = random_state(network, parameters), world(0.3)
@@ -246,7 +246,7 @@ def test_the_mask_of_now_silences_the_target_throughout_the_step(integrator: str
 
 @ORDERED
 def test_errors_stay_where_they_have_no_effect(integrator: str) -> None:
-    """Frozen v and e without errors and below the lowest plastic layer; v = e = e_inst where they look not ahead."""
+    """Without errors, and below the lowest plastic layer, v and e stay; without prospective errors, v = e = e_inst."""
     layers = [{"connection": FIXED}, {"prospective_errors": False}, {}]
     network = ordered_network(integrator, layers=layers)
     parameters = make_parameters(network)
@@ -337,7 +337,7 @@ def test_a_step_can_be_differentiated(integrator: str) -> None:
 
 @ORDERED
 def test_a_batch_is_learned_step_by_step_with_what_follows(integrator: str) -> None:
-    """Learning is a step and a descent after the other; RK4's last instant is the window's `following`, or held."""
+    """Steps and descents alternate; RK4's last input is the window's `following`, or the last one held."""
     network = ordered_network(integrator)
     steps, rate = 6, torch.tensor([0.05], dtype=torch.float64)
     batch, optimizer = make_batch(network, steps, BATCH), Optimizer("sgd")

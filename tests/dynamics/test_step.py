@@ -1,4 +1,4 @@
-"""One step of a network: against a reference layer by layer, pure, differentiable, and with all its options."""
+"""Tests of one step of a network: against a reference layer by layer, pure, differentiable, and with all options."""
 
 from dataclasses import replace
 from typing import Any
@@ -35,7 +35,7 @@ LEARNED = ("weight", "bias", "tau_m", "tau_r")
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Stacks of one to five layers, often of equal width, each with its own options."""
+    """Random networks of one to five layers, often of equal width, each with its own options."""
     hidden = draw(st.lists(st.sampled_from([1, 3, 3, 3]), max_size=4))
     sizes = [draw(st.integers(1, 3)), *hidden, draw(st.integers(1, 3))]
     options = st.fixed_dictionaries(
@@ -69,7 +69,7 @@ def close(ours: Tensor, theirs: Tensor) -> None:
 @settings(max_examples=40, deadline=None)
 @given(network=networks(), targets=st.booleans(), masked=st.booleans())
 def test_blocks_equal_the_layers_one_by_one(network: Network, targets: bool, masked: bool) -> None:
-    """Two members through twelve steps in which the weights move, so that lagged back-weights are seen."""
+    """Two members in twelve steps in which weights change, so that the lag of the back-weights is tested."""
     parameters = make_parameters(network, members=2)
     batch = make_batch(network, 12, 4, members=2)
     mask = (normal(2, 4, 12, seed=5) > 0).double() if masked else None
@@ -89,7 +89,7 @@ def test_blocks_equal_the_layers_one_by_one(network: Network, targets: bool, mas
 
 
 def compare(network: Network, result: Step, s: int, neurons: list[Any], gradients: list[dict[str, Tensor]]) -> None:
-    """Member s against the reference; errors only where something depends on them."""
+    """Compares member s with the reference; errors only if something depends on them."""
     learns = {"weight": True, "bias": True, "tau_m": network.learn_tau_m, "tau_r": network.learn_tau_r}
     errors_below = False
     ours = zip(layerwise(network, result.state), layerwise(network, result.gradients), strict=True)
@@ -141,7 +141,7 @@ def test_a_step_changes_nothing_that_it_is_given() -> None:
 
 @pytest.mark.parametrize("loss", ["ce", "mse"])
 def test_five_steps_are_differentiable(loss: str) -> None:
-    """By all parameters and the initial state, for signals, states and the local gradients themselves."""
+    """Signals, states and local gradients are differentiable by all parameters and the initial state."""
     network = learning_all(loss=loss)
     parameters, state, inputs, target = warm(network)
     flat = tensors_of(parameters, state)
@@ -205,7 +205,7 @@ def test_masked_steps_have_no_target_error() -> None:
 
 
 def test_fixed_layers_and_what_lies_below_them() -> None:
-    """The first two layers are fixed: no errors reach them; the fourth is too, but passes errors on."""
+    """The first two layers are fixed and get no errors; the fourth is fixed too, but passes errors on."""
     layers: list[dict[str, Any]] = [{"connection": FIXED}, {"connection": FIXED}, {}, {"connection": FIXED}, {}]
     network = make_network((2, 3, 3, 3, 3, 2), layers=layers, learn_tau_m=True)
     given = warm(network)
@@ -217,7 +217,7 @@ def test_fixed_layers_and_what_lies_below_them() -> None:
 
 
 def test_errors_reach_a_fixed_layer_whose_membrane_they_move() -> None:
-    """Even where nothing below learns, and the layers above have gamma = 0."""
+    """Even if nothing below learns, and the layers above have gamma = 0."""
     network = make_network((2, 3, 3, 2), layers=[{"connection": FIXED, "gamma": g} for g in (0.0, 0.5, 0.0)])
     state = warm(network)[1]
     assert [bool(s["e"].any()) for s in layerwise(network, state)] == [False, True, True]

@@ -1,4 +1,4 @@
-"""The command line: what users meet, good and bad. One clear sentence each, an exit code, and nothing lost."""
+"""Tests of the command line: its output, its exit codes, and one clear sentence for each error."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def put(folder: Path, content: bytes) -> Path:
 
 
 def test_the_installed_script_runs_a_strangers_task_and_touches_no_network(tmp_path: Path) -> None:
-    """Found by entry points; W&B in its default mode, with nobody logged in."""
+    """The task is found by entry points, and W&B has its default mode, with nobody logged in."""
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
     path = f"{tmp_path}:{SUPPORT}"
     words = ["run", "toy-signal", "--model", "toy-gle", "--rule", "toy-bptt", "--runs", tmp_path / "runs"]
@@ -242,7 +242,7 @@ def test_a_runs_folder_that_cannot_be_written_to_is_told(tmp_path: Path, place: 
 
 @pytest.mark.parametrize("size", [0, 1_000, 4_000, 8_000])
 def test_a_full_disk_is_told_and_earlier_results_stay(tmp_path: Path, size: int) -> None:
-    """No file may grow beyond so many bytes: from the first one written to the checkpoints."""
+    """With limits on the size of a file under which the first file, later files or checkpoints cannot be written."""
     config = configured("toy-classes", "toy-gle", budget="smoke")
     (earlier,) = run(config, [1], tmp_path)
     before = {path: path.read_bytes() for path in seed_folder(tmp_path, 1).path.iterdir()}

@@ -1,4 +1,4 @@
-"""`glebench doctor` finds what is wrong, asks no network and creates nothing."""
+"""Tests of `glebench doctor`, which finds faults, uses no network and creates no files."""
 
 import json
 import os

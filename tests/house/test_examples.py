@@ -1,4 +1,4 @@
-"""The example packages: each is installed and found, and the task is run. From a wheel, test_wheel.py runs them all."""
+"""Tests that each example package is installed and found, and the task is run; test_wheel.py runs all of them."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ EXAMPLES = {"rule": ("rules", "sign-gle"), "task": ("tasks", "pitch"), "baseline
 
 
 def installed(example: str, folder: Path) -> str:
-    """Installs an example into a folder of its own, which PYTHONPATH must hold; builds leave files in a source."""
+    """A folder for PYTHONPATH with an installed copy of an example, since a build leaves files in its source."""
     source = shutil.copytree(ROOT / "examples" / example, folder / "source")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", folder / "site", source], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Settings, suites, data and credentials that no reader expects: one sentence, at once, whatever they are."""
+"""Tests of hostile settings, suites, data and credentials, each of which must give one sentence at once."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The house is in order: what is installed is what lies on disk, and the command line starts light."""
+"""Tests of the package: what is installed, what the command line imports, and where modules lie."""
 
 import importlib.util
 import os

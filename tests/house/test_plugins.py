@@ -1,4 +1,4 @@
-"""A stranger's plugin may do anything: it is named once, costs its own entries, and takes nobody's name."""
+"""Tests of faulty plugins: each is reported once, loses only its own entries, and takes no existing name."""
 
 import json
 import textwrap

@@ -1,4 +1,4 @@
-"""scripts/publish, in a tree with a `glebench` that only pretends: what it copies, and where it puts the tables."""
+"""Tests of scripts/publish in a tree with a fake `glebench`: the copied files, and the places of the tables."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ case "$2" in gone) exit 3;; mnist1d) printf '%s' '{BOARD}';; *) echo "$@";; esac
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A checkout with the boards of two tasks, and runs of one of them that are not published yet."""
+    """A checkout with the leaderboards of two tasks, and runs of one of them that are not published yet."""
     root = tmp_path / "checkout"
     for folder in ("scripts", ".venv/bin", "leaderboards/records/gsc", "leaderboards/records/mnist1d"):
         (root / folder).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The README's examples run, its commands parse, and it stays short."""
+"""Tests that the README is short, and that its examples run and its commands parse."""
 
 import re
 import shlex
@@ -68,7 +68,7 @@ def test_the_readme_stays_short():
 
 
 def test_the_readme_s_table_is_the_measured_one() -> None:
-    """`scripts/publish` puts it there: the first one of Table 2's, whole."""
+    """The table is the whole first table of MNIST-1D's leaderboard, copied by `scripts/publish`."""
     board = (README.parent / "leaderboards" / "mnist1d.md").read_text()
     measured = next(block for block in board.split("\n\n") if block.startswith("| model "))
     tables = [block for block in README.read_text().split("\n\n") if block.startswith("| model ")]

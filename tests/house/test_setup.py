@@ -1,4 +1,4 @@
-"""scripts/setup, with a Python that only pretends: it makes an empty .venv and writes down what pip was asked."""
+"""Tests of scripts/setup with a fake Python, which makes an empty .venv and records the arguments of pip."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ def start(checkout: Path, *arguments: str, **environment: str) -> subprocess.Pop
 
 
 def setup(checkout: Path, *arguments: str, **environment: str) -> tuple[int, str]:
-    """The exit code and what was said; nothing may go to stdout, which belongs to glebench."""
+    """The exit code and the messages of scripts/setup, which may not write to stdout, where glebench prints."""
     process = start(checkout, *arguments, **environment)
     out, said = process.communicate()
     assert out == ""
@@ -57,7 +57,7 @@ def setup(checkout: Path, *arguments: str, **environment: str) -> tuple[int, str
 
 
 def only_tools(checkout: Path, *compilers: str) -> None:
-    """Makes `bin`, a PATH with what the script and the Python that pretends call, and these compilers."""
+    """Makes `bin`, a folder for PATH with the programs that the script and the fake Python call, and compilers."""
     (checkout / "bin").mkdir()
     for tool in TOOLS:
         (checkout / "bin" / tool).symlink_to(str(shutil.which(tool)))

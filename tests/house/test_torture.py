@@ -1,4 +1,4 @@
-"""The torture suite itself: it strikes where it says, and a trial can be repeated."""
+"""Tests of the torture suite: it kills at the operations that it names, and trials can be repeated."""
 
 import json
 import os
@@ -24,7 +24,7 @@ for number in range(300):
 
 
 def test_what_is_random_is_a_function_of_the_seed_alone() -> None:
-    """And not of how Python orders sets, which differs from process to process."""
+    """It does not depend on the order of Python's sets, which differs from process to process."""
     texts = [
         subprocess.run(
             [sys.executable, "-P", "-c", WORDS],
@@ -40,7 +40,7 @@ def test_what_is_random_is_a_function_of_the_seed_alone() -> None:
 
 
 def test_kills_at_file_operations_hit(tmp_path: Path) -> None:
-    """Every one: operations are as many, and in the same order, as in the run that they were counted in."""
+    """All kills hit, because a run has as many operations, in the same order, as the run in which they were counted."""
     out = tmp_path / "report.json"
     done = subprocess.run(
         [RUN, "--only", "operations", "--count", "4", "--out", out], capture_output=True, text=True, check=False

@@ -1,6 +1,6 @@
-"""What users install: the sdist and the wheel hold all that is needed, and glebench runs from the wheel alone.
+"""Tests of the sdist and the wheel, which hold all that is needed: glebench runs from the wheel alone.
 
-A fresh environment downloads nothing, which would take minutes for PyTorch alone. It is given links to the
+A fresh environment downloads nothing, which would take minutes for PyTorch alone. It has links to the
 distributions that glebench requires, as they are installed for the developers, and sees neither the developers' tools
 nor the checkout.
 """
@@ -42,7 +42,7 @@ class Environment(NamedTuple):
     folder: Path
 
     def run(self, *command: str) -> str:
-        """What a program of the environment prints, here as a user who has set nothing."""
+        """The output of a program of the environment, run without any variables of glebench."""
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("GLEBENCH", "PYTHON"))}
         home = {"HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache")}
         return said([self.python.with_name(command[0]), *command[1:]], cwd=self.folder, env=variables | home)
@@ -74,7 +74,7 @@ def requirements(requirement: Requirement, names: set[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that git knows, as they are now: a clean tree without what was built."""
+    """A clean tree: the files that git tracks, with their present content, and nothing that was built."""
     folder = tmp_path_factory.mktemp("clean") / "tree"
     for name in tracked():
         if (ROOT / name).exists():
@@ -85,7 +85,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(tree: Path) -> tuple[Path, Path]:
-    """The sdist, and the wheel that is built from it."""
+    """The paths of the sdist, and of the wheel that is built from it."""
     folder = tree.parent / "dist"
     said([sys.executable, "-m", "build", "--outdir", folder, tree])
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
@@ -94,7 +94,7 @@ def built(tree: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    """Without glebench, and with what glebench requires."""
+    """An environment with all that glebench requires, but without glebench."""
     python = tmp_path / "venv/bin/python"
     said([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"])
     links, home = tmp_path / "requirements", tmp_path / "home"

@@ -1,4 +1,4 @@
-"""The offline baselines of MNIST-1D: their sizes, and their first losses against the reference's."""
+"""Tests of the offline baselines of MNIST-1D: their sizes, and their first losses against the reference's."""
 
 import csv
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Echo state networks: the reservoir that is drawn, its steps against an implementation of others, what is learned."""
+"""Tests of echo state networks: the random reservoir, its steps against ReservoirPy, and learned readouts."""
 
 import warnings
 from typing import Any
@@ -85,7 +85,7 @@ def test_impossible_values_are_refused(field: str) -> None:
 
 
 def test_steps_are_those_of_reservoirpy() -> None:
-    """Another implementation with the same weights: states, and the readout that it learns of them."""
+    """ReservoirPy, with the same weights, has the same states, and learns the same readout of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs, at import
         from reservoirpy.nodes import Reservoir, Ridge
@@ -113,7 +113,7 @@ def test_it_sees_the_signal_shifted_and_scaled() -> None:
 
 
 def test_it_forgets_how_it_started() -> None:
-    """The echo state property, which lets evaluation start anywhere."""
+    """This is the echo state property, by which evaluation can start from any state."""
     model, inputs = built(SHAPE._replace(inputs=1)), 0.5 * signal(400, 1)
     other = torch.cat([signal(100, 1, seed=1), inputs[:, 100:]], 1)
     apart = (model.features(inputs) - model.features(other)).abs().amax((0, 2))
@@ -125,7 +125,7 @@ def test_it_forgets_how_it_started() -> None:
 
 
 def test_on_mackey_glass_it_is_neurobenchs() -> None:
-    """Footprint and connection sparsity as NeuroBench's board has them: all weights, in float64."""
+    """Footprint and connection sparsity equal those of NeuroBench's board, which counts all weights in float64."""
     model = built(Shape(750, 1, 1))
     tensors = [*model.parameters(), *model.buffers()]
     assert sum(x.numel() * x.element_size() for x in tensors) == 281_248
@@ -143,7 +143,7 @@ def test_it_is_on_every_task_with_a_readout_that_fits() -> None:
 
 
 def test_it_tells_classes_apart_by_its_mean_state() -> None:
-    """Two frequencies in noise, of any phase: their mean is the same, what the reservoir makes of them is not."""
+    """Two frequencies in noise with any phase have the same mean, but the reservoir's mean states differ."""
     steps = torch.arange(60, dtype=torch.float64)
     classes = torch.arange(200) % 2
     phases = torch.rand(200, 1, generator=torch.Generator().manual_seed(0)) * 6.28

@@ -1,4 +1,4 @@
-"""The models of Google Speech Commands: sizes, first weights and recipes as the facts have them (section 3, 5)."""
+"""Tests of the models of Google Speech Commands: sizes, first weights and recipes as in facts (sections 3, 5)."""
 
 import math
 from copy import deepcopy
@@ -102,7 +102,7 @@ def test_baselines_answer_with_logits_and_learn_with_every_parameter(model: str)
 
 
 def test_gated_units_are_tensorflows() -> None:
-    """Transcribed from the equations: the state is reset before the candidate's product, and one bias is added."""
+    """As in TensorFlow's equations, the state is reset before the candidate's product, and there is one bias."""
     network = type(configured("gru").network)(hidden=5).build(Shape(7, 3, 4), 1)
     gates, candidate, inputs = network.units.gates, network.units.candidate, torch.randn(2, 7, 3)
     state = torch.zeros(2, 5)
@@ -127,7 +127,7 @@ def test_lstm_units_have_one_bias() -> None:
 
 
 def bound(weight: torch.Tensor, expected: float) -> bool:
-    """Whether values fill the interval +-expected, evenly."""
+    """Checks that values fill the interval +-expected evenly."""
     inside, spread = float(weight.detach().abs().max()), float(weight.detach().std())
     return 0.95 * expected < inside <= expected and abs(spread / (expected / math.sqrt(3)) - 1) < 0.05
 

@@ -1,4 +1,4 @@
-"""The models of CIFAR-10: what LE's network and those of backpropagation share, and what they do not."""
+"""Tests of the models of CIFAR-10: the common and the different parts of LE's and backpropagation's networks."""
 
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def test_first_weights_are_normal_and_shared() -> None:
 
 
 def settled(config: RunConfig, steps: int = 12) -> tuple[Any, ...]:
-    """LE's network with frozen weights, after an image has come through: network, parameters, state and output."""
+    """LE's network with frozen weights after an image has passed all layers: network, parameters, state and output."""
     shape = TASK.shape(config.options)
     network = config.network.network(shape, "mse")
     carry = start(network, config.network.initialise(network, 2), Optimizer("sgd"), 3)
@@ -126,7 +126,7 @@ def test_an_image_comes_through_as_in_a_network_without_time(kernel: int) -> Non
 
 
 def test_gradients_of_le_point_where_those_of_its_match_do() -> None:
-    """Weights held still, a target on: the errors that settle descend the match's loss, layer by layer."""
+    """With frozen weights and a target, the settled errors are a descent of the match's loss, layer by layer."""
     changes = (*SMALL, "std=0.3")
     config = config_of("le", *changes, "beta=1e-4")
     network, drawn, state, _ = settled(config)

@@ -1,4 +1,4 @@
-"""NeuroBench's LSTM: its size, the window that it sees, and its recipe in our units."""
+"""Tests of NeuroBench's LSTM: its size, the window of its inputs, and its recipe in our units."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def draw(*shape: int) -> Tensor:
 
 @pytest.mark.parametrize(("model", "parameters", "footprint"), [("lstm", 14_861, None), ("lstm-100", 61_001, 490_008)])
 def test_sizes_are_neurobenchs(model: str, parameters: int, footprint: int | None) -> None:
-    """The footprint is of all parameters and buffers in float64, the memory's among them."""
+    """The footprint counts all parameters and buffers in float64, the memory's included."""
     network = CONFIGS[model].network.build(SHAPE, 0).double()
     assert sum(x.numel() for x in network.parameters()) == parameters
     bytes_ = sum(x.numel() * x.element_size() for x in (*network.parameters(), *network.buffers()))

@@ -1,4 +1,4 @@
-"""Multiply-accumulates: a count by PyTorch equals one by shapes; what cannot be counted is blank, with the reason."""
+"""Tests of multiply-accumulates: PyTorch's count equals one by shapes, and a missing count has a reason."""
 
 import json
 import math
@@ -31,7 +31,7 @@ EVERY = {f"{pair.task} {pair.model}": pair for pair in registry.pairs()}
 
 
 class ByShapes(TorchDispatchMode):
-    """Counts products by the shapes of what goes in and comes out, without any of PyTorch's formulas."""
+    """A counter of products by the shapes of inputs and outputs, without PyTorch's formulas."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Made(nn.Module):
 @pytest.mark.parametrize(("make", "macs"), COUNTED)
 @pytest.mark.parametrize("training", [True, False])
 def test_counts_by_hand(make: Callable[[], nn.Module], macs: int, training: bool) -> None:
-    """Also of what PyTorch would run by fused kernels that its counter does not see."""
+    """Including modules that PyTorch would run by fused kernels, which its counter does not see."""
     module = make().train(training)
     assert count_macs(module, SHAPE) == (macs, None)
     assert module.training is training

@@ -1,4 +1,4 @@
-"""Trivial predictors: what they are of, what they find exactly, and what they become in closed loop."""
+"""Tests of trivial predictors: their features, signals that they predict exactly, and closed loops."""
 
 import math
 from typing import Any
@@ -37,7 +37,7 @@ def draw(*shape: int) -> Tensor:
 
 
 def continued(model: Readout, signal: Tensor, forced: int) -> Tensor:
-    """The model's predictions of signal[1:], its own from `forced` on."""
+    """The model's predictions of signal[1:], from its own predictions after step `forced`."""
     feedback, memory = DelayedFeedback(1, (0,), forced), model.start(1)
     inputs, outputs = signal[None, None, :-1, None], torch.empty(1, 1, len(signal) - 1, 1, dtype=signal.dtype)
     for t in range(len(signal) - 1):
@@ -97,7 +97,7 @@ def test_a_polynomial_of_its_degree_is_found_exactly_and_one_above_is_not() -> N
 
 
 def test_a_closed_loop_follows_the_map_that_made_the_signal() -> None:
-    """x -> 3.2 x (1 - x), whose orbit of period two attracts: errors fade, so that it holds for ever."""
+    """The map x -> 3.2 x (1 - x) has a stable orbit of period two, so that errors fade."""
     values = [0.3]
     for _ in range(200):
         values.append(3.2 * values[-1] * (1 - values[-1]))

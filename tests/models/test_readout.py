@@ -1,4 +1,4 @@
-"""Readouts in closed form: the regression itself, and what becomes of it under the training loop."""
+"""Tests of readouts in closed form: the regression itself, and its use in the training loop."""
 
 from pathlib import Path
 
@@ -37,13 +37,13 @@ def folded(features: Tensor, targets: Tensor, size: int = 1000) -> Tensor:
 
 
 def closed_form(features: Tensor, targets: Tensor, ridge: float) -> np.ndarray:
-    """(F^T F + ridge)^-1 F^T y, as (C, F)."""
+    """The ridge regression (F^T F + ridge)^-1 F^T y, as (C, F)."""
     x, y = features.numpy(), targets.numpy()
     return np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y).T
 
 
 def loaded(task: str, *assignments: str) -> tuple[ReadoutModule, Batch]:
-    """A module that has learned nothing yet, and the whole training split, in float64."""
+    """A module before any learning, and the whole training split, in float64."""
     module = ReadoutModule(experiment(configured(task, "toy-readout", "precision=float64", *assignments)), [1])
     return module, whole_split(module.experiment)
 
@@ -92,7 +92,7 @@ def test_the_smallest_of_several_solutions_is_taken() -> None:
 
 
 def test_digits_that_normal_equations_lose_are_kept() -> None:
-    """Powers of x on [0, 1]: the matrix of the normal equations is singular to double precision, its factor is not."""
+    """For powers of x on [0, 1], the normal equations are singular in double precision; their factor is not."""
     powers = torch.linspace(0, 1, 200, dtype=torch.float64)[:, None] ** torch.arange(13)
     assert torch.linalg.cond(powers.T @ powers) > 1e15
     weight = torch.arange(1.0, 14.0, dtype=torch.float64)[None]
@@ -254,7 +254,7 @@ def test_a_batch_that_is_not_finite_is_not_taken_in() -> None:
 
 
 def test_gradients_find_the_same_readout() -> None:
-    """The readout is an ordinary parameter to backprop, the features are not."""
+    """Backprop learns the readout, an ordinary parameter, but not the features."""
     module, batch = loaded("toy-signal", "ridge=0.0")
     module.learn(batch)
     module.begin_evaluation()

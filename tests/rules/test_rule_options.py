@@ -1,4 +1,4 @@
-"""Options of rules: set, refused, recorded, marked, and hashed only where they differ from the rule's defaults."""
+"""Tests of options of rules: set, refused, recorded, marked, and hashed only if they differ from the defaults."""
 
 import json
 from pathlib import Path

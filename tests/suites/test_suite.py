@@ -1,4 +1,4 @@
-"""Suites: what is done counts, what is missing is run, and nothing that fails or is cut off stops the rest."""
+"""Tests of suites: seeds that are done count, missing ones are run, and a failure does not stop the others."""
 
 import json
 import time
@@ -191,7 +191,7 @@ def test_the_time_of_a_full_run_is_told_from_the_rate_of_shorter_ones() -> None:
 
 
 class Watched:
-    """Counts what runs at once."""
+    """A watcher that counts the jobs that run at the same time."""
 
     def __init__(self) -> None:
         self.now = self.most = 0

@@ -32,7 +32,7 @@ PNG = b"\x89PNG\r\n"
 
 
 def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs a line in a folder, where `glebench` is the installed script; no line may end in a traceback or a signal."""
+    """Runs a shell line in a folder, where `glebench` is the installed script; a traceback or a signal is a failure."""
     clean = {name: os.environ[name] for name in ("PATH", "TMPDIR", "XDG_CACHE_HOME") if name in os.environ}
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", line],
@@ -55,7 +55,7 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
 
 
 def works(line: str, folder: Path, **variables: str) -> str:
-    """What a line prints that must end well."""
+    """The output of a shell line, which must succeed."""
     done = shell(line, folder, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -100,7 +100,7 @@ CONFIGURED = [set_in_the_current_folder, set_at_home, set_by_a_variable, set_in_
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Figure 8d where nobody configured anything."""
+    """Figure 8d, drawn without any user's configuration."""
     folder = tmp_path_factory.mktemp("plain")
     works("glebench figure 8d", folder)
     return (folder / "figure-8d.png").read_bytes()
@@ -117,7 +117,7 @@ def test_figures_are_the_same_whatever_matplotlib_is_told(
 
 
 def alike(one: bytes, other: bytes) -> bool:
-    """Whether two pictures show the same: last bits of means, and so a shade at an edge, differ from draw to draw."""
+    """Whether two pictures are equal up to shades at edges, since the last bits of means differ from draw to draw."""
     first, second = (np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=int) for content in (one, other))
     return first.shape == second.shape and np.abs(first - second).max() <= 8
 
@@ -133,7 +133,7 @@ def test_runs_do_not_mind_what_matplotlib_is_told(tmp_path: Path, configure: Cal
 
 
 def test_all_options_that_are_paths_expand_alike() -> None:
-    """None of them is read by typer's own type, which takes `~` for the name of a folder."""
+    """No option has typer's own type of paths, which takes `~` for the name of a folder."""
     hints = [get_type_hints(command.callback, include_extras=True) for command in app.registered_commands]
     annotated = {name: get_args(hint) for each in hints for name, hint in each.items() if get_origin(hint) is Annotated}
     paths = {name: infos for name, (kind, *infos) in annotated.items() if Path in (kind, *get_args(kind))}
@@ -193,7 +193,7 @@ HOMES = ["env -u HOME -u USER -u LOGNAME", "env HOME=/nonexistent", "env HOME=/"
 
 @pytest.fixture
 def everyones() -> Iterator[Path]:
-    """A folder that everybody reaches and may write to, which pytest's own are not."""
+    """A folder that all users may read and write, unlike pytest's own."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o777)
@@ -273,7 +273,7 @@ def test_who_reads_no_further_hears_no_complaint(tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_does_not_block_gets_everything(tmp_path: Path) -> None:
-    """As a parent may leave it, such as Node or ssh: more than it holds at once has to wait for the reader."""
+    """Parents such as Node or ssh leave such pipes; output beyond their capacity must wait for the reader."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(writer, False)
@@ -336,7 +336,7 @@ DECOY = "open('RAN', 'a').write(__name__ + '\\n')\nraise SystemExit('a decoy ran
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names of all modules that commands import."""
+    """The names of all modules that the commands import."""
     loaded = "import sys, gle_bench.cli, gle_bench.training.preview, wandb; print(*sys.modules)"
     folder = tmp_path_factory.mktemp("empty")
     early, late = (works(f"{sys.executable} -P -c '{code}'", folder).split() for code in (EARLY, loaded))
@@ -347,7 +347,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 @pytest.fixture
 def decoys(tmp_path: Path, imported: set[str]) -> Path:
-    """A folder with a module of every such name, each of which says if it runs."""
+    """A folder with a module of each of these names, which reports if it is imported."""
     folder = tmp_path / "mine"
     folder.mkdir()
     for name in imported:

@@ -1,4 +1,4 @@
-"""CIFAR-10: how the files come here, what is refused, and what a split gives."""
+"""Tests of CIFAR-10: downloaded or copied files, refused files, and the samples of splits."""
 
 import hashlib
 import json
@@ -194,7 +194,7 @@ def test_what_is_no_table_of_images_is_refused_by_name(tree: Path, content: byte
 @settings(max_examples=60)
 @given(cut=st.floats(0, 0.999), flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), max_size=3))
 def test_damage_is_refused_or_harmless(tmp_path_factory: pytest.TempPathFactory, cut: float, flips: list[Any]) -> None:
-    """A file cut off anywhere is refused; one with changed bytes is refused, or read as whole images and classes."""
+    """A truncated file is refused; one with changed bytes is refused, or read as whole images and classes."""
     path = tmp_path_factory.mktemp("damaged") / "data_batch_2"
     whole = bytearray(pickle.dumps(examples.batch("data_batch_2"), 2))
     path.write_bytes(whole[: int(cut * len(whole))])
@@ -308,7 +308,7 @@ def test_cross_entropy_of_signals_is_refused() -> None:
 
 @pytest.fixture
 def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree unpacked from what stands for the official archive."""
+    """A tree that was unpacked from the small archive that the test declares to be official."""
     folder = tmp_path / "cifar10"
     folder.mkdir()
     made = examples.write_tree(tmp_path / "made")
@@ -330,7 +330,7 @@ def test_what_lies_beside_the_batches_does_not_cost_the_mark_official(official: 
 
 
 def test_the_records_of_this_projects_own_runs_still_name_these_data(tmp_path: Path) -> None:
-    """As laid out from the images that those runs had, which takes ten seconds."""
+    """The data are rebuilt from the images that those runs had, which takes ten seconds."""
     leaderboards = ROOT / "leaderboards" / "records" / "cifar10"
     records = [json.loads(path.read_text())["data"] for path in leaderboards.glob("**/record.json")]
     prepare = runpy.run_path(str(shared_path("data/prepare.py")))

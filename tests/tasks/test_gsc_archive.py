@@ -1,4 +1,4 @@
-"""How Speech Commands come here: downloaded, put there by hand, or laid out alike but smaller."""
+"""Tests of the archive of Speech Commands: downloaded, copied by hand, or a smaller one of the same layout."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ NOBODY = lambda line: None  # noqa: E731
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An archive of the synthetic tree."""
+    """A tar archive of the synthetic tree."""
     base = tmp_path_factory.mktemp("packed")
     root = write_tree(base / TREE)
     with tarfile.open(base / "a.tar.gz", "w:gz", compresslevel=1) as tar:
@@ -41,7 +41,7 @@ def server(packed: bytes) -> Iterator[Behaviour]:
 
 @pytest.fixture
 def remote(server: Behaviour, packed: bytes, monkeypatch: pytest.MonkeyPatch) -> Remote:
-    """The archive as if it were the official one."""
+    """A server with the archive, which the test declares to be the official one."""
     remote = Remote(f"{server.url}/{TREE}.tar.gz", hashlib.sha256(packed).hexdigest(), len(packed))
     monkeypatch.setattr(MODULE, "ARCHIVE", remote)
     return remote

@@ -1,4 +1,4 @@
-"""Speech Commands' samples: augmented by seed, epoch and place; features that are kept; threads that change nothing."""
+"""Tests of Speech Commands' samples: augmentation by seed, epoch and place, cached features, and threads."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -39,7 +39,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 class Rigged:
-    """A generator that answers what it is told."""
+    """A random generator whose numbers the test sets."""
 
     def __init__(self, chance: float, *integers: int) -> None:
         self._chance, self._integers = chance, list(integers)
@@ -52,7 +52,7 @@ class Rigged:
 
 
 def changed(name: str, wave: np.ndarray, noises: Sequence[np.ndarray], random: Any) -> np.ndarray:
-    """A single clip after augmentation, which leaves the clip as it was."""
+    """A single clip after augmentation, which must not change the clip itself."""
     before = wave.copy()
     (found,) = AUGMENTATION.AUGMENTATIONS[name](wave[None], np.array([len(wave)]), noises, [random])
     np.testing.assert_array_equal(wave, before)

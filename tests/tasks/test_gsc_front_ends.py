@@ -1,4 +1,4 @@
-"""The front ends of Speech Commands against an independent computation, and what silence is to them."""
+"""Tests of the front ends of Speech Commands against an independent computation, and of silence."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ GOLDEN = {
 
 
 def sound(samples: int = 16_000) -> np.ndarray:
-    """A rising tone that fades, with a click and a little noise, in 16 bits; from integers, the same everywhere."""
+    """A fading tone of rising pitch with a click and noise, in 16 bits, made of integers to be equal everywhere."""
     time = np.arange(samples) / 16_000
     wave = 0.6 * np.exp(-2 * time) * np.sin(2 * np.pi * (200 + 1500 * time) * time)
     wave += 0.3 * (np.arange(samples) == 5000)

@@ -1,4 +1,4 @@
-"""The lists that Speech Commands bring: read however they were written, checked against the clips beside them."""
+"""Tests of Speech Commands' lists of clips, in any encoding and spelling, checked against the clips beside them."""
 
 import codecs
 import shutil
@@ -38,7 +38,7 @@ def root(template: Path, tmp_path: Path) -> Path:
 
 
 def bring(root: Path, **lists: list[str] | bytes) -> Path:
-    """Writes both lists: the right ones, or those that are given."""
+    """Writes both lists: the right ones, or the given ones."""
     for part, name in FILES.items():
         content = lists.get(part, HELD_OUT[part])
         (root / name).write_bytes(content if isinstance(content, bytes) else "\n".join(content).encode())
@@ -158,7 +158,7 @@ def test_a_list_too_long_to_be_one_is_not_read(root: Path) -> None:
 
 
 def command(root: Path, *arguments: str) -> str:
-    """What a run tells that is refused with a sentence."""
+    """The sentence of a run that is refused."""
     options = ["--accept-data", "--data", root.parent.parent, "--runs", root.parent / "runs", *arguments]
     done = glebench("run", "gsc", "--model", "mlp", "--budget", "smoke", *options)
     assert done.code == 1, done.err
@@ -195,7 +195,7 @@ def test_a_keyword_without_clips_is_told(root: Path) -> None:
 
 
 def test_a_clip_that_the_hash_holds_out_and_training_has_is_named(root: Path) -> None:
-    """Also where the lists do not know its speaker."""
+    """Even if the lists do not have its speaker."""
     (root / "yes" / f"{speakers('validation', 3)[2]}_nohash_0.wav").write_bytes(b"a clip")
     with pytest.raises(GleBenchError, match=rf"{speakers('validation', 3)[2]}_nohash_0\.wav is in train.* validation"):
         loaded(bring(root))

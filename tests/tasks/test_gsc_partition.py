@@ -1,4 +1,4 @@
-"""Speech Commands' splits: the official lists name by name, the exact sizes, and TensorFlow's rule on any names."""
+"""Tests of Speech Commands' splits: the official lists, the exact sizes, and TensorFlow's rule on any names."""
 
 import math
 from collections import Counter
@@ -39,7 +39,7 @@ def test_the_rule_agrees_with_the_official_lists_name_by_name(name, part, count,
 
 
 def synthetic(counts: dict[str, int]) -> list[str]:
-    """As many names a split and word; unknown words come from one folder."""
+    """A tree of names with the same number in each split and word, and unknown words from one folder."""
     return [f"{word}/{who}_nohash_{n}.wav" for part, each in counts.items() for word, who, n in _names(part, each)]
 
 
@@ -49,7 +49,7 @@ def _names(part: str, each: dict[str, int]):
 
 
 def full_size() -> list[str]:
-    """Names as many as there are, by the per-word counts, and plenty of unknown ones."""
+    """A tree of names with the official number of each word, and many unknown words."""
     train = [whole - v - t for whole, v, t in zip(EVERYWHERE, VALIDATION, TEST, strict=True)]
     counts = {"train": train, "validation": VALIDATION, "test": TEST}
     return synthetic({part: {**dict(zip(KEYWORDS, n, strict=True)), "cat": 4000} for part, n in counts.items()})

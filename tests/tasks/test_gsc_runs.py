@@ -1,4 +1,4 @@
-"""Google Speech Commands through `execute`, on a synthetic tree: validation while training, test at the end."""
+"""Tests of runs on Google Speech Commands with a synthetic tree: validation in training, the test split at the end."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Speech Commands' files: only what is read counts, and what is broken is named in a sentence."""
+"""Tests of Speech Commands' files: only those that are read count, and broken ones are named in a sentence."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def root(template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def official(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree unpacked from what stands for the official archive."""
+    """A tree that was unpacked from the small archive that the test declares to be official."""
     archive = tmp_path / "gsc" / f"{TREE}.tar.gz"
     archive.parent.mkdir()
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
@@ -115,13 +115,13 @@ def test_a_list_counts_where_it_is_read(root: Path) -> None:
 
 
 def test_noise_is_what_is_not_hidden(root: Path) -> None:
-    """Copied by a Macintosh, every file has a companion that is no sound."""
+    """A Macintosh copies every file with a second one that is no sound."""
     clutter(root)
     assert loaded(root).splits["train"].fetch(torch.arange(3), 1, 0).inputs.isfinite().all()
 
 
 def test_the_records_of_this_projects_own_runs_still_name_these_data(tmp_path: Path) -> None:
-    """As laid out from the clips that those runs had."""
+    """The data are rebuilt from the clips that those runs had."""
     records = [json.loads(path.read_text())["data"] for path in RECORDS.glob("gsc/**/record.json")]
     assert len({record["fingerprint"] for record in records}) == 1
     root = tmp_path / "SpeechCommands" / TREE

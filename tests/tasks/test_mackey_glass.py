@@ -1,4 +1,4 @@
-"""Mackey-Glass: its series against the equation and NeuroBench's, what is hidden, what is scored, and its networks."""
+"""Tests of Mackey-Glass: its series against the equation and NeuroBench's, its splits, its score and its networks."""
 
 import re
 from pathlib import Path
@@ -60,7 +60,7 @@ def half(options: MackeyGlassOptions) -> Batch:
 
 
 def runge_kutta(step: float, end: float) -> Any:
-    """The equation from its constant past by the classical scheme, the delayed signal by Hermite's cubic."""
+    """The equation's solution by the classical Runge-Kutta scheme, with the delayed signal by Hermite's cubic."""
     lag = round(SERIES.DELAY / step)
 
     def slope(x: float, delayed: float) -> float:
@@ -80,7 +80,7 @@ def runge_kutta(step: float, end: float) -> Any:
 
 
 def test_the_series_is_what_another_solver_finds() -> None:
-    """For as long as solvers can agree: their errors grow e-fold in a Lyapunov time."""
+    """They agree as long as solvers can, since errors grow e-fold in a Lyapunov time."""
     step, times = 0.05, 5
     other = runge_kutta(step, SERIES.DELAY + times * 197.0)[round(SERIES.DELAY / step) :: round(0.2 / step)]
     assert len(other) == times * 985 + 1
@@ -200,7 +200,7 @@ def test_a_pinned_series_that_was_changed_is_refused(tmp_path: Path, monkeypatch
 @EVERY_GRID
 @pytest.mark.parametrize("protocol", ["paper", "clean"])
 def test_inputs_are_the_past_and_targets_what_is_to_come(options: MackeyGlassOptions, protocol: Any) -> None:
-    """Nothing beyond a split's last true point is in its inputs, and scored are whole Lyapunov times after it."""
+    """Inputs have no true point beyond a split's last one, and whole Lyapunov times after it are scored."""
     p, h, delays = options.points, options.horizon_steps, options.delay_steps
     signal = (SERIES.sequence(SERIES.series(NOWHERE, options.grid), options.grid, 3) - MEAN) / SCALE
     splits = loaded(options, protocol).splits
@@ -277,7 +277,7 @@ def test_lengths_that_do_not_fit_are_refused_with_the_cure(given: dict[str, Any]
 
 
 def guesses(batch: Batch, members: int = 2) -> torch.Tensor:
-    """Predictions of an ensemble, in standard units, and not too good."""
+    """Inaccurate predictions of an ensemble, in standard units."""
     noise = torch.randn((members, *batch.targets.shape[1:]), generator=torch.Generator().manual_seed(0))
     return batch.targets + 0.3 * noise.to(torch.float64)
 
@@ -426,7 +426,7 @@ def test_a_network_has_what_its_configuration_says() -> None:
 
 
 def test_a_closed_loop_never_reads_a_true_value_past_the_switch() -> None:
-    """Whatever the future holds, the prediction is the same; whatever the past holds, it is another."""
+    """A changed future does not change the prediction; a changed past does."""
     model = RetrospectiveGLE(instantaneous=3, retrospective=3)
     batch = batch_of(loaded(COARSE, "clean").splits["validation"])
     network = model.network(TASK.shape(COARSE), "mse")
@@ -473,7 +473,7 @@ def test_a_run_watches_and_tests_what_its_protocol_says(tmp_path: Path, protocol
 def test_a_run_that_diverges_in_closed_loop_is_done_with_a_smape_of_200(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Linear networks of large weights, which hardly learn."""
+    """Linear networks with large weights, which hardly learn, diverge."""
     first = RetrospectiveGLE.initialise
 
     def large(self: RetrospectiveGLE, network: Any, seed: int) -> Any:

@@ -1,4 +1,4 @@
-"""MNIST-1D: its lengths and splits, and how data that are not the official ones are told apart."""
+"""Tests of MNIST-1D: its lengths and splits, and the recognition of official data."""
 
 import random
 from pathlib import Path
@@ -40,7 +40,7 @@ def samples(folder):
 
 
 def written(folder: Path, samples, steps: int = 360):
-    """The data of a folder whose file holds `samples`."""
+    """The data of a folder whose file has these samples."""
     np.savez(folder / f"mnist1d-{steps}.npz", **samples._asdict())
     return loaded(folder, steps=steps)
 

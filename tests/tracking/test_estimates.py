@@ -1,4 +1,4 @@
-"""How long a run would take: one formula, at a pace that start-up has no part in."""
+"""Tests of the estimated time of a run: one formula, and a pace without the time of starting."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ PER_BATCH = 2.0
 
 
 def ran(rounds: Sequence[int], steps_per_batch: int = 10, updates_per_batch: int = 5) -> tuple[Record, list[Row]]:
-    """A run of rounds that end after so many batches: its record, and its history."""
+    """The record and the history of a run whose rounds end after these numbers of batches."""
     rows: list[Row] = [
         {
             "round": number,
@@ -36,7 +36,7 @@ def test_time_is_length_times_pace() -> None:
 
 @pytest.mark.parametrize("rounds", [(5, 10), (1, 11, 21), (3, 6, 9)])
 def test_the_first_round_does_not_count(rounds: tuple[int, ...]) -> None:
-    """Seeds that learned side by side share their time."""
+    """Seeds that learned side by side share their time equally."""
     pace = recorded_pace(*ran(rounds), steps_per_batch=10)
     assert pace is not None
     assert pace.step == pytest.approx(PER_BATCH / 10 / 4)

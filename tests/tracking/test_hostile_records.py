@@ -1,4 +1,4 @@
-"""Whatever a store holds, commands that read it give results, pass over what is none, or say one sentence."""
+"""Tests of hostile stores: reading commands give results, pass over what is no record, or say one sentence."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ HOSTILE: list[Any] = [
 
 
 def leaves(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The paths of all parts of plain data, but for the versions of packages, of which there are as many again."""
+    """The paths of all parts of plain data, without the many versions of packages."""
     parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, part in parts:
         if key == "packages":
@@ -54,7 +54,7 @@ def leaves(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 
 def mutated(fields: Any, draw: random.Random) -> Any:
-    """The fields of a record, of which one or two became another value, or are gone."""
+    """The fields of a record, one or two of which are changed or removed."""
     copy = json.loads(json.dumps(fields))
     for _ in range(draw.choice([1, 1, 2])):
         *above, key = draw.choice(list(leaves(copy)))
@@ -70,7 +70,7 @@ def mutated(fields: Any, draw: random.Random) -> Any:
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store with some of the published runs, and none published."""
+    """A store with copies of some published runs, and no published store beside it."""
     monkeypatch.setattr(sources, "published_runs", lambda: tmp_path / "published")
     monkeypatch.setattr(command, "published_runs", lambda: tmp_path / "published")
     for method in ("mnist1d/mlp-0", "mnist1d/gru-0"):
@@ -90,7 +90,7 @@ def is_of_the_paper(folder: Path) -> bool:
 
 
 def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
-    """What every reading command does, by name."""
+    """A call of every reading command, by its name."""
 
     def table(task: str) -> None:
         built, _ = tables.table(task, runs)
@@ -136,7 +136,7 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
 
 
 def assert_readable(runs: Path) -> None:
-    """No command gives anything but its result or one sentence."""
+    """Checks that every reading command gives its result or one sentence."""
     for read in reads(runs).values():
         try:
             read()

@@ -1,4 +1,4 @@
-"""A run has one process at a time; a killed one frees it at once."""
+"""Tests of locks: a run has one process at a time, and a killed process frees it at once."""
 
 import errno
 import fcntl
@@ -52,7 +52,7 @@ def without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def leave_heartbeat(folder: Path, host: str, age: float) -> None:
-    """What a killed process leaves, or one on another host that is alive."""
+    """Writes the heartbeat that a killed process leaves, or a living one on another host."""
     folder.mkdir(exist_ok=True)
     (folder / ".lock").touch()
     beat = Heartbeat(host=host, pid=1, since="2026-01-01T00:00:00Z", token="other")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A record says whose code computed it, and code that changed under the same version is never taken for the same."""
+"""Tests of provenance: a record names the code that computed it, and changed code of the same version is detected."""
 
 import json
 import os
@@ -37,7 +37,7 @@ WORDS = ("run", "toy-classes", "--model", "toy-gle", "--rule", "strange-rule", "
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A rule of two files, laid out as if it were installed."""
+    """A rule of two files, written like an installed plugin."""
     plugin(tmp_path, RULE, POINTS)
     (tmp_path / "strange.dist-info" / "top_level.txt").write_text("strange\nstrange_helpers\n")
     helpers = tmp_path / "strange_helpers"
@@ -235,7 +235,7 @@ def test_dirty_counts_what_can_change_a_result(
 
 
 def test_runs_of_a_changed_tree_are_marked_in_the_table() -> None:
-    """In a footnote that counts them; those of a committed tree have none."""
+    """A footnote counts them; runs of a committed tree have none."""
 
     def notes(*dirty: bool | None) -> str:
         states = [Git(commit="c" * 40, dirty=each) for each in dirty]

@@ -1,4 +1,4 @@
-"""A record says the same after its journey through JSON, and the environment is described without being in the way."""
+"""Tests that a record is the same after a round trip through JSON, and of the description of the environment."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The store loses nothing, never shows half a file, and puts every trouble in one sentence."""
+"""Tests of the store, which loses nothing, never shows half a file, and reports each error in one sentence."""
 
 import csv
 import io
@@ -147,7 +147,7 @@ def runs_read(root: Path) -> list[str]:
 
 
 def test_what_lies_behind_links_is_read_once(tmp_path: Path) -> None:
-    """A link to a folder outside, to one inside, to itself, to nothing, in circles, and the root as a link itself."""
+    """Links to folders outside and inside, to themselves, to nothing and in circles, and a root that is a link."""
     outside, root = Store(tmp_path / "outside"), Store(tmp_path / "runs")
     for seed, store in enumerate((outside, outside, root)):
         place(store, seed).write(example(seed))

@@ -1,4 +1,4 @@
-"""W&B mirrors what it can reach, and is never in the way. Each test in its own process: W&B leaves much behind."""
+"""Tests of the W&B mirror, which never disturbs a run. Each test has a process of its own, which W&B changes."""
 
 import json
 import os
@@ -41,7 +41,7 @@ KEY = "a" * 40
 
 
 def run(folder: Path, script: str, silent: bool = True, **variables: str) -> list[str]:
-    """The lines that the script reports. It must succeed, raise no warning, and if `silent` print nothing else."""
+    """The lines that a script reports; it must succeed without a warning and, if `silent`, print nothing else."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "NETRC"))}
     environment = {**clean, "HOME": os.fspath(folder), "WANDB_ERROR_REPORTING": "false", **variables}
     source = SCRIPT.format(tests=os.fspath(SUPPORT)) + script
@@ -65,7 +65,7 @@ def offline_runs(folder: Path) -> list[str]:
 
 
 class Server(BaseHTTPRequestHandler):
-    """As much of W&B's server as a run needs."""
+    """A server with the parts of W&B's that a run needs."""
 
     streams: dict[str, str]
 

@@ -1,4 +1,4 @@
-"""Which samples make which batch, and how the rate falls: functions of seed and place alone."""
+"""Tests that batches and learning rates are functions of the seed and the place in training alone."""
 
 from itertools import pairwise
 
@@ -60,7 +60,7 @@ def test_rounds_follow_each_other_without_a_gap(training: TrainingConfig, sample
 
 
 def drawn(sampling: str, classes: torch.Tensor, seed: int = 1, **training: int) -> list[Pick]:
-    """All batches of samples of these classes, drawn with replacement."""
+    """All batches that are drawn with replacement from samples of these classes."""
     config = TrainingConfig(sampling=sampling, batch_size=6, **training)
     weights = sampling_weights(config, TensorSplit(torch.zeros(len(classes), 1, 1), classes, 1))
     rounds = len(round_ends(config, len(classes))) - 1

@@ -1,4 +1,4 @@
-"""Training by `execute`: what it leaves behind, and that nothing but seed and configuration moves the weights."""
+"""Tests of `execute`: its files, and that weights depend on seed and configuration alone."""
 
 import json
 from collections.abc import Callable
@@ -38,7 +38,7 @@ TOLERANCE = 1e-10
 
 
 def spy_on_fetches(monkeypatch: pytest.MonkeyPatch, change: Callable[[Batch, int, int], Batch]) -> None:
-    """Passes every batch through `change(batch, seed, epoch)`."""
+    """Replaces every fetched batch by `change(batch, seed, epoch)`."""
     original = toys.ToySplit.fetch
 
     def fetch(self: Any, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
@@ -173,7 +173,7 @@ def test_only_what_was_asked_for_is_made_anew(tmp_path: Path, model: str) -> Non
 def test_an_end_before_the_first_round_leaves_nothing_of_an_earlier_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what is re-issued would take the earlier run's last checkpoint for its own."""
+    """Otherwise a repeated command would resume the earlier run's last checkpoint."""
 
     def interrupt(*_: Any) -> None:
         raise Interrupted
@@ -311,7 +311,7 @@ def test_when_all_diverge_training_ends(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_engine_trains_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Any, task: str, protocol: str
 ) -> None:
-    """On the CPU, where `graph` accepts nothing but runs all that it would run on a GPU."""
+    """On the CPU, `graph` refuses all requests, but computes all that it would compute on a GPU."""
     config = configured(task, "toy-gle", "precision=float64", protocol=protocol)
     refuses = GraphEngine.refusal
     monkeypatch.setattr(GraphEngine, "refusal", lambda graph, job: refuses(graph, job._replace(device="cuda")))
@@ -326,7 +326,7 @@ def test_every_engine_trains_alike(
 
 
 def refused(name: str, experiment: Experiment) -> str | None:
-    """What the command line would say."""
+    """The message of a run that is refused."""
     try:
         choose_engine(name, experiment.chosen, experiment.network, "cpu", NO_SEAMS)
     except UsageError as error:
@@ -346,7 +346,7 @@ def test_the_record_says_which_engine_ran_and_why_not_another(tmp_path: Path) ->
 
 
 def test_clean_evaluation_leaves_no_trace_in_training(tmp_path: Path) -> None:
-    """Weights, moments and state are those of the engine on the training batches alone."""
+    """Weights, moments and state equal those of an engine that sees the training batches alone."""
     config = configured("toy-classes", "toy-gle", protocol="clean")
     run(config, [1], tmp_path)
     train, network = loaded(config).splits["train"], config.network.network(shape_of(config), "ce")
@@ -373,7 +373,7 @@ def test_clean_evaluation_starts_from_zero_state(tmp_path: Path) -> None:
 
 
 def test_under_paper_the_state_runs_on_into_evaluation_and_back(tmp_path: Path) -> None:
-    """The flaw that the protocol keeps: so scores and weights depend on how the evaluation is cut into batches."""
+    """By this flaw, which the protocol keeps, scores and weights depend on the batches of evaluations."""
     weights = []
     for size in (1, 4):
         run(configured("toy-classes", "toy-gle", f"evaluation_batch_size={size}"), [1], tmp_path / str(size))
@@ -445,7 +445,7 @@ def test_a_baseline_is_trained_as_a_bare_loop_would(tmp_path: Path, schedule: st
 
 
 def test_a_stream_in_chunks_is_one_unbroken_signal(tmp_path: Path) -> None:
-    """Chunk after chunk, epoch after epoch, in order; evaluation under `clean` runs through its own part likewise."""
+    """Chunks follow each other in order through all epochs, and so do those of an evaluation under `clean`."""
     config = configured("toy-stream", "toy-gle", "batch_size=1", "evaluation_batch_size=1", protocol="clean")
     run(config, [1], tmp_path)
     splits, steps, epochs = loaded(config).splits, config.options.steps, config.training.epochs

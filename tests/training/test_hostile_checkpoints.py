@@ -1,4 +1,4 @@
-"""A checkpoint that loads, but is not what its run saved, is a sentence that names it, before anything is written."""
+"""Tests of checkpoints that can be loaded but differ from what their run saved: a sentence must name them."""
 
 import random
 import re
@@ -18,7 +18,7 @@ SENTENCE = r"\A(Cannot read|Checkpoint) [^\n]*last\.ckpt[^\n]*--rerun always\.\Z
 
 
 def interrupted(tmp_path: Path, model: str, *assignments: str) -> tuple[Any, dict[str, Any]]:
-    """A run that goes on from its last checkpoint when it is issued again, and what that checkpoint holds."""
+    """An interrupted run that a second command resumes, and the content of its last checkpoint."""
     config = configured("toy-classes", model, *assignments, budget="smoke")
     run(config, [1], tmp_path)
     folder = seed_folder(tmp_path, 1)
@@ -31,13 +31,13 @@ def interrupted(tmp_path: Path, model: str, *assignments: str) -> tuple[Any, dic
 
 
 def nested(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The paths of all parts of a nest of lists and dicts."""
+    """The paths of all parts of nested lists and dicts."""
     parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else []
     return [path, *(inner for key, part in parts for inner in nested(part, (*path, key)))]
 
 
 def changed(content: Any, path: tuple[Any, ...], change: Callable[[Any], Any]) -> Any:
-    """A copy in which the part at the path is changed, or left out where it becomes Ellipsis."""
+    """A copy with another part at the path, or without the part if it is Ellipsis."""
     if not path:
         return change(content)
     key, *rest = path
@@ -48,7 +48,7 @@ def changed(content: Any, path: tuple[Any, ...], change: Callable[[Any], Any]) -
 
 
 def wrong(value: Any) -> list[Any]:
-    """What a part may have become."""
+    """Wrong values in the place of a part of a checkpoint."""
     others: list[Any] = [..., "text", {"a": 1}, [[1]]]
     if isinstance(value, torch.Tensor):
         others += [value.double(), torch.zeros(7, 3), value.flatten()[:1]]

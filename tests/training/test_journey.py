@@ -1,4 +1,4 @@
-"""One `glebench run` as a newcomer follows it: each name is looked up once, and one module after the other is left."""
+"""Tests of the calls of one `glebench run`: each name is looked up once, and modules follow each other in order."""
 
 import sys
 import traceback
@@ -20,7 +20,7 @@ MOST_MODULES = 10
 
 
 def run(monkeypatch: pytest.MonkeyPatch, runs: Path, model: str, *more: str) -> None:
-    """The real command, in this process."""
+    """The command `glebench run`, called in this process."""
     words = ["run", "toy-classes", "--model", model, "--engine", "torch", "--wandb", "off", "--runs", str(runs), *more]
     monkeypatch.setattr(sys, "argv", ["glebench", *words])
     with pytest.raises(SystemExit) as ended:
@@ -58,7 +58,7 @@ def test_one_run_looks_up_each_name_once(
 
 
 def test_few_modules_lie_between_the_command_and_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of them is one block of the stack: nobody has to come back to a module that he left."""
+    """Each of them is one contiguous block of the stack."""
     stacks: list[list[str]] = []
     learn = TorchEngine.learn
 

@@ -1,4 +1,4 @@
-"""`done` means that a run did what was planned, whatever ended its training loop."""
+"""Tests of the status `done`, which a run has only if it did all that was planned, whatever ended its training."""
 
 import re
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def test_batches_after_which_nothing_was_learned_do_not_count(tmp_path: Path, mo
 def test_what_is_missing_on_the_disk_at_the_end_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
 ) -> None:
-    """However the files came to be so: somebody tidied up, say."""
+    """The reason why files are missing does not matter; a user may have deleted them."""
 
     def spoil(path: Path) -> None:
         content = path.read_bytes()
@@ -126,7 +126,7 @@ def test_an_evaluation_of_another_number_of_samples_is_a_failure(
 
 
 def test_a_store_that_is_deleted_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run ends at the next evaluation, exit code 1, and writes nothing where its folder was."""
+    """The run ends at the next evaluation with exit code 1, and writes nothing in the place of its folder."""
     runs = tmp_path / "runs"
     words = ("run", "toy-classes", "--model", "toy-gle", "--seeds", "1,2", "--wandb", "off", "--runs", runs)
     lost = glebench(*words, TOYS_DELETES=f"1 2 {runs}")
@@ -153,7 +153,7 @@ def test_one_lost_folder_costs_its_seed_alone(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_taken_over_is_left_alone(tmp_path: Path) -> None:
-    """Another process began the same run where the first one's folder had been."""
+    """Another process began the same run in the place of the first one's folder."""
     runs = tmp_path / "runs"
     words = ("run", "toy-classes", "--model", "toy-gle", "--seeds", "1", "--wandb", "off", "--runs", runs)
     lost = glebench(*words, TOYS_TAKES_OVER=f"1 2 {runs}")

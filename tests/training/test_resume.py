@@ -1,4 +1,4 @@
-"""A run that was killed, interrupted or locked: nothing is lost, and it ends as if nothing had happened."""
+"""Tests of killed, interrupted and locked runs, which lose nothing and resume to the same results."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def command(
 
 
 def cut_off(config: RunConfig, seeds: str, runs: Path, how: str, engine: str = "torch") -> Finished:
-    """A run that its own process ends, say by 'SIGKILL 1 3': at the third fetch of epoch 1."""
+    """A run that ends its own process, for example by 'SIGKILL 1 3' at the third fetch of epoch 1."""
     return glebench(*command(config, seeds, runs, engine=engine), TOYS_SIGNAL=how)
 
 
@@ -119,7 +119,7 @@ def test_a_killed_run_ends_bit_identical_to_an_unbroken_one(
 def test_a_real_task_survives_a_kill_from_outside(
     tmp_path: Path, data: Path, task: str, model: str, seeds: list[int], overrides: Sequence[str]
 ) -> None:
-    """The installed script, at whatever place it happens to be after its first epoch."""
+    """The installed script is killed at a random moment after its first epoch."""
     config, named = configured(task, model, *overrides), ",".join(map(str, seeds))
     more = ("--data", str(data), "--accept-data")
     words = command(config, named, tmp_path / "broken", *more, overrides=overrides)
@@ -140,7 +140,7 @@ def test_a_real_task_survives_a_kill_from_outside(
 
 
 def histories(runs: Path) -> list[str]:
-    """Rounds of all histories, each as ',0,1,'."""
+    """The rounds in all histories, each as ',0,1,'."""
     found = []
     for path in runs.glob("*/*/*/*/history.csv"):
         header, *rows = path.read_text().splitlines()
@@ -224,7 +224,7 @@ def test_a_damaged_checkpoint_is_told_and_nothing_is_lost(tmp_path: Path) -> Non
 def test_no_checkpoint_but_a_whole_one_is_read(
     tmp_path_factory: pytest.TempPathFactory, damage: bytes | int, cut: bool
 ) -> None:
-    """Arbitrary bytes, a whole file cut anywhere, and one with a single bit flipped."""
+    """Random bytes, a truncated file, and a file with one flipped bit are refused."""
     path = tmp_path_factory.getbasetemp() / "some.ckpt"
     checkpoints.save({path: {"weights": torch.arange(50.0)}})
     whole = bytearray(path.read_bytes())
@@ -247,7 +247,7 @@ def test_no_checkpoint_but_a_whole_one_is_read(
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_an_ensemble_is_saved_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Wherever the writing ends, all seeds stand at the same round: else they would no longer go on side by side."""
+    """Wherever writing ends, all seeds have checkpoints of the same round, so that they resume side by side."""
     config, saved = configured("toy-classes", "toy-gle"), []
 
     def save(*arguments: Any) -> None:
@@ -304,7 +304,7 @@ def test_a_checkpoint_goes_on_by_the_engine_that_made_it(tmp_path: Path) -> None
 
 
 def test_seeds_that_stopped_at_different_places_are_each_brought_to_their_end(tmp_path: Path) -> None:
-    """Seed 1 after round 0, seed 2 after round 1, seed 3 not yet begun."""
+    """Seed 1 stopped after round 0, seed 2 after round 1, and seed 3 has not started."""
     config = configured("toy-classes", "toy-gle", *OVERRIDES, "precision=float64", rule="gle")
     words = [*OVERRIDES, "precision=float64"]
     for seed, when in (("1", "0 3"), ("2", "1 2")):
@@ -362,7 +362,7 @@ def test_eight_commands_at_once_on_the_same_and_different_runs_lose_nothing(tmp_
 
 
 def test_a_seed_that_was_done_when_its_command_was_killed_keeps_no_heartbeat(tmp_path: Path) -> None:
-    """Baselines run seed after seed: three batches of epoch 2 are the first seed's, the fifth is the second's."""
+    """Baselines train one seed after another: the first three batches of epoch 2 are the first seed's."""
     config = configured("toy-classes", "toy-mlp", *OVERRIDES)
     assert cut_off(config, "1,2", tmp_path, "SIGKILL 2 5").code == -signal.SIGKILL
     first, second = (seed_folder(tmp_path, seed) for seed in (1, 2))
@@ -374,7 +374,7 @@ def test_a_seed_that_was_done_when_its_command_was_killed_keeps_no_heartbeat(tmp
 
 
 def test_what_a_kill_left_beside_a_finished_record_is_cleared(tmp_path: Path) -> None:
-    """Between the record and the removal of the heartbeat, say; but nothing that a living process holds."""
+    """For example after a kill between record and removal of the heartbeat; a living process keeps its files."""
     config = configured("toy-classes", "toy-mlp", "epochs=1")
     run(config, [1, 2], tmp_path)
     left, held = seed_folder(tmp_path, 1).path, seed_folder(tmp_path, 2).path
@@ -403,7 +403,7 @@ def test_seconds_of_a_seed_are_those_of_its_sittings_each_shared_by_its_company(
 
 
 def test_a_checkpoint_of_an_earlier_glebench_goes_on(tmp_path: Path) -> None:
-    """It has no seconds of a seed: all of its time then counts."""
+    """It has no seconds of one seed, so that all of its time counts."""
     config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
     assert cut_off(config, "1", tmp_path, "SIGKILL 2 2").code == -signal.SIGKILL
     path, content = seed_folder(tmp_path, 1).checkpoint("last"), checkpoint(tmp_path, 1)

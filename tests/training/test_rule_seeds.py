@@ -1,4 +1,4 @@
-"""What a rule is told of the members that it starts."""
+"""Tests of the seeds that a rule gets for the members of the ensemble that it starts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Runs that are watched or disturbed: what is refused, recorded and hashed, and that a killed one resumes."""
+"""Tests of observed and disturbed runs: refused, recorded and hashed disturbances, and resumed runs."""
 
 import signal
 from pathlib import Path
@@ -19,7 +19,7 @@ NOISY_EVALUATIONS = 'disturbances=[{"kind": "rate-noise", "std": 0.1, "in_evalua
 
 
 class Watching(Observer):
-    """Notes when it saw which signals, and spoils what it was given."""
+    """An observer that notes the signals it sees, and overwrites its copies."""
 
     def __init__(self) -> None:
         self.moments: set[Moment] = set()
@@ -68,7 +68,7 @@ def test_a_killed_run_with_noise_ends_bit_identical_to_an_unbroken_one(
 
 
 def test_noise_changes_what_is_learned_and_a_seeds_noise_is_the_same_in_any_company(tmp_path: Path) -> None:
-    """In float64, where an ensemble's members differ from lone runs by rounding alone."""
+    """In float64, members of an ensemble differ from runs of one seed by rounding alone."""
     noisy = configured("toy-classes", "toy-gle", NOISE, "precision=float64")
     run(noisy, [1, 2], tmp_path / "together")
     run(noisy, [2], tmp_path / "alone")
@@ -79,7 +79,7 @@ def test_noise_changes_what_is_learned_and_a_seeds_noise_is_the_same_in_any_comp
 
 
 def test_noise_in_evaluations_leaves_learning_alone_where_the_state_is_not_carried(tmp_path: Path) -> None:
-    """Protocol clean evaluates apart from training; so weights are the same, and evaluations differ."""
+    """Protocol clean evaluates from a state of its own, so that weights are the same, and evaluations differ."""
     run(configured("toy-classes", "toy-gle", NOISE, protocol="clean"), [1], tmp_path / "spared")
     run(configured("toy-classes", "toy-gle", NOISY_EVALUATIONS, protocol="clean"), [1], tmp_path / "noisy")
     spared, noisy = (tensors(checkpoint(tmp_path / name, 1)["member"]) for name in ("spared", "noisy"))

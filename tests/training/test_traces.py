@@ -1,4 +1,4 @@
-"""Traces: the outputs of the rounds that a task names, kept as the run had them, through whatever cuts it off."""
+"""Tests of traces, the outputs in rounds that a task names, in uninterrupted and resumed runs."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ SEEDS = [1, 2]
 
 
 class CutOff(RuntimeError):
-    """Something ends the run from outside."""
+    """The error that stands for the end of the process."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def assert_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> No
 
 
 def cut_off_in_round(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """After the evaluation of that round, when its traces are written and its checkpoint is not."""
+    """A run that ends in that round, when its traces are written and its checkpoint is not."""
     save, calls = checkpoints.save, []
 
     def broken(written: Any) -> None:
@@ -59,7 +59,7 @@ def test_a_task_that_names_no_rounds_leaves_no_traces(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("traced")
 def test_traces_are_those_of_the_named_rounds_and_of_the_last(tmp_path: Path) -> None:
-    """Each round's trace is what a run that ends after it predicts: the rate of these runs never moves."""
+    """A round's trace equals the predictions of a run that ends after it, since the learning rate is constant."""
     run(CONFIG, SEEDS, tmp_path / "long")
     run(configured("toy-own-signal", "toy-gle", "epochs=3"), SEEDS, tmp_path / "short")
     for seed in SEEDS:
@@ -117,7 +117,7 @@ def test_a_run_that_starts_anew_forgets_the_traces_of_an_earlier_one(
 
 @pytest.mark.usefixtures("traced")
 def test_a_seed_that_diverges_keeps_what_was_traced_before(tmp_path: Path) -> None:
-    """What is not finite is no trace: the last round that was still good is the last one kept."""
+    """Only finite outputs are traces: the last finite round is the last one kept."""
     config = configured("toy-own-signal", "toy-gle", "epochs=4", "rate=1e38", "optimizer=sgd")
     (record,) = run(config, [1], tmp_path)
     assert record.status == "diverged"

@@ -1,4 +1,4 @@
-"""What Lightning's Trainer does is what we state: nothing in its surroundings changes a run, and a request ends it."""
+"""Tests that the environment does not change what Lightning's Trainer does, and that a request ends a run."""
 
 import inspect
 import os
@@ -57,7 +57,7 @@ MODELS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp", "toy-readout"])
 
 
 def test_every_argument_of_the_trainer_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that a newer Lightning adds, too: they have its own defaults, whatever the environment says."""
+    """Arguments that a newer Lightning adds have its own defaults, whatever environment variables are set."""
     given: dict[str, Any] = {}
 
     def keep(self: pl.Trainer, **arguments: Any) -> None:
@@ -106,7 +106,7 @@ def test_no_cluster_is_guessed_and_nothing_read_from_or_written_to_the_current_f
 
 
 def test_the_installed_command_belongs_to_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lightning takes its rank from the environment while it is imported."""
+    """Lightning takes its rank from environment variables when it is imported."""
     everything = {name: value for variables in CLUSTERS.values() for name, value in variables.items()}
     (tmp_path / "hpc_ckpt_1.ckpt").write_text("x")
     monkeypatch.chdir(tmp_path)
@@ -136,7 +136,7 @@ def test_one_process_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_one_request_ends_a_run_at_any_moment(tmp_path: Path, name: str, when: str, model: str) -> None:
-    """From the first batch of the first evaluation on; then the same command goes on to the same end."""
+    """A request in any batch from the first evaluation on ends the run, and the same command resumes it."""
     words = ["run", "toy-classes", "--model", model, "--seeds", "1,2", "--budget", "paper", "--wandb", "off"]
     stopped = glebench(*words, "--runs", tmp_path / "broken", TOYS_SIGNAL=f"{name} {when}")
     assert stopped.code == 130, stopped.err
@@ -154,7 +154,7 @@ def _begun(runs: Path, seed: int) -> bool:
 
 
 def test_a_request_is_heard_before_the_run_begins_too(tmp_path: Path) -> None:
-    """While libraries are imported, data are made, and locks are taken; nothing is left behind."""
+    """A request during imports, preparation of data or locking ends the command, and leaves no files."""
     for delay in (0.3, 1.0, 2.0, 3.5):
         words = ("run", "mnist1d", "--model", "mlp-0", "--wandb", "off", "--runs", tmp_path / "runs")
         with real(*words, GLEBENCH_DATA=str(tmp_path / "data")) as process:
