@@ -1,4 +1,4 @@
-"""A learning rule in one file: GLE, of whose gradients only the signs count."""
+"""A learning rule in one file: GLE with the signs of its gradients."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""A task in one file: which of four pitches a noisy tone has. The data are generated from a seed, without any file."""
+"""A task in one file: the classification of noisy tones by their pitch. The data are generated from a seed."""
 
 from pathlib import Path
 from typing import ClassVar

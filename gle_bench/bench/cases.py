@@ -48,7 +48,7 @@ def cases(networks: Iterable[str], engines: Iterable[str], cores: int) -> tuple[
     runners = list(dict.fromkeys(engines)) or list(choice.ENGINES)
     for engine in runners:
         look_up("engine", engine, choice.ENGINES)
-    found: list[Case] = []
+    measurable: list[Case] = []
     missing: list[Missing] = []
     for name in chosen:
         standard = look_up("network", name, NETWORKS)()
@@ -58,8 +58,8 @@ def cases(networks: Iterable[str], engines: Iterable[str], cores: int) -> tuple[
                 missing.append(Missing(name, engine, reason))
                 continue
             layouts = _layouts(standard, choice.device(engine), cores)
-            found += [Case(name, engine, threads, count) for threads, count in layouts]
-    return found, missing
+            measurable += [Case(name, engine, threads, count) for threads, count in layouts]
+    return measurable, missing
 
 
 def _layouts(standard: Standard, device: str, cores: int) -> Sequence[tuple[int, int]]:

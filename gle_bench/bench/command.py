@@ -33,17 +33,17 @@ def bench(
     for option, value in (("--threads", threads), ("--repeats", repeats), ("--steps", steps)):
         if value is not None and not 1 <= value <= MOST:
             raise UsageError(f"{option} {clipped(str(value))}: must be from 1 to {MOST:,}.")
-    found, missing = cases(networks, engines, threads or usable_cores())
-    if not found:
+    measurable, missing = cases(networks, engines, threads or usable_cores())
+    if not measurable:
         raise UsageError(f"Nothing to measure here: {'; '.join(_reasons(missing))}; name another --engine.")
-    with _progress(found, repeats) as tick:
-        rows, refused = measure(found, repeats, steps, tick)
+    with _progress(measurable, repeats) as tick:
+        rows, refused = measure(measurable, repeats, steps, tick)
     return {
         "rows": [asdict(row) for row in rows],
         "not_measured": [one._asdict() for one in [*missing, *refused]],
         "repeats": repeats,
         "cores": usable_cores(),
-        "device": "cuda" if any(case.device == "cuda" for case in found) else "cpu",
+        "device": "cuda" if any(case.device == "cuda" for case in measurable) else "cpu",
     }
 
 
@@ -93,12 +93,12 @@ def _reasons(missing: Iterable[Missing]) -> list[str]:
 
 
 @contextmanager
-def _progress(found: Sequence[Case], repeats: int) -> Iterator[Callable[[], None]]:
+def _progress(measurable: Sequence[Case], repeats: int) -> Iterator[Callable[[], None]]:
     """Shows a progress bar on standard error, removed at the end; one line if that is no terminal."""
     console = streams.console()
-    title = f"{len(found)} rows, --repeats {repeats}"
+    title = f"{len(measurable)} rows, --repeats {repeats}"
     if not console.is_terminal:
         console.print(f"Measuring {title}, in turns.", highlight=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=ticks(len(found), repeats))
+        task = progress.add_task(title, total=ticks(len(measurable), repeats))
         yield lambda: progress.advance(task)

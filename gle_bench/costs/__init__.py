@@ -1,1 +1,1 @@
-"""What a trained network costs to run: NeuroBench's count beside our own."""
+"""The costs of running a trained network, as counted by NeuroBench and by glebench."""

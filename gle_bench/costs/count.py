@@ -1,4 +1,4 @@
-"""Counts what a trained network costs to run, NeuroBench watching."""
+"""The count of a trained network's costs, by NeuroBench's hooks and by glebench itself."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -20,37 +20,39 @@ from gle_bench.tracking.costs import Complexity, ended, read, write
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
 
-if TYPE_CHECKING:  # Lightning costs seconds, and a count that is there needs none of it
+if TYPE_CHECKING:  # importing Lightning takes seconds, and reading an earlier count does not need it
     from gle_bench.training.experiment import Experiment
 
-SAMPLES: Final = 4  # what activations cost hardly differs between samples
+SAMPLES: Final = 4  # samples that are run; the costs of activations hardly differ between samples
 
 
 def of_run(folder: RunFolder, record: Record, data: Path) -> Complexity | str:
-    """The costs of a run's network: as kept beside its record, or counted now and kept; or why there are none.
+    """The costs of a run's network, from the file beside its record, or counted now and written there.
+
+    If they cannot be counted, the result is a sentence that says why.
 
     Args:
         data: the folder of all data.
     """
-    kept = read(folder, record)
-    if kept is not None:
-        return kept
+    costs = read(folder, record)
+    if costs is not None:
+        return costs
     try:
-        found = compute(folder, record, data)
-        write(folder, found)
+        costs = compute(folder, record, data)
+        write(folder, costs)
     except GleBenchError as error:
         return str(error)
-    except Exception as error:  # NeuroBench, or a stranger's module under it, may fail in any way
+    except Exception as error:  # NeuroBench, or a plugin's module, may fail in any way
         return f"NeuroBench cannot count this network ({type(error).__name__}: {error})."
-    return found
+    return costs
 
 
 def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
-    """Runs the network of a run's last checkpoint on some samples, NeuroBench watching.
+    """The costs of a run's network, counted while the network of its last checkpoint runs on some samples.
 
     Raises:
-        GleBenchError: the run has no result, its checkpoint or its data are not here, or this glebench computes
-            something else than the run did.
+        GleBenchError: the run has no result, its checkpoint or its data are missing, or this version of glebench
+            computes something else than the run's did.
     """
     if record.status != "done":
         raise GleBenchError(f"The run is {record.status}: there is no trained network to count.")
@@ -66,19 +68,19 @@ def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
     assert content is not None, "it exists"
     split, batch = _samples(experiment, record, data)
     count = _online if isinstance(config.network, OnlineModel) else _offline
-    found = count(experiment, record.seed, content["member"], batch)
+    counts = count(experiment, record.seed, content["member"], batch)
     return Complexity(
         harness=harness.version(),
         ended=ended(record),
         split=split,
         samples=batch.inputs.shape[1],
         steps=batch.steps,
-        **found._asdict() | found.workload._asdict(),
+        **counts._asdict() | counts.workload._asdict(),
     )
 
 
 def _configuration(record: Record) -> RunConfig:
-    """The run's own, as this glebench understands it."""
+    """The run's configuration, as this version of glebench reads it."""
     like = registry.pair(record.task, record.model).configure(record.budget)
     try:
         fields: dict[str, Any] = dict(record.config)
@@ -96,7 +98,7 @@ def _configuration(record: Record) -> RunConfig:
 
 
 def _samples(experiment: "Experiment", record: Record, data: Path) -> tuple[str, Batch]:
-    """The split that was evaluated while training, and its first samples, in float64."""
+    """The name of the split that was evaluated in training, and its first samples in float64."""
     from gle_bench.training.data import side_by_side
 
     task, config = experiment.task, experiment.config
@@ -137,7 +139,7 @@ def _online(experiment: "Experiment", seed: int, member: dict[str, Any], batch: 
 
 
 def online_counts(network: Network, steps: int) -> tuple[int, int]:
-    """Our own count over so many steps: multiply-accumulates, and updates of a neuron's state."""
+    """Our count of an online network over so many steps: multiply-accumulates, and updates of neurons' states."""
     updates = network.stages * sum(layer.neurons for layer in network.layers)
     return steps * network.macs, steps * updates
 
@@ -162,16 +164,16 @@ def _offline(experiment: "Experiment", seed: int, member: dict[str, Any], batch:
         watched, shown = by_trace, traced
     if watched is None:
         raise GleBenchError(f"NeuroBench finds no product with weights in {experiment.config.model}.")
-    if watched.activation_sparsity is None and by_trace is not None:  # functions instead of modules
+    if watched.activation_sparsity is None and by_trace is not None:  # activations are functions, not modules
         watched = watched._replace(activation_sparsity=by_trace.activation_sparsity)
     updates = state_updates(trained.model, batch.steps, getattr(experiment.config.network, "streamed", False))
     return _Counts(footprint, harness.connection_sparsity(shown), watched, macs, updates, traced=blind)
 
 
 def state_updates(module: nn.Module, steps: int, streamed: bool) -> int | None:
-    """Our own count of a module that learns offline: how often a unit's state is updated in so many steps.
+    """Our count of an offline module over so many steps: the updates of units' states.
 
-    None where it is `streamed`, but goes through time in a way that its modules do not show.
+    None if it is `streamed`, but its modules do not show how it goes through time.
     """
     layers = [part for part in module.modules() if isinstance(part, nn.RNNBase)]
     cells = [part for part in module.modules() if isinstance(part, nn.RNNCellBase)]

@@ -1,7 +1,7 @@
-"""Networks as NeuroBench's hooks can watch them: connections are `nn.Linear` and its like, neurons are modules.
+"""Exhibits: networks in a form that NeuroBench's hooks can count, with modules for connections and for neurons.
 
-They run as they always do. What their connections were given, and what their neurons gave, is shown to modules
-afterwards, all steps at once: NeuroBench copies a layer twice at every call, which takes longer than the networks.
+The network itself runs as usual. Its modules are called afterwards, with the inputs of connections and the rates of
+neurons in all steps at once: NeuroBench copies a layer twice at each call, which would take longer than the network.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from gle_bench.errors import GleBenchError
 
 
 class Neurons(nn.Module):
-    """Passes rates on; has the time constants of its neurons, if they have any."""
+    """A layer of neurons in an exhibit, which returns the rates it is called with; its buffers are time constants."""
 
     def __init__(self, **taus: Tensor) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class Neurons(nn.Module):
 
 
 class Activated(Neurons):
-    """Neurons whose activation is not linear: what NeuroBench takes for an activation."""
+    """A layer of neurons with a nonlinear activation, which NeuroBench counts as an activation."""
 
 
 class Run(NamedTuple):
-    """One run: what each connection was given, what each layer of neurons gave, and the outputs."""
+    """One run of a network: the inputs of each connection, the rates of each layer of neurons, and the outputs."""
 
     given: Sequence[Tensor]
     rates: Sequence[Tensor]
@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 
 class Exhibit(nn.Module):
-    """Connections and neurons, and how they run."""
+    """A network for NeuroBench: its connections and neurons as modules, and the function that runs it."""
 
     def __init__(
         self, connections: Sequence[nn.Module], neurons: Sequence[Neurons], run: Callable[[Tensor], Run]
@@ -54,19 +54,19 @@ class Exhibit(nn.Module):
         self.connections, self.neurons, self._run = nn.ModuleList(connections), nn.ModuleList(neurons), run
 
     def forward(self, samples: Tensor) -> Tensor:
-        """(B, T, C_in) -> (B, T, C)."""
-        found = self._run(samples)
-        for modules, shown in ((self.connections, found.given), (self.neurons, found.rates)):
+        """The outputs (B, T, C_in) -> (B, T, C), after which each module is called with its signals of the run."""
+        result = self._run(samples)
+        for modules, shown in ((self.connections, result.given), (self.neurons, result.rates)):
             for module, tensor in zip(modules, shown, strict=True):
                 module(tensor)
-        return found.outputs
+        return result.outputs
 
 
 def gle_exhibit(network: Network, parameters: Parameters, feedback: Feedback | None = None) -> Exhibit:
-    """A GLE network, whose S is 1: a layer of neurons for each connection, its time constants as buffers.
+    """The exhibit of one GLE network (S = 1), with a layer of neurons for each connection.
 
     Raises:
-        GleBenchError: a connection that is no matrix.
+        GleBenchError: a connection is not a matrix.
     """
     layers = [
         BlockParameters(*(None if x is None else x[k : k + 1] for x in block))
@@ -98,7 +98,7 @@ def gle_exhibit(network: Network, parameters: Parameters, feedback: Feedback | N
 
 @dataclass(frozen=True, eq=False)
 class _Heard(Dense):
-    """Dense, and keeps what it is given. No two are equal, so that each layer is a block of its own."""
+    """A dense connection that keeps its inputs. No two are equal, so that each layer is a block of its own."""
 
     given: list[Tensor] = field(default_factory=list)  # (1, B, N_in) each
 
@@ -111,21 +111,21 @@ class _Heard(Dense):
 
 
 class Evaluated(nn.Module):
-    """A module, as it is evaluated: as `evaluate` runs it, in closed loop say."""
+    """The exhibit of an offline module, which runs as in an evaluation, for example in closed loop."""
 
     def __init__(self, module: nn.Module, evaluate: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.module, self._evaluate = module, evaluate
 
     def forward(self, samples: Tensor) -> Tensor:
-        """(B, T, C_in) -> (B, T|1, C)."""
+        """The outputs of an evaluation, (B, T, C_in) -> (B, T|1, C)."""
         return self._evaluate(samples)
 
 
 def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    """The layer of these weights (N, N_in)."""
+    """The `nn.Linear` with these weights (N, N_in)."""
     outputs, inputs = weight.shape
-    layer = nn.Linear(inputs, outputs, bias is not None, device="meta")  # draws nothing
+    layer = nn.Linear(inputs, outputs, bias is not None, device="meta")  # draws no random weights
     layer.weight = nn.Parameter(weight, requires_grad=False)
     if bias is not None:
         layer.bias = nn.Parameter(bias, requires_grad=False)

@@ -1,7 +1,7 @@
-"""NeuroBench's own metrics, of any module that its hooks can watch.
+"""NeuroBench's own metrics of any module that its hooks can watch.
 
-Of NeuroBench only the metrics are imported, which bring snnTorch along and none of the data sets' libraries. They are
-called as its `Benchmark` calls them, which would turn an error into a zero.
+Only the metrics of NeuroBench are imported, which need snnTorch, but no libraries of data sets. They are called as
+NeuroBench's `Benchmark` calls them, but an error is raised, which `Benchmark` would turn into a zero.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def version() -> str:
 
 
 def footprint(module: nn.Module) -> int:
-    """Bytes of its parameters and buffers."""
+    """The bytes of a module's parameters and buffers."""
     from neurobench.metrics.static import Footprint
 
     return int(Footprint()(_wrapped(module)))

@@ -1,4 +1,4 @@
-"""Modules that NeuroBench cannot see through, shown to it by what PyTorch does when it runs them."""
+"""Exhibits of modules that NeuroBench's hooks cannot watch, made of the operations that PyTorch does for them."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -11,11 +11,11 @@ from gle_bench.costs.exhibits import Activated, Exhibit, Run, linear
 
 
 def traced_exhibit(module: nn.Module, samples: Tensor) -> Exhibit:
-    """A module that NeuroBench cannot see through, by what PyTorch does with samples (B, T, C) when it runs them.
+    """The exhibit of a module, made of PyTorch's operations while the module runs on samples (B, T, C).
 
-    Products with weights, or with what is made of weights alone, become `nn.Linear` and convolutions, one for each
-    matrix. What nonlinear functions give becomes what neurons give, except inside PyTorch's own recurrent layers and
-    cells, where NeuroBench does not look either.
+    Products with weights, or with functions of weights alone, become `nn.Linear` and convolutions, one for each
+    matrix. Outputs of nonlinear functions become the rates of neurons, except inside PyTorch's own recurrent layers
+    and cells, which NeuroBench does not look into either.
     """
     with torch.no_grad(), _Trace(module) as trace:
         outputs = module(samples)
@@ -26,22 +26,22 @@ def traced_exhibit(module: nn.Module, samples: Tensor) -> Exhibit:
 
 
 class _Call(NamedTuple):
-    """A matrix of weights and all that was multiplied with it."""
+    """A matrix of weights as a module, and all inputs that were multiplied with it."""
 
     connection: nn.Module
     given: list[Tensor]
 
 
 class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes products with weights and what nonlinear functions give."""
+    """A recorder of products with weights, and of the outputs of nonlinear functions."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: dict[tuple[Any, ...], _Call] = {}
         self.rates: list[Tensor] = []
         self._weights = {x.untyped_storage().data_ptr(): x for x in (*module.parameters(), *module.buffers())}
-        self._weights.pop(0, None)  # the place of whatever is empty
-        self._inside = 0  # recurrent modules
+        self._weights.pop(0, None)  # the address of all empty tensors
+        self._inside = 0  # number of recurrent modules that are running
         recurrent = [part for part in module.modules() if isinstance(part, nn.RNNBase | nn.RNNCellBase)]
         self._hooks = [part.register_forward_pre_hook(lambda *_: self._went(1)) for part in recurrent]
         self._hooks += [part.register_forward_hook(lambda *_: self._went(-1)) for part in recurrent]
@@ -50,7 +50,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._inside += by
 
     def close(self) -> None:
-        """Takes its hooks off the module."""
+        """Removes the hooks from the module."""
         for hook in self._hooks:
             hook.remove()
 
@@ -63,8 +63,8 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         constant = tensors and all(map(self._is_weight, tensors)) and name not in _ANEW
         for made in out if isinstance(out, list | tuple) else [out]:
             if isinstance(made, Tensor) and constant:
-                self._weights[made.untyped_storage().data_ptr()] = made  # kept, so that nothing takes its place
-            elif isinstance(made, Tensor):  # written to: a constant no more
+                self._weights[made.untyped_storage().data_ptr()] = made  # kept, so that its address stays taken
+            elif isinstance(made, Tensor):  # overwritten, so no longer a constant
                 self._weights.pop(made.untyped_storage().data_ptr(), None)
         if constant:
             return out

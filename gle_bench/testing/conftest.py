@@ -10,12 +10,12 @@ from gle_bench.testing.engines import NAMES, Tried
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the data that are made here: one for all processes of pytest-xdist."""
+    """The folder of data that tests generate, shared by all processes of pytest-xdist."""
     own = tmp_path_factory.getbasetemp()
     return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "data"
 
 
 @pytest.fixture(params=NAMES)
 def engine(request: pytest.FixtureRequest) -> Tried:
-    """Every engine in turn. A test is skipped, with the reason, where one is absent or refuses what the test asks."""
+    """Every engine in turn. The test is skipped, with the reason, if the engine is absent or refuses its network."""
     return Tried(request.param)

@@ -1,4 +1,4 @@
-"""The data on which a contract is tested."""
+"""The data with which contracts are tested."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from gle_bench.words import Protocol
 
 
 def folder_of(task: Task, options: TaskOptions, made: Path) -> Path:
-    """The folder with a task's data: prepared under `made`, or where `glebench prepare` puts what is downloaded.
+    """The folder with a task's data, generated under `made` or downloaded earlier by `glebench prepare`.
 
-    The test is skipped where data that have to be downloaded are not there.
+    The test is skipped if data that need a download are missing.
     """
     if task.downloads:
         folder = data_folder(None) / task.name
@@ -28,10 +28,10 @@ def folder_of(task: Task, options: TaskOptions, made: Path) -> Path:
 
 
 def load(task: Task, options: TaskOptions, protocol: Protocol, made: Path, seed: int = 1) -> Data:
-    """A task's data; those of one seed, where every seed has its own."""
+    """A task's data; those of `seed` if every seed has its own."""
     return task.load(folder_of(task, options, made), options, protocol, seed if task.data_per_seed else None)
 
 
 def some(split: Split, count: int = 4) -> torch.Tensor:
-    """Indices of a few samples, again and again where there are fewer."""
+    """The indices of a few samples, repeated if the split has fewer."""
     return torch.arange(count) % len(split)

@@ -1,4 +1,4 @@
-"""Engines as tests try them."""
+"""Engines for tests, which skip a test that an engine cannot run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ NAMES = sorted(choice.ENGINES)
 
 
 class Tried:
-    """An engine whose refusals skip the test, as its absence does; `torch` is never absent and refuses nothing."""
+    """An engine whose absence or refusal skips the test; `torch` is always present, and its refusal is a failure."""
 
     def __init__(self, name: str) -> None:
         absent = choice.absence(name)

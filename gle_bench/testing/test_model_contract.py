@@ -1,4 +1,4 @@
-"""The contract of models: what every registered pair of a task and a model keeps to."""
+"""The contract of models: tests that every registered pair of a task and a model must pass."""
 
 import json
 import os
@@ -45,14 +45,14 @@ EVERY_OFFLINE_PAIR = pytest.mark.parametrize("name", OFFLINE)
 
 
 def samples(config: RunConfig, data: Path) -> Batch:
-    """Four training samples, as an ensemble of one network sees them."""
+    """Four training samples as the batch of an ensemble of one network."""
     train = load(registry.task(config.task), config.options, config.protocol, data).splits["train"]
     return side_by_side([train.fetch(some(train), 1, 0)], torch.float32)
 
 
 @cache
 def complaints() -> list[str]:
-    """What glebench says of plugins, a line each, when it is asked for all that they offer."""
+    """The lines that glebench logs on faulty plugins when it loads all of them."""
     code = "from gle_bench import registry as r; r.pairs(); [r.points(kind) for kind in r.KINDS]"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -65,21 +65,21 @@ def test_all_that_a_plugin_offers_is_used(point: EntryPoint) -> None:
 
 
 def hashes() -> dict[str, str]:
-    found = {}
-    for name, pair in PAIRS.items():
-        for budget in BUDGETS:
-            found[f"{name} {budget}"] = registry.run_hash(pair.configure(budget), "fingerprint")
-    return found
+    return {
+        f"{name} {budget}": registry.run_hash(pair.configure(budget), "fingerprint")
+        for name, pair in PAIRS.items()
+        for budget in BUDGETS
+    }
 
 
 @EVERY_PAIR
 def test_every_budget_has_a_configuration_that_fits(name: str) -> None:
     pair = PAIRS[name]
-    known = {p.model for p in PAIRS.values() if p.task == pair.task}
+    models = {p.model for p in PAIRS.values() if p.task == pair.task}
     for budget in BUDGETS:
         config = pair.configure(budget)
         assert (config.task, config.budget, config.protocol) == (pair.task, budget, "paper")
-        assert config.model in known  # 'gle' is gle-42k under a short name
+        assert config.model in models  # another name than the pair's if that is an alias: 'gle' is gle-42k
         assert registry.pair(config.task, config.model).configure(budget) == config
         assert isinstance(config.options, registry.task(pair.task).options)
         check_pair(registry.resolved(config))
@@ -111,15 +111,15 @@ def test_hashes_are_the_same_in_another_process_and_differ_from_each_other() -> 
     code = "import json; from gle_bench.testing import test_model_contract as t; print(json.dumps(t.hashes()))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "1"}
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    ours = hashes()
-    assert json.loads(printed.stdout) == ours
-    second = tuple(f"{name} " for name in PAIRS if CONFIGS[name].model != PAIRS[name].model)  # 'gle' is gle-42k, or le
-    apart = {name: value for name, value in ours.items() if not name.startswith(second)}
+    own = hashes()
+    assert json.loads(printed.stdout) == own
+    aliases = tuple(f"{name} " for name in PAIRS if CONFIGS[name].model != PAIRS[name].model)
+    apart = {name: value for name, value in own.items() if not name.startswith(aliases)}
     assert len(set(apart.values())) == len(apart)
 
 
 def leaves(config: Any, path: str = "") -> Iterator[tuple[str, Any, bool]]:
-    """Every setting's path and value, and whether it may be none."""
+    """The path and value of every setting, and whether it may be None."""
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         where = f"{path}.{name}".lstrip(".")

@@ -1,4 +1,4 @@
-"""The contract of tasks: what every registered task keeps to."""
+"""The contract of tasks: tests that every registered task must pass."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,14 +15,14 @@ from gle_bench.testing.data import load, some
 from gle_bench.words import PROTOCOLS, Protocol
 
 TASKS = list(registry.places("tasks"))
-MOST = 5000  # samples of a split that are compared with each other: all of a large data set do not fit into memory
+MOST = 5000  # most samples of a split that are compared, since all of a large data set do not fit into memory
 
 
 def tasks_with(quality: Callable[[Task], object]) -> list[str]:
-    """The names of the tasks that have a quality; one that cannot be loaded has none, and fails every other test."""
+    """The names of the tasks for which `quality` holds; a task that cannot be loaded is left out, and fails others."""
     names = []
     for name in TASKS:
-        with suppress(Exception):  # a stranger's code may raise anything
+        with suppress(Exception):  # a plugin's code may raise anything
             if quality(registry.task(name)):
                 names.append(name)
     return names
@@ -59,7 +59,7 @@ def same(a: Batch, b: Batch) -> bool:
 
 
 def outputs_for(batch: Batch, channels: int, steps: int) -> torch.Tensor:
-    """What an ensemble of two might answer: (S, B, T, C)."""
+    """Random outputs of an ensemble of two networks, (S, B, T, C)."""
     shape = (2, batch.inputs.shape[1], steps, channels)
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
@@ -67,12 +67,12 @@ def outputs_for(batch: Batch, channels: int, steps: int) -> torch.Tensor:
 @EVERY_TASK
 @EVERY_PROTOCOL
 def test_official_data_have_the_sizes_that_were_told(name: str, protocol: Protocol, data: Path) -> None:
-    found = loaded(name, protocol, data)
+    loaded_task = loaded(name, protocol, data)
     pairs = [pair for pair in registry.pairs() if pair.task == name]
-    if not pairs or not found.data.official:
+    if not pairs or not loaded_task.data.official:
         return
-    told = found.task.sizes(pairs[0].configure("paper").model_copy(update={"protocol": protocol}))
-    assert not told or told == {split: len(samples) for split, samples in found.data.splits.items()}
+    announced = loaded_task.task.sizes(pairs[0].configure("paper").model_copy(update={"protocol": protocol}))
+    assert not announced or announced == {split: len(samples) for split, samples in loaded_task.data.splits.items()}
 
 
 @EVERY_TASK
@@ -87,23 +87,23 @@ def test_it_is_called_as_it_is_registered(name: str) -> None:
 @EVERY_PROTOCOL
 @EVERY_TASK
 def test_splits_are_there_and_named(data: Path, name: str, protocol: Protocol) -> None:
-    task, _, found = loaded(name, protocol, data)
-    assert set(found.splits) <= {"train", "validation", "test"}
+    task, _, loaded_task = loaded(name, protocol, data)
+    assert set(loaded_task.splits) <= {"train", "validation", "test"}
     if protocol == "clean":
-        assert set(found.splits) == {"train", "validation", "test"}
+        assert set(loaded_task.splits) == {"train", "validation", "test"}
         assert task.evaluation_split(protocol) == "validation"
-    assert "train" in found.splits
-    assert task.evaluation_split(protocol) in set(found.splits) - {"train"}
-    assert all(len(split) > 0 for split in found.splits.values())
-    assert set(found.digests) == set(found.splits)
-    assert len(set(found.digests.values())) == len(found.digests)
-    assert all(len(digest) == 64 for digest in (*found.digests.values(), found.fingerprint))
+    assert "train" in loaded_task.splits
+    assert task.evaluation_split(protocol) in set(loaded_task.splits) - {"train"}
+    assert all(len(split) > 0 for split in loaded_task.splits.values())
+    assert set(loaded_task.digests) == set(loaded_task.splits)
+    assert len(set(loaded_task.digests.values())) == len(loaded_task.digests)
+    assert all(len(digest) == 64 for digest in (*loaded_task.digests.values(), loaded_task.fingerprint))
 
 
 @EVERY_TASK
 def test_no_sample_is_in_two_splits(data: Path, name: str) -> None:
-    task, _, found = loaded(name, "clean", data)
-    batches = [split.fetch(_unlike(task, split), 1, 0) for split in found.splits.values()]
+    task, _, loaded_task = loaded(name, "clean", data)
+    batches = [split.fetch(_unlike(task, split), 1, 0) for split in loaded_task.splits.values()]
     rows = [
         torch.cat([b.inputs[0].flatten(1), b.targets[0].flatten(1) if b.targets.dim() > 2 else b.inputs[0, :, 0]], 1)
         for b in batches
@@ -113,7 +113,7 @@ def test_no_sample_is_in_two_splits(data: Path, name: str) -> None:
 
 
 def _unlike(task: Task, split: Any) -> torch.Tensor:
-    """All samples, up to `MOST`, but those that may be one and the same."""
+    """The indices of at most `MOST` samples, without classes whose samples may be equal."""
     everything = torch.arange(min(len(split), MOST))
     return everything[~torch.isin(split.targets, torch.tensor(task.alike))] if task.alike else everything
 
@@ -127,17 +127,17 @@ def test_both_protocols_share_the_test_split(data: Path, name: str) -> None:
 @EVERY_PROTOCOL
 @EVERY_TASK
 def test_batches_fit_the_shape_that_models_are_built_for(data: Path, name: str, protocol: Protocol) -> None:
-    task, options, found = loaded(name, protocol, data)
+    task, options, loaded_task = loaded(name, protocol, data)
     shape = task.shape(options)
-    for split in found.splits.values():
+    for split in loaded_task.splits.values():
         size = min(4, len(split))
         batch = split.fetch(torch.arange(size), 1, 0)
-        # What is predicted in closed loop may be longer than what is learned from, and is unknown in parts.
+        # In closed loop, samples may be longer than training samples, and later inputs are NaN.
         closed, steps = name in CLOSED_LOOP, batch.steps
         assert closed or steps == shape.steps
         assert batch.inputs.shape in [(1, size, t, shape.inputs) for t in (1, steps)]
         assert batch.inputs.is_floating_point()
-        assert batch.inputs.isfinite().all() or (closed and split is not found.splits["train"])
+        assert batch.inputs.isfinite().all() or (closed and split is not loaded_task.splits["train"])
         if task.loss == "ce":
             assert batch.targets.shape == (1, size)
             assert batch.targets.dtype == torch.int64
@@ -172,14 +172,14 @@ def test_data_are_the_same_whenever_they_are_loaded(data: Path, name: str) -> No
 
 @pytest.mark.parametrize("name", OWN_DATA)
 def test_seeds_have_data_of_their_own_where_the_task_says_so(data: Path, name: str) -> None:
-    task, options, found = loaded(name, "paper", data)
-    assert load(task, options, "paper", data, seed=2).fingerprint != found.fingerprint
+    task, options, loaded_task = loaded(name, "paper", data)
+    assert load(task, options, "paper", data, seed=2).fingerprint != loaded_task.fingerprint
 
 
 @EVERY_TASK
 def test_online_models_get_target_rates(data: Path, name: str) -> None:
-    task, options, found = loaded(name, "paper", data)
-    shape, batch = task.shape(options), found.splits["train"].fetch(some(found.splits["train"]), 1, 0)
+    task, options, loaded_task = loaded(name, "paper", data)
+    shape, batch = task.shape(options), loaded_task.splits["train"].fetch(some(loaded_task.splits["train"]), 1, 0)
     targets = task.targets(batch, shape.outputs)
     assert targets.shape in [(1, 4, t, shape.outputs) for t in (1, shape.steps)]
     assert targets.is_floating_point()
@@ -190,9 +190,9 @@ def test_online_models_get_target_rates(data: Path, name: str) -> None:
 
 @EVERY_TASK
 def test_outputs_are_decided_measured_and_given_a_loss(data: Path, name: str) -> None:
-    task, options, found = loaded(name, "paper", data)
-    shape, batch = task.shape(options), found.splits["train"].fetch(some(found.splits["train"]), 1, 0)
-    for steps in (shape.steps, 1) if task.loss == "ce" else (shape.steps,):  # a class may be told at the end, once
+    task, options, loaded_task = loaded(name, "paper", data)
+    shape, batch = task.shape(options), loaded_task.splits["train"].fetch(some(loaded_task.splits["train"]), 1, 0)
+    for steps in (shape.steps, 1) if task.loss == "ce" else (shape.steps,):  # classes may have one output at the end
         outputs = outputs_for(batch, shape.outputs, steps)
         decisions = task.decide(outputs, batch)
         assert decisions.shape in [(2, 4, shape.outputs), tuple(outputs.shape)]
@@ -205,14 +205,14 @@ def test_outputs_are_decided_measured_and_given_a_loss(data: Path, name: str) ->
         assert losses.min() >= 0
         mask = None if batch.mask is None else batch.mask[:, 2:3]
         single = Batch(batch.steps, batch.inputs[:, 2:3], batch.targets[:, 2:3], mask)
-        alone = task.losses(outputs[1:, 2:3], single)  # neither company nor neighbours count
+        alone = task.losses(outputs[1:, 2:3], single)  # independent of other members and samples
         torch.testing.assert_close(alone[0, 0], losses[1, 2])
 
 
 @EVERY_TASK
 def test_nothing_beats_the_targets_themselves(data: Path, name: str) -> None:
-    task, options, found = loaded(name, "paper", data)
-    shape, batch = task.shape(options), found.splits["train"].fetch(some(found.splits["train"]), 1, 0)
+    task, options, loaded_task = loaded(name, "paper", data)
+    shape, batch = task.shape(options), loaded_task.splits["train"].fetch(some(loaded_task.splits["train"]), 1, 0)
     perfect = task.targets(batch, shape.outputs).expand(1, 4, shape.steps, shape.outputs)
     perfect = 50 * perfect if task.loss == "ce" else perfect
     poor = outputs_for(batch, shape.outputs, shape.steps)
@@ -224,10 +224,10 @@ def test_nothing_beats_the_targets_themselves(data: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", CLOSED_LOOP)
 def test_a_closed_loop_gives_inputs_of_the_tasks_width(data: Path, name: str) -> None:
-    task, options, found = loaded(name, "paper", data)
+    task, options, loaded_task = loaded(name, "paper", data)
     shape, feedback = task.shape(options), task.feedback(options)
     assert feedback is not None
-    batch = found.splits["train"].fetch(some(found.splits["train"]), 1, 0)
+    batch = loaded_task.splits["train"].fetch(some(loaded_task.splits["train"]), 1, 0)
     outputs = outputs_for(batch, shape.outputs, shape.steps)
     for t in range(shape.steps):
         assert feedback(t, batch.inputs, outputs[:, :, :t]).shape == (2, 4, shape.inputs)

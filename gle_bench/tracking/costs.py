@@ -1,4 +1,4 @@
-"""neurobench.json: what a trained network costs to run, kept beside its run's record.
+"""neurobench.json, the file beside a run's record with the costs of running its trained network.
 
 `gle_bench.costs` counts and writes it; tables and `glebench show` read it.
 """
@@ -21,14 +21,14 @@ Operations = Annotated[float, Field(ge=0, lt=2**63)]
 
 
 class Complexity(Entry):
-    """A network's costs, those of running it a sample each.
+    """The costs of running a trained network, per sample, as neurobench.json keeps them.
 
     Attributes:
         harness: NeuroBench's version.
-        ended: when the run ended whose weights these are; None: its record does not say.
-        split, samples, steps: what was run: the first samples of a split, of so many time steps.
-        footprint: bytes of parameters and buffers, time constants among them, without state.
-        connection_sparsity, activation_sparsity: shares of zeros; None where there is nothing to count them in.
+        ended: when the run ended whose weights were counted; None: its record does not say.
+        split, samples, steps: the samples that were run: the first ones of a split, of so many time steps.
+        footprint: bytes of parameters and buffers, time constants included, without state.
+        connection_sparsity, activation_sparsity: shares of zeros; None if there are no weights or activations.
         dense: NeuroBench's synaptic operations, those with zeros too; effective_macs, effective_acs: without, and apart
             for layers that are given 0, 1 and -1 alone.
         macs: our multiply-accumulates, state updates not counted.
@@ -55,34 +55,34 @@ class Complexity(Entry):
 
 
 def read(folder: RunFolder, record: Record) -> Complexity | None:
-    """What is kept beside the record; None where there is nothing, or nothing of this very run."""
+    """The costs in the file beside a record; None if there is no such file, or it is of another run."""
     try:
-        found = Complexity.model_validate_json(content(folder.path / FILE))
+        costs = Complexity.model_validate_json(content(folder.path / FILE))
     except (OSError, ValidationError):
         return None
-    return found if found.ended == ended(record) else None
+    return costs if costs.ended == ended(record) else None
 
 
 def kept(folder: RunFolder, record: Record) -> Complexity | str:
-    """What is kept beside the record, or a sentence that nothing is; counts nothing."""
+    """The costs in the file beside a record, or a sentence that there are none."""
     return read(folder, record) or "NeuroBench has not counted this network."
 
 
-def write(folder: RunFolder, found: Complexity) -> None:
-    """Keeps it beside the record.
+def write(folder: RunFolder, costs: Complexity) -> None:
+    """Writes costs into the file beside a record.
 
     Raises:
-        GleBenchError: it cannot be written.
+        GleBenchError: the file cannot be written.
     """
-    write_text(folder.path / FILE, found.model_dump_json(indent=2) + "\n")
+    write_text(folder.path / FILE, costs.model_dump_json(indent=2) + "\n")
 
 
 def ended(record: Record) -> Moment | None:
-    """When the run ended, which tells it from one that was made anew."""
+    """The time when a run ended, by which it differs from a repetition under the same id."""
     return record.lineage[-1].ended if record.lineage else None
 
 
 def read_all(folders: Iterable[tuple[RunFolder, Record]]) -> dict[str, Complexity]:
-    """What is kept beside records, {run_id: costs}; counts nothing."""
-    found = {record.run_id: read(folder, record) for folder, record in folders}
-    return {run: costs for run, costs in found.items() if costs is not None}
+    """The costs in the files beside records, by run id; records without such a file are left out."""
+    all_costs = {record.run_id: read(folder, record) for folder, record in folders}
+    return {run: costs for run, costs in all_costs.items() if costs is not None}

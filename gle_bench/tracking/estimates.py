@@ -1,4 +1,4 @@
-"""How long a run takes: its length times a pace, which was measured here and now, or is that of recorded runs."""
+"""The estimated time of a run: its length times a pace, which is measured now or taken from recorded runs."""
 
 import math
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Store
 
-LEAST_BATCHES: Final = 5  # that a pace is taken from, where they came after a first round of training
-LEAST_FROM_START: Final = 20  # where they did not: in fewer, starting up takes a good part of the time
+LEAST_BATCHES: Final = 5  # fewest batches after a first round of training that a pace is taken from
+LEAST_FROM_START: Final = 20  # fewest batches from the start, of whose time starting up would take a large part
 
 
 class Length(NamedTuple):
-    """How much work the run of one seed is.
+    """The length of the run of one seed.
 
     Attributes:
-        steps: time steps that an online rule learns from; of any other rule, updates.
-        evaluations: how often the split that is watched is evaluated.
+        steps: number of time steps that an online rule learns from; of any other rule, number of updates.
+        evaluations: number of evaluations of the split that is evaluated in training.
     """
 
     steps: int
@@ -30,9 +30,9 @@ class Length(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """Seconds of one seed for a step and for an evaluation; seeds that learn side by side share their time.
+    """The seconds of one seed for a step and for an evaluation; seeds that learn side by side share their time.
 
-    A pace of recorded runs has the time of evaluations in its steps.
+    In a pace of recorded runs, the time of evaluations is part of the time of steps.
     """
 
     step: float
@@ -40,14 +40,14 @@ class Pace(NamedTuple):
 
 
 def seconds(length: Length, pace: Pace, seeds: int) -> float:
-    """How long the runs of so many seeds take."""
+    """The seconds that the runs of so many seeds take."""
     return seeds * (length.steps * pace.step + length.evaluations * pace.evaluation)
 
 
 def full_seconds(task: Task, pair: Pair, records: Sequence[Record]) -> float | None:
-    """What all of the paper's seeds would take on the machine that made the records; None if it is not known.
+    """The seconds of all of the paper's seeds on the machine that made the records; None if no record tells.
 
-    It follows the longest of the runs that learned by the model's own rule, whatever their budget and data.
+    The pace is that of the longest run with the model's own rule and settings, whatever its budget and data.
     """
     whole = pair.configure("paper")
     own = [r for r in records if (r.model, r.rule, r.status) == (pair.model, whole.rule, "done") and r.cost.steps]
@@ -59,14 +59,14 @@ def full_seconds(task: Task, pair: Pair, records: Sequence[Record]) -> float | N
 
 
 def full_seconds_after(chosen: Chosen, records: Sequence[Record], store: Store) -> float | None:
-    """What all of the paper's seeds would take, by the pace of runs that just ended; None if it is not known."""
+    """The seconds of all of the paper's seeds at the pace of runs that have just ended; None if it is not known."""
     record = next((r for r in records if r.status == "done" and r.cost.wall_s > 0), None)
     if record is None or not same_work(chosen.config, chosen.pair.configure("paper")):
         return None
     folder = store.folder(record.task, record.model, chosen.named_rule, record.config_hash, record.seed)
     try:
         rows = folder.read_history()
-    except GleBenchError:  # somebody changed it: the record stands, but nothing is known of its pace
+    except GleBenchError:  # the history was changed: the record is valid, but has no pace
         return None
     return _full_seconds(chosen.task, chosen.rule, chosen.pair, record, rows, record.data.sizes.get("train"))
 
@@ -74,7 +74,7 @@ def full_seconds_after(chosen: Chosen, records: Sequence[Record], store: Store) 
 def _full_seconds(
     task: Task, rule: LearningRule, pair: Pair, record: Record, rows: Sequence[Row], samples: int | None
 ) -> float | None:
-    """What all of the paper's seeds would take, each learning from so many samples, at the pace of a record."""
+    """The seconds of all of the paper's seeds, with this number of training samples, at the pace of a record."""
     whole = pair.configure("paper")
     steps_per_batch = task.shape(whole.options).steps if isinstance(rule, OnlineRule) else 1
     pace, batches = recorded_pace(record, rows, steps_per_batch), _batches(whole, samples)
@@ -84,10 +84,10 @@ def _full_seconds(
 
 
 def recorded_pace(record: Record, rows: Sequence[Row], steps_per_batch: int) -> Pace | None:
-    """The pace of a run; None of one too short to tell.
+    """The pace of a recorded run; None if it is too short.
 
-    Where the rows of its history are given, and it trained for several rounds, the first one does not count: it has
-    the time that starting up takes.
+    If the rows of its history are given, and it has several rounds, the first round is left out, because its time
+    includes that of starting up.
     """
     cost, part, spent, least = record.cost, 1.0, record.cost.wall_s, LEAST_FROM_START
     if len(rows) > 2:
@@ -103,19 +103,19 @@ def recorded_pace(record: Record, rows: Sequence[Row], steps_per_batch: int) -> 
 
 
 def seed_seconds(records: Sequence[Record]) -> float | None:
-    """What a seed took on average in runs of one and the same work; None if none of them is done."""
+    """The mean seconds of a seed in runs of the same configuration; None if none of them is done."""
     done = [r.cost.seconds_of_a_seed for r in records if r.status == "done" and r.cost.wall_s > 0]
     return sum(done) / len(done) if done else None
 
 
 def same_work(config: RunConfig, other: RunConfig) -> bool:
-    """Whether a batch of both is the same work."""
+    """Whether a batch takes the same work under both configurations."""
     sizes = [(c.training.batch_size, c.training.evaluation_batch_size) for c in (config, other)]
     return (config.options, config.network, sizes[0]) == (other.options, other.network, sizes[1])
 
 
 def _batches(whole: RunConfig, samples: int | None) -> int | None:
-    """Batches that a full run of one seed learns from; None where only the data could tell."""
+    """The number of batches in a full run of one seed; None if it depends on data that are not here."""
     training = whole.training
     if training.epochs is None or samples is None:
         return training.batches

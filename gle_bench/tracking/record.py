@@ -1,4 +1,4 @@
-"""record.json: what survives a run."""
+"""record.json, the record of a run: its configuration, its results, its costs and its environment."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,18 +24,18 @@ from gle_bench.tracking.environment import Environment
 from gle_bench.tracking.provenance import Plugin
 from gle_bench.words import Budget, MarkKind, PluginPart, Protocol, RunStatus, Selection
 
-# Raised when a field's meaning changes or a field without a default joins; a new field with a default leaves it.
+# It is raised if a field's meaning changes, or a field without a default is added, but not for one with a default.
 SCHEMA_VERSION: Final = 1
 
-LARGEST: Final = 1e150  # of a metric that is averaged
+LARGEST: Final = 1e150  # largest value of a metric that can be averaged
 
 
 class UnreadableRecord(Malformed):
-    """Text that is no record of this version; says why, without the file's name."""
+    """The error for a text that is no record of this version; it says why, without the file's name."""
 
 
 def _printable(value: Any) -> Any:
-    """Replaces what UTF-8 cannot hold: a failure's text may quote a file name with stray bytes."""
+    """The text without characters that UTF-8 cannot encode, such as raw bytes in a file name that an error quotes."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
@@ -52,25 +52,25 @@ Name = Annotated[str, Field(pattern=r"\A\w[\w.-]*\z", max_length=200)]  # each n
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, lt=1e12)]
 Networks = Annotated[int, Field(ge=1, lt=2**31)]
-# That any clock has shown, and that can be told in any time zone.
+# A time that any clock may have shown, and that exists in any time zone.
 Moment = Annotated[AwareDatetime, Field(ge=datetime(1980, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))]
 Message = Annotated[str, BeforeValidator(_printable)]
 
 
 class Measured(Entry):
-    """A metric in its own unit, averaged over `n` samples. Not a number where the run diverged."""
+    """The value of a metric in its own unit, averaged over `n` samples; NaN if the run diverged."""
 
     value: float
     n: Annotated[int, Field(ge=1, lt=2**63)]
 
     @property
     def usable(self) -> bool:
-        """Whether it can be averaged: finite, and its square as well."""
+        """Whether the value can be averaged: it and its square are finite."""
         return abs(self.value) < LARGEST
 
 
 class DataUsed(Entry):
-    """What was learned from: the content's SHA-256, whether it is the official data set, one SHA-256 a split.
+    """The data of a run: the SHA-256 of their content, whether they are the official ones, and a SHA-256 of each split.
 
     `notes` say how the data differ from what the task's rules ask for; `sizes` are the samples of each split.
     """
@@ -83,17 +83,17 @@ class DataUsed(Entry):
 
 
 class Cost(Entry):
-    """What the run cost, all its parts together. None: not measured.
+    """The costs of a run, all its parts together. None: not measured.
 
     Attributes:
         wall_s: seconds of wall-clock time.
         steps: time steps simulated while learning, of one network (updates, for one that learns offline).
-        networks: how many seeds learned side by side in the same wall-clock time, in the last sitting.
-        seed_s: seconds of this seed alone: each sitting's, shared by the networks of that sitting.
+        networks: number of seeds that learned side by side in the same wall-clock time, in the last part.
+        seed_s: seconds of this seed alone: those of each part, divided by the networks of that part.
         ms_per_step: milliseconds a step of all of them, evaluations included.
         peak_memory: bytes, the process's or the GPU's.
         macs: multiply-accumulates of one network's forward pass over one sample, state updates not counted.
-        macs_missing: why they are not known.
+        macs_missing: the reason if `macs` is None.
     """
 
     wall_s: Seconds
@@ -107,18 +107,18 @@ class Cost(Entry):
 
     @property
     def seconds_of_a_seed(self) -> float:
-        """Seconds of one seed, where those that learned side by side share their time."""
+        """The seconds of one seed; seeds that learned side by side share their time."""
         return self.wall_s / self.networks if self.seed_s is None else self.seed_s  # older records have no seed_s
 
 
 class Part(Entry):
-    """One sitting of a run; a resumed run has several.
+    """One part of a run, from its start or resumption to its end; a resumed run has several.
 
     Attributes:
-        ended: None while it runs, and for good if it was killed.
-        from_round: the round it continued after; 0 for a fresh start.
-        wall_s: seconds.
-        networks: how many seeds learned side by side.
+        ended: the time of its end; None while it runs, and for ever if it was killed.
+        from_round: the round after which it continued; 0 for a fresh start.
+        wall_s: seconds of wall-clock time.
+        networks: number of seeds that learned side by side.
     """
 
     started: Moment
@@ -148,11 +148,11 @@ class Mark:
 
     @property
     def word(self) -> str:
-        """The mark as labels have it: every changed setting is the same word."""
+        """The mark in labels, where all changed settings have the same word."""
         return "changed" if self.changed else "other data" if self.kind == "data" else str(self)
 
     def __str__(self) -> str:
-        """The mark as record.json and footnotes spell it; `read_mark` reads it back."""
+        """The text of the mark in record.json and in footnotes, which `read_mark` reads."""
         texts = {"budget": f"budget {self.value}", "rule": f"rule={self.value}", "data": f"{self.value} {_DATA}"}
         texts |= {kind: f"{self.value} {kind}" for kind in ("version", "code")}
         return texts.get(self.kind, self.value)
@@ -165,7 +165,7 @@ OTHER_CODE: Final = Mark("code", "other")
 
 
 def read_mark(text: str) -> Mark:
-    """The mark that record.json spells so."""
+    """The mark of a text in record.json."""
     if text.startswith("rule="):
         return Mark("rule", text.removeprefix("rule="))
     if "=" in text:
@@ -187,17 +187,17 @@ WrittenMark = Annotated[Mark, PlainValidator(_mark), PlainSerializer(str, return
 
 
 class Record(Entry):
-    """One run of one seed, whatever became of it.
+    """The record of one run of one seed, whatever its status. Training writes it; reports and suites read it.
 
     Attributes:
-        config: the whole configuration, as JSON; config_hash: of its meaning (`gle_bench.config.config_hash`).
+        config: the whole configuration, as JSON; config_hash: its hash (`gle_bench.config.config_hash`).
         metrics: selection -> split -> name -> value; empty until there is a result.
-        parameters: how many the network learns.
+        parameters: number of parameters that the network learns.
         footing: what the method was granted (`gle_bench.contracts.Footing`).
         best_round: the round that selection 'best' took.
-        plugins: the code of what plugins supplied, {'task', 'model' or 'rule': ...}; empty where all is glebench's own.
-        marks: what a reader must know before comparing, such as a reduced budget or data that are not official.
-        error: why it failed or diverged.
+        plugins: the code of plugins that supplied its task, model or rule; empty if all are built in.
+        marks: reasons not to compare it with published results, such as a reduced budget or other data.
+        error: the reason if it failed or diverged.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -231,15 +231,15 @@ class Record(Entry):
 
 
 def run_id(task: str, model: str, rule: str | None, config_hash: str, seed: int) -> str:
-    """The run's name: unique, because the hash covers task, model and rule. `rule` is None for the model's own."""
+    """The id of a run, unique because the hash covers task, model and rule. `rule` is None for the model's own."""
     return f"{task}-{model}{'' if rule is None else f'+{rule}'}-{config_hash}-s{seed}"
 
 
 def parse(content: bytes) -> Record:
-    """The record that a file's content spells.
+    """The record in a file's content.
 
     Raises:
-        UnreadableRecord: truncated, foreign, or of another schema version; says which, in half a sentence.
+        UnreadableRecord: the content is truncated, no record, or of another schema version.
     """
     try:
         return Record.model_validate_json(content)
