@@ -32,4 +32,5 @@ PluginPart = Literal["task", "model", "rule"]  # what a plugin may supply to a r
 
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+SELECTIONS: tuple[Selection, ...] = get_args(Selection)
 AVERAGES: tuple[Average, ...] = get_args(Average)

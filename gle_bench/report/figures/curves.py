@@ -120,6 +120,11 @@ class Curves(NamedTuple):
         return mean
 
     @property
+    def name(self) -> str:
+        """The metric's name as figures print it."""
+        return _printed_name(self.metric)
+
+    @property
     def best_seed(self) -> int:
         """The seed whose last evaluation is the best."""
         last = self.values[:, -1]
@@ -232,11 +237,10 @@ def limits(metric: Metric, drawn: Sequence[Curves], published: Sequence[Level]) 
     return (0.0, 1.1 * max(finite) if finite else None)
 
 
-def printed_name(metric: Metric) -> str:
-    """The metric's name as figures print it."""
-    return CAPITALS.get(metric.name, metric.name)
-
-
 def axis_name(metric: Metric, split: str) -> str:
     """The label of the metric's axis, as 'accuracy (%), test split'."""
-    return f"{printed_name(metric)}{f' ({metric.unit})' if metric.unit else ''}, {split} split"
+    return f"{_printed_name(metric)}{f' ({metric.unit})' if metric.unit else ''}, {split} split"
+
+
+def _printed_name(metric: Metric) -> str:
+    return CAPITALS.get(metric.name, metric.name)

@@ -17,7 +17,6 @@ from gle_bench.report.figures.curves import (
     drawn_runs,
     levels,
     limits,
-    printed_name,
 )
 from gle_bench.report.figures.forecasts import forecast_panel, forecasts, horizon_panel, nearest
 from gle_bench.report.figures.plot import Built, Panel, Plot
@@ -71,7 +70,7 @@ def _stage_panels(stages: Sequence[int], runs: DrawnRuns, drawn: Curves, seed: i
         place = drawn.rounds.index(number)
         paper = "" if printed == [number] else f" (paper: {' and '.join(map(str, printed))})"
         epochs = f"{drawn.epochs[place]:g} epoch{'' if drawn.epochs[place] == 1 else 's'}"
-        title = f"after {epochs}{paper}: {printed_name(drawn.metric)} {values[place]:.1f} %"
+        title = f"after {epochs}{paper}: {drawn.name} {values[place]:.1f} %"
         panels.append(forecast_panel(letter, title, kept[number]))
     count, best = len(drawn.seeds), seed == drawn.best_seed
     why = f", the one of {count} that ends best on the {drawn.split} split" if best else ""

@@ -53,7 +53,7 @@ def forecasts(record: Record, folder: RunFolder, split: str, last: int) -> dict[
     if f"{split}_targets" not in arrays:
         return {}
     pattern = re.compile(rf"{re.escape(split)}_decisions_([0-9]{{1,9}})")
-    names = {int(found[1]): name for name in arrays if (found := pattern.fullmatch(name))}
+    names = {int(match[1]): name for name in arrays if (match := pattern.fullmatch(name))}
     points = options_of(record).points
     scored = points * (HALF if split == "test" else HALF - KNOWN)
     time = np.arange(1, scored + 1) / points

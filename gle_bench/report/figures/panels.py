@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 from gle_bench.data.files import write_atomically
@@ -89,7 +90,7 @@ def draw(plot: Plot) -> "Figure":
     from matplotlib.figure import Figure
 
     width, height = plot.size
-    notes = _wrapped(plot.notes, int(width * CHARACTERS))
+    notes = "\n".join(fill(note, int(width * CHARACTERS)) for note in plot.notes)
     heights = [TITLE, *[height / len(plot.layout)] * len(plot.layout), LINE * (1 + len(notes.splitlines()))]
     figure = Figure(figsize=(width, sum(heights)), dpi=DOTS_AN_INCH, layout="constrained")
     title, *rows, below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -201,9 +202,3 @@ def _shade(color: int, brightness: float = 1.0) -> tuple[float, ...]:
 
 def _numbers(values: Sequence[float | None]) -> list[float]:
     return [float("nan") if value is None else value for value in values]
-
-
-def _wrapped(notes: Sequence[str], width: int) -> str:
-    from textwrap import fill
-
-    return "\n".join(fill(note, width) for note in notes)

@@ -5,10 +5,8 @@ from typing import Any, Final, NamedTuple
 
 Cells = Mapping[str, str]  # a line of a table, {column: text}
 
-LEFT: Final = (  # the columns that are aligned to the left; the others hold numbers, and are aligned to the right
-    *("model", "of", "protocol", "verdict"),
-    *("parameter", "in the paper", "in glebench"),
-)
+# The columns that are aligned to the left; the others hold numbers, and are aligned to the right
+LEFT: Final = ("model", "of", "protocol", "verdict", "parameter", "in the paper", "in glebench")
 EMPTY: Final = "Nothing was published, and nothing has been run."
 
 

@@ -8,7 +8,7 @@ from gle_bench import registry
 from gle_bench.contracts import ClosedFormRule, Pair, footing
 from gle_bench.report.results import ConfigurationRuns
 from gle_bench.report.tables.cells import Cells, Part
-from gle_bench.report.tables.formats import optional_text
+from gle_bench.report.tables.formats import number_text
 from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.costs import Complexity
 from gle_bench.tracking.record import Record
@@ -150,8 +150,8 @@ def _footing_cells(line: FootingLine) -> Cells:
         "protocol": line.protocol,
         "seeds": str(line.seeds),
         "params": f"{line.parameters:,}",
-        "MACs": optional_text(line.macs, ","),
-        "to learn": optional_text(line.learning_macs, ","),
+        "MACs": number_text(line.macs, ","),
+        "to learn": number_text(line.learning_macs, ","),
         "MiB": "" if line.memory is None else f"{line.memory / 2**20:,.0f}",
         "nets": str(line.networks),
         "seconds": f"{line.wall_s:,.0f}",
@@ -159,7 +159,7 @@ def _footing_cells(line: FootingLine) -> Cells:
         "stream": yes_or_no(line.streamed),
         "whole": yes_or_no(line.whole_sequence),
         "norm": yes_or_no(line.normalised),
-        "tried": optional_text(line.tried, ","),
+        "tried": number_text(line.tried, ","),
     }
 
 
@@ -201,12 +201,12 @@ def _running_cells(line: RunningCosts) -> Cells:
         "model": line.model,
         "protocol": line.protocol,
         "seeds": str(line.seeds),
-        "bytes": optional_text(line.footprint, ",.0f"),
-        "W = 0": optional_text(line.connection_sparsity, ".3f"),
-        "r = 0": optional_text(line.activation_sparsity, ".3f"),
-        "dense": optional_text(line.dense, ",.0f"),
-        "eff. MACs": optional_text(line.effective_macs, ",.0f"),
-        "eff. ACs": optional_text(line.effective_acs, ",.0f"),
-        "MACs": optional_text(line.macs, ",.0f"),
-        "updates": optional_text(line.state_updates, ",.0f"),
+        "bytes": number_text(line.footprint, ",.0f"),
+        "W = 0": number_text(line.connection_sparsity, ".3f"),
+        "r = 0": number_text(line.activation_sparsity, ".3f"),
+        "dense": number_text(line.dense, ",.0f"),
+        "eff. MACs": number_text(line.effective_macs, ",.0f"),
+        "eff. ACs": number_text(line.effective_acs, ",.0f"),
+        "MACs": number_text(line.macs, ",.0f"),
+        "updates": number_text(line.state_updates, ",.0f"),
     }

@@ -38,7 +38,7 @@ def sample_text(ours: Sample, decimals: int) -> str:
     return f"{ours.mean:.{decimals}f}{'' if ours.sd is None else f'±{ours.sd:.{decimals}f}'}"
 
 
-def optional_text(value: float | None, form: str) -> str:
+def number_text(value: float | None, form: str) -> str:
     """A number in the given format; empty for None."""
     return "" if value is None else format(value, form)
 

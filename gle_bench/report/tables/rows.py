@@ -16,7 +16,7 @@ from gle_bench.report.statistics.welch import Interval, Sample, sample
 from gle_bench.tracking.estimates import full_seconds
 from gle_bench.tracking.provenance import changed_since
 from gle_bench.tracking.record import OTHER_CODE, OTHER_VERSION, Mark, Record
-from gle_bench.words import Protocol, Selection
+from gle_bench.words import PROTOCOLS, SELECTIONS, Protocol, Selection
 
 
 class Section(NamedTuple):
@@ -26,10 +26,7 @@ class Section(NamedTuple):
     selection: Selection
 
 
-SECTIONS: Final = (
-    *(Section("paper", "last"), Section("paper", "best")),
-    *(Section("clean", "last"), Section("clean", "best")),
-)
+SECTIONS: Final = tuple(Section(protocol, selection) for protocol in PROTOCOLS for selection in SELECTIONS)
 
 
 class Watched(NamedTuple):

@@ -15,14 +15,7 @@ from gle_bench.report.results import gather, pairs_of
 from gle_bench.report.statistics.equivalence import ALPHA, MOST_SEEDS
 from gle_bench.report.tables.cells import Cells, Part, Table
 from gle_bench.report.tables.costs import footing_lines, footing_part, running_costs, running_part, yes_or_no
-from gle_bench.report.tables.formats import (
-    MOST_DECIMALS,
-    optional_text,
-    places,
-    published_text,
-    sample_text,
-    superscript,
-)
+from gle_bench.report.tables.formats import MOST_DECIMALS, number_text, places, published_text, sample_text, superscript
 from gle_bench.report.tables.rows import SECTIONS, Row, all_rows, plain
 from gle_bench.report.tables.settings import printed_settings, settings_part, table1
 from gle_bench.tracking.costs import Complexity, read_all
@@ -57,8 +50,8 @@ def table(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
         return table1(), []
     task = registry.task(task_name)
     gathered, skipped = gather(runs)
-    found = [(folder, record) for folder, record in gathered if record.task == task.name]
-    return results_table(task, [record for _, record in found], read_all(found)), skipped
+    of_task = [(folder, record) for folder, record in gathered if record.task == task.name]
+    return results_table(task, [record for _, record in of_task], read_all(of_task)), skipped
 
 
 def results_table(task: Task, records: Sequence[Record], complexities: Mapping[str, Complexity] | None = None) -> Table:
@@ -102,7 +95,7 @@ def results_table(task: Task, records: Sequence[Record], complexities: Mapping[s
 def _title(task: Task) -> str:
     head, colon, _ = (sys.modules[type(task).__module__].__doc__ or "").partition(":")  # 'MNIST-1D: ten classes of ...'
     name = head if colon and "\n" not in head else task.name
-    numbers = [f"Table {number} - " for number, known in RESULTS.items() if known == task.name]
+    numbers = [f"Table {number} - " for number, of in RESULTS.items() if of == task.name]
     return f"{''.join(numbers)}{name}: {task.metric.name}{f' ({task.metric.unit})' if task.metric.unit else ''}"
 
 
@@ -157,7 +150,7 @@ def _lines(rows: Sequence[Row], numbers: Mapping[str, int], decimals: int) -> It
             "model": " ".join(
                 [row.label, *([digest] if digest else []), *(superscript(numbers[n]) for n in row.notes)]
             ),
-            "params": optional_text(row.parameters, ","),
+            "params": number_text(row.parameters, ","),
             "online": yes_or_no(row.online),
             "stream": yes_or_no(row.streamed),
             **({"published": _published(row)} if compared else {}),

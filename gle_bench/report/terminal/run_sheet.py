@@ -30,13 +30,13 @@ def describe_run(runs: Path, which: str, costs_of: CostsOf = kept) -> dict[str, 
     """
     folder, record = _find(runs, which)
     history, costs = folder.read_history(), costs_of(folder, record)
-    known = {} if isinstance(costs, str) else costs.model_dump(mode="json") | {"differences": differences(costs)}
+    counted = None if isinstance(costs, str) else costs.model_dump(mode="json") | {"differences": differences(costs)}
     return {
         "kind": "run",
         "folder": str(folder.path),
         "record": record.model_dump(mode="json"),
         "history": {"rows": len(history), "tail": plain(history[-TAIL:])},
-        "complexity": known or {"missing": costs},
+        "complexity": counted or {"missing": costs},
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from gle_bench.contracts import Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.contracts.results import averaged
+from gle_bench.report.results import ConfigurationRuns
 from gle_bench.report.statistics.welch import sample
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record
@@ -42,11 +43,10 @@ def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule
     first, metric = records[0], task.metric
     out = [f"{first.task} {first.model}  protocol {first.protocol}, budget {first.budget}, rule {first.rule}"]
     out += [f"  seed {record.seed:<4} {_result(record, metric.name, metric.unit)}" for record in records]
-    done = [record.metrics["last"] for record in records if record.status == "done"]
-    for split in done[0] if len(done) > 1 else ():
+    runs = ConfigurationRuns(tuple(records), first.marks)
+    for split in runs.done[0].metrics["last"] if runs.done else ():
         for what, name in (("mean", metric.name), ("mean, averaged weights,", averaged(metric.name))):
-            measured = [splits[split][name] for splits in done if name in splits.get(split, {})]
-            values = [each.value for each in measured if each.usable]
+            values = [*runs.values("last", split, name).values()]
             if len(values) > 1:
                 ours = sample(values)
                 spread = f"± {ours.sd:.2f} {metric.unit} (sample sd, n = {ours.n})"
