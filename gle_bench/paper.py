@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 
 from gle_bench.contracts import Setting
 
-RESULTS: Final = {"2": "mnist1d", "3": "gsc"}  # {number of a table of results: its task}; Table 1 has settings
+SETTINGS_TABLE: Final = "1"  # the number of the table of the networks' settings
+RESULTS: Final = {"2": "mnist1d", "3": "gsc"}  # {number of a table of results: its task}
 SUITES: Final = {  # {name of the suite that runs what a table or a figure shows: summary}
     "table2": "MNIST-1D: every published model, under both protocols",
     "table3": "Google Speech Commands: every published model",

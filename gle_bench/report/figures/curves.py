@@ -62,19 +62,20 @@ class DrawnRuns:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Its marks, which say why it cannot be compared with a published number; changed settings are one word."""
+        """The words of its marks, which say why it cannot be compared with a published number."""
         return words_of(self.group.marks)
 
     @property
     def label(self) -> str:
-        """The model, and its marks."""
+        """The model's name with its marks."""
         return f"{self.model} [{', '.join(self.words)}]" if self.words else self.model
 
 
 def drawn_runs(task: Task, models: Sequence[str], request: Request) -> tuple[dict[str, DrawnRuns], list[Skipped]]:
-    """The runs of these models under the request's protocol, {model: runs}, and the records that were passed over.
+    """The runs that a figure draws of these models, {model: runs}, and the records that could not be read.
 
-    Each model has those of its configuration with the fewest marks. A model without a run that is done is left out.
+    They are of the request's protocol; of a model's configurations, the one with the fewest marks is drawn. A model
+    without a run that is done is left out.
 
     Raises:
         UnknownName: a model that the task does not have. GleBenchError: none of them has a run that is done.
@@ -104,7 +105,7 @@ def _drawn(model: str, group: ConfigurationRuns, folders: Mapping[str, RunFolder
 
 
 class Curves(NamedTuple):
-    """A metric over training: at each epoch (E) the evaluation of each seed, values (S, E)."""
+    """A metric over training for the seeds of one configuration: the values (S, E) of S seeds at E epochs."""
 
     metric: Metric
     split: str
@@ -133,7 +134,7 @@ class Curves(NamedTuple):
     def mean_line(self, label: str, color: int, band: bool = True, look: Look = "mean") -> Line:
         """The mean as a line, with one sample standard deviation (ddof 1) as its band.
 
-        The label gets both at the last evaluation, and the number of seeds.
+        Both at the last evaluation and the number of seeds are appended to the label.
         """
         spread = self.values.std(0, ddof=1) if band and len(self.seeds) > 1 else ()
         last = sample(self.values[:, -1].tolist())
@@ -141,7 +142,7 @@ class Curves(NamedTuple):
         return line(self.epochs, self.mean, look, text, color, spread)
 
     def seed_lines(self) -> list[Line]:
-        """One thin grey line a seed."""
+        """A thin grey line for each seed."""
         return [line(self.epochs, values, "seed", color=SEEDS) for values in self.values]
 
     def best_dots(self, color: int) -> Line:
@@ -223,8 +224,8 @@ def levels(
 def limits(metric: Metric, drawn: Sequence[Curves], published: Sequence[Level]) -> Limits:
     """The limits of the metric's axis.
 
-    They are 0 and 100 % where more is better. Where less is better, what an untrained network scores may lie so far
-    above all else that nothing else could be told apart; the axis then ends above what comes later.
+    They are 0 and 100 % where more is better. Where less is better, an untrained network may score so high that
+    nothing else could be seen; the axis therefore ends above the later evaluations and the published results.
     """
     if metric.better == "higher":
         return (0.0, 100.0 if metric.unit == "%" else None)

@@ -10,7 +10,7 @@ from typing import Final
 from gle_bench import registry
 from gle_bench.contracts import Task
 from gle_bench.errors import look_up
-from gle_bench.paper import RESULTS
+from gle_bench.paper import RESULTS, SETTINGS_TABLE
 from gle_bench.report.results import gather, pairs_of
 from gle_bench.report.statistics.equivalence import ALPHA, MOST_SEEDS
 from gle_bench.report.tables.cells import Cells, Part, Table
@@ -37,16 +37,16 @@ DECIMALS_WITHOUT_SPREAD: Final = 4
 
 
 def table(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
-    """The table of that number in the paper, or of that task, and the records that could not be read for it.
+    """The table with that number in the paper, or of that task, and the records that could not be read for it.
 
     It shows the runs in the folder `runs` and the published records.
 
     Raises:
         UnknownName: no such table or task; with the nearest name. GleBenchError: a network of Table 1 cannot be loaded.
     """
-    tasks = {"1": "", **RESULTS, **{task: task for task in registry.places("tasks")}}
+    tasks = {SETTINGS_TABLE: "", **RESULTS, **{task: task for task in registry.places("tasks")}}
     task_name = look_up("table", name, tasks)
-    if not task_name:  # Table 1, which has settings
+    if name == SETTINGS_TABLE:
         return table1(), []
     task = registry.task(task_name)
     gathered, skipped = gather(runs)

@@ -1,1 +1,1 @@
-"""Texts for a terminal: lists, descriptions of tasks, models and runs, comparisons, and what `run` prints."""
+"""Texts for a terminal: lists, descriptions of tasks, models, rules and runs, comparisons, and what `run` prints."""

@@ -1,4 +1,4 @@
-"""Descriptions of tasks, models and runs (`glebench show`), as plain data and as text."""
+"""Descriptions of tasks, models, rules and runs (`glebench show`), as plain data and as text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -91,7 +91,7 @@ def describe_model(name: str) -> dict[str, Any]:
 
 
 def describe_rule(name: str) -> dict[str, Any]:
-    """A learning rule: what it is granted, and what can be chosen about it.
+    """The description of a learning rule: what it is granted, and its options.
 
     Raises:
         UnknownName: with the nearest name.
