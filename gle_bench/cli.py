@@ -44,7 +44,7 @@ def _path(text: str | Path) -> Path:
 
 
 # Options that several commands share.
-ProtocolOption = Annotated[Protocol, typer.Option(help="The paper's, flaws included, or a clean one.")]
+ProtocolOption = Annotated[Protocol, typer.Option(help="The paper's procedure, flaws included, or a clean one.")]
 WandbOption = Annotated[WandbMode, typer.Option(help="Mode of the W&B mirror; auto is online when logged in.")]
 AcceptData = Annotated[bool, typer.Option("--accept-data", help="Use data that are not the official ones.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Download nothing.")]
@@ -57,7 +57,7 @@ Data = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="PATH", parser=_path, help="The file: .png, .pdf or .svg; figure-NAME.png by default."),
+    typer.Option(metavar="PATH", parser=_path, help="An image: .png, .pdf or .svg; figure-NAME.png by default."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RUNS = Path("runs")
@@ -83,18 +83,18 @@ def run(
     task: Annotated[str, typer.Argument(help="The task, say mnist1d.")],
     model: Annotated[str, typer.Option(help="The model.")] = "gle",
     rule: Annotated[str | None, typer.Option(help="The learning rule; the model's own by default.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="0-9, or 3,5, or paper; the paper's first by default.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="As 0-9, or 3,5, or paper; the paper's first by default.")] = None,
     budget: Annotated[
         Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="Length of training; paper is the full run.")
     ] = "short",
     protocol: ProtocolOption = "paper",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
-    engine: Annotated[str, typer.Option(help="auto, graph, native or torch.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    engine: Annotated[str, typer.Option(help="Engine: auto, graph, native or torch.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
     wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
     offline: Offline = False,
-    rerun: Annotated[Rerun, typer.Option(help="Which seeds to run again if they have a record.")] = "missing",
+    rerun: Annotated[Rerun, typer.Option(help="Which seeds with a record to run again.")] = "missing",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and for how long.")] = False,
     runs: Runs = RUNS,
     data: Data = None,
@@ -175,7 +175,7 @@ def show(
 
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="1, 2, 3, or a task.")],
+    name: Annotated[str, typer.Argument(help="Table 1, 2 or 3, or that of a task.")],
     format: Annotated[TableFormat, typer.Option(help="The format to print.")] = "md",
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -196,7 +196,7 @@ def compare(
         list[str] | None, typer.Argument(help="MODEL or MODEL+RULE; all that have runs by default.")
     ] = None,
     protocol: ProtocolOption = "paper",
-    selection: Annotated[Selection, typer.Option(help="The evaluation that counts.")] = "last",
+    selection: Annotated[Selection, typer.Option(help="The evaluation whose score counts.")] = "last",
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -211,11 +211,11 @@ def compare(
 @app.command()
 @_resumable
 def suite(
-    name: Annotated[str, typer.Argument(help="table2, table3, figure8, or a TOML file.")],
+    name: Annotated[str, typer.Argument(help="Suite table2, table3 or figure8, or a TOML file.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print which runs exist and which are missing.")] = False,
     jobs: Annotated[int, typer.Option(help="Number of runs at the same time; they share the cores.")] = 1,
     rerun: Annotated[
-        Literal["missing", "failed"], typer.Option(help="Which seeds to run again if they have a record.")
+        Literal["missing", "failed"], typer.Option(help="Which seeds with a record to run again.")
     ] = "missing",
     wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
@@ -248,7 +248,7 @@ def suite(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="8d, 8e, 8f, 8g or 10.")],
+    name: Annotated[str, typer.Argument(help="Figure 8d, 8e, 8f, 8g or 10.")],
     model: Annotated[str | None, typer.Option(help="The model to draw; those of the figure by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the run drawn alone; the best by default.")] = None,
     protocol: ProtocolOption = "paper",
@@ -276,8 +276,8 @@ def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data =
 
 @app.command()
 def bench(
-    network: Annotated[list[str] | None, typer.Option(help="gle-15k, gle-42k or gsc; all of them by default.")] = None,
-    engine: Annotated[list[str] | None, typer.Option(help="torch, native or graph; all by default.")] = None,
+    network: Annotated[list[str] | None, typer.Option(help="Network gle-15k, gle-42k or gsc; all by default.")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help="Engine torch, native or graph; all by default.")] = None,
     threads: Annotated[int | None, typer.Option(help="Number of CPU cores to measure for; all by default.")] = None,
     repeats: Annotated[int, typer.Option(help="Number of repeats; medians are printed.")] = 5,
     steps: Annotated[int | None, typer.Option(help="Time steps in a repeat; as many as take 0.3 s by default.")] = None,

@@ -16,11 +16,11 @@ class GleBenchError(Exception):
 
 
 class UsageError(GleBenchError, ValueError):
-    """A wrong argument of a command, which then ends with exit code 2."""
+    """The error for a wrong argument of a command, which then ends with exit code 2."""
 
 
 class UnknownName(UsageError):
-    """A name that does not exist; the error's text lists those that do."""
+    """The error for a name that does not exist; its text lists those that do."""
 
 
 def clipped(quoted: str, longest: int = 200) -> str:

@@ -167,12 +167,12 @@ def usable_rule(name: str) -> LearningRule | None:
 
 
 def rule_title(name: str) -> str:
-    """A rule's name as it stands beside results: 'gle-e (derived)' where the rule is a derivation of this project."""
+    """A rule's name beside results, such as 'gle-e (derived)' for a rule that this project derived."""
     return f"{name} (derived)" if is_derived(name) else name
 
 
 def is_derived(name: str) -> bool:
-    """Whether a rule is a derivation of this project; of a rule that cannot be used, nobody knows."""
+    """Whether this project derived a rule; False if the rule cannot be used."""
     known = usable_rule(name)
     return known is not None and known.derived
 

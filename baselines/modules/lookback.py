@@ -9,7 +9,7 @@ from gle_bench.contracts import Shape
 
 
 class Memory(NamedTuple):
-    """The state that is carried from step to step."""
+    """The state of the network, which is carried from step to step."""
 
     window: Tensor  # (B, W, C_in)
     h: Tensor  # (B, H)

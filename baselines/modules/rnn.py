@@ -28,7 +28,7 @@ class ResetBefore(nn.Module):
         self.candidate = glorot(nn.Linear(inputs + hidden, hidden), 0.0)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, T, C_in) -> (B, H), the last state."""
+        """The last state: (B, T, C_in) -> (B, H)."""
         channels, hidden = inputs.shape[2], self.candidate.out_features
         weight = torch.cat([self.gates.weight[:, :channels], self.candidate.weight[:, :channels]])
         # What the inputs contribute, at all steps at once: (T, B, 2 H) and (T, B, H).
@@ -57,7 +57,7 @@ class OneBias(nn.Module):
             from_state.uniform_(-bound, bound)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, T, C_in) -> (B, H), the last output."""
+        """The last output: (B, T, C_in) -> (B, H)."""
         last: Tensor = self.units(nn.functional.pad(inputs, (0, 1), value=1.0))[1][0][0]
         return last
 

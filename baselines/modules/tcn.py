@@ -19,7 +19,7 @@ class Image(nn.Module):
     """The view of a sequence as an image of one channel."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, T, C) -> (B, 1, T, C)."""
+        """The image of a sequence: (B, T, C) -> (B, 1, T, C)."""
         return inputs[:, None]
 
 

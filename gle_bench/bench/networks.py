@@ -41,7 +41,7 @@ def _mnist1d_42k() -> Standard:
 
 
 def _gsc() -> Standard:
-    """32-750-750-750-12, five populations (1,160,262 parameters); a batch of one-second clips has 820 steps."""
+    """The standard network of Google Speech Commands: 32-750-750-750-12, five populations, 1,160,262 parameters."""
     return Standard(_online(gsc_gle().network), Shape(820, 32, 12), batch=256, rate=1.953e-5, ensemble=2)
 
 

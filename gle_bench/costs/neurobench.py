@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Workload(NamedTuple):
-    """What running samples takes, a sample each. A layer whose inputs are all 0, 1 or -1 counts as spiking: ACs.
+    """NeuroBench's counts for running a module, per sample; layers whose inputs are all 0, 1 or -1 count as spiking.
 
     Attributes:
         dense: products, those with zeros too.
@@ -41,7 +41,7 @@ def footprint(module: nn.Module) -> int:
 
 
 def connection_sparsity(module: nn.Module) -> float | None:
-    """Share of zeros among the weights of its layers, to four places; None where it has no layer that NeuroBench knows.
+    """The share of zeros among the weights of a module, to four places; None if NeuroBench knows none of its layers.
 
     Biases count in recurrent layers only.
     """
@@ -54,7 +54,7 @@ def connection_sparsity(module: nn.Module) -> float | None:
 
 
 def workload(module: nn.Module, samples: Tensor, activations: Sequence[type[nn.Module]] = ()) -> Workload | None:
-    """What the module does with samples (B, T, C), beside what it answers; in evaluation mode and without autograd.
+    """The workload of a module on samples (B, T, C), in evaluation mode and without autograd.
 
     None where NeuroBench cannot see all of it: a layer whose weights are used without calling it, or a kind that it
     cannot count, or a module without any layer that it knows.
@@ -81,7 +81,7 @@ def workload(module: nn.Module, samples: Tensor, activations: Sequence[type[nn.M
 
 
 def _wrapped(module: nn.Module) -> Any:
-    """As NeuroBench wants a model: it looks at the children of what it is given, so a lone layer needs a parent."""
+    """A module in the form that NeuroBench needs: as the child of another, because it looks at children alone."""
     from neurobench.models import TorchModel
 
     return TorchModel(module if list(module.children()) else nn.Sequential(module))

@@ -1,1 +1,1 @@
-"""Fetching, making and checking data."""
+"""The download, generation and checking of data."""

@@ -29,11 +29,11 @@ WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 
 
 class Malformed(ValueError):
-    """A file's content cannot be parsed. The message is half a sentence that does not name the file."""
+    """The error that a file's content cannot be parsed. Its message is half a sentence that does not name the file."""
 
 
 class OutOfBounds(Malformed):
-    """A file's content is valid, but nested too deeply or with numbers too large to be processed."""
+    """The error that a file's content is valid, but nested too deeply, or has numbers too large to be processed."""
 
 
 @contextmanager

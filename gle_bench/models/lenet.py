@@ -53,7 +53,7 @@ class LeNet5(ModelConfig):
             UsageError: they have another size.
         """
         if prod(self.image) != shape.inputs:
-            raise UsageError(f"image = {self.image} has {prod(self.image)} values, and the task {shape.inputs}.")
+            raise UsageError(f"image = {self.image} has {prod(self.image)} values, but the task's have {shape.inputs}.")
 
     def volumes(self) -> tuple[Volume, Volume, Volume, Volume, Volume]:
         """The shapes of the image and of the outputs of convolution, pooling, convolution and pooling.
@@ -68,7 +68,7 @@ class LeNet5(ModelConfig):
             if min(height, width) < 2:
                 raise UsageError(
                     f"kernel = {self.kernel} leaves {height} x {width} of image = {self.image}, too little to "
-                    "pool 2 x 2 of; lower kernel."
+                    "pool 2 x 2; lower kernel."
                 )
             volumes += [Volume(channels, height, width), Volume(channels, height // 2, width // 2)]
         image, first, pooled, second, top = volumes

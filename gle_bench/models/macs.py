@@ -93,7 +93,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _multiplies_nothing(func: Any) -> bool:
-    """Whether an operator is elementwise, a reduction, a copy, a view or a constructor, so that nothing counts."""
+    """Whether an operator is elementwise, a reduction, a copy, a view or a constructor, which has no products."""
     if func.namespace not in ("aten", "prim"):
         return False  # the tags of third-party operators are not trusted
     tags = {torch.Tag.pointwise, torch.Tag.reduction, torch.Tag.inplace_view}

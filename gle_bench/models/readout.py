@@ -45,7 +45,7 @@ def readout_pair(
     notes: tuple[str, ...] = (),
     tried: int | None = 0,
 ) -> Pair:
-    """A readout model on a task. Under each budget it sees every training sample once, and is then solved for."""
+    """The pair of a readout model and a task. Under every budget the model sees each training sample once."""
 
     def configure(budget: Budget) -> RunConfig:
         return RunConfig(

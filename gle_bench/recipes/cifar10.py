@@ -28,7 +28,7 @@ class CIFAR10Options(TaskOptions):
 
 
 def training(rate: float, budget: Budget) -> TrainingConfig:
-    """Plain gradient descent in batches of 128; evaluations too, because the state persists from batch to batch."""
+    """The training of all networks: gradient descent in batches of 128; evaluations too, since the state persists."""
     return TrainingConfig(epochs=EPOCHS[budget], batch_size=128, evaluation_batch_size=128, optimizer="sgd", rate=rate)
 
 
@@ -43,7 +43,7 @@ def pair(
     alias: str = "",
     tried: int = 0,
 ) -> Pair:
-    """A network on CIFAR-10: 4 epochs (`short`) or 100 (`paper`), or one of a few images (`smoke`).
+    """The pair of a network and CIFAR-10: 4 epochs (`short`) or 100 (`paper`), or one of a few images (`smoke`).
 
     `alias` is a second name for it.
     """

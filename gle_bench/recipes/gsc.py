@@ -77,7 +77,7 @@ _UNKNOWN = (
 
 
 def gsc_gle(budget: Budget = "paper") -> RunConfig:
-    """Three hidden layers of 5 x 150 neurons: 1,160,262 parameters."""
+    """The GLE network of three hidden layers of 5 x 150 neurons: 1,160,262 parameters."""
     times = ((2.4, 2.4), (0.6, 0.1), (1.2, 0.1), (1.8, 0.1), (2.4, 0.1))
     network = GLENetwork(
         populations=tuple(Population(neurons=150, tau_m=tau_m, tau_r=tau_r) for tau_m, tau_r in times),
@@ -97,7 +97,7 @@ def gsc_gle(budget: Budget = "paper") -> RunConfig:
 
 
 def _gsc_training(budget: Budget) -> TrainingConfig:
-    """The reference's rate and schedule for the paper's 320 epochs, else batches (2 or 201) with a falling rate.
+    """The training of the GLE network: the reference's for 320 epochs (`paper`), else 2 or 201 batches, falling rate.
 
     A batch of 256 clips is 820 updates, so that 201 of them take the better part of an hour on two cores.
     """

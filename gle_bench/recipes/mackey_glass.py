@@ -34,7 +34,7 @@ def standardised(signal: Tensor) -> Tensor:
 
 
 def raw(seen: Tensor) -> Tensor:
-    """The signal itself, in float64: inverse of `standardised`."""
+    """The raw signal of a standardised one, in float64."""
     return MEAN + SCALE * seen.double()
 
 
@@ -145,17 +145,17 @@ def _configure(model: str, integrator: Integrator, rate: float, horizon: float, 
 
 
 def mackey_glass_gle(budget: Budget = "paper") -> RunConfig:
-    """4-93-93-1 by an exponential integrator, looking 13 steps ahead: 9,301 parameters."""
+    """The GLE network of 4-93-93-1 neurons, integrated exponentially, predicting 13 steps ahead: 9,301 parameters."""
     return _configure("gle", "exponential", 1e-3, 2.6, budget)
 
 
 def mackey_glass_gle_rk4(budget: Budget = "paper") -> RunConfig:
-    """The network of `mackey_glass_gle` by RK4, at a lower rate."""
+    """The network of `mackey_glass_gle`, integrated by RK4, with a lower learning rate."""
     return _configure("gle-rk4", "rk4", 3e-4, 2.6, budget)
 
 
 def mackey_glass_gle_h5(budget: Budget = "paper") -> RunConfig:
-    """The network of `mackey_glass_gle`, looking 5 steps ahead instead of 13."""
+    """The network of `mackey_glass_gle`, predicting 5 steps ahead instead of 13."""
     return _configure("gle-h5", "exponential", 1e-3, 1.0, budget)
 
 

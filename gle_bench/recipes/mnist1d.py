@@ -70,29 +70,29 @@ def _gle(name: str, sizes: tuple[int, int, int], rate: float, budget: Budget) ->
 
 
 def gle_training(rate: float, budget: Budget) -> TrainingConfig:
-    """The reference's schedule, or 25 epochs (1 for `smoke`) with a rate that falls from 2e-3 to 2e-6."""
+    """The training of GLE networks: the reference's, or 25 epochs (1 for `smoke`) with a rate from 2e-3 to 2e-6."""
     if budget == "paper":
         return TrainingConfig(epochs=150, rate=rate, schedule=Plateau(factor=0.5, patience=2))
     return TrainingConfig(epochs=25 if budget == "short" else 1, rate=2e-3, schedule=Exponential(final=2e-6))
 
 
 def mnist1d_gle_15k(budget: Budget = "paper") -> RunConfig:
-    """Six hidden layers of 18 + 18 + 17 neurons: 14,956 parameters."""
+    """The GLE network of six hidden layers of 18 + 18 + 17 neurons: 14,956 parameters."""
     return _gle("gle-15k", (18, 18, 17), 1e-3, budget)
 
 
 def mnist1d_gle_42k(budget: Budget = "paper") -> RunConfig:
-    """Six hidden layers of 3 x 30 neurons: 42,040 parameters."""
+    """The GLE network of six hidden layers of 3 x 30 neurons: 42,040 parameters."""
     return _gle("gle-42k", (30, 30, 30), 5e-4, budget)
 
 
 def mnist1d_gle(budget: Budget = "paper") -> RunConfig:
-    """The task's headline network: gle-42k."""
+    """The paper's headline network on MNIST-1D: gle-42k under the name gle."""
     return mnist1d_gle_42k(budget)
 
 
 def mnist1d_lagnet(budget: Budget = "paper") -> RunConfig:
-    """Ten chains of four, then 10-60-60-10: 4,930 plastic parameters."""
+    """The LagNet of ten chains of four neurons below a network of 10-60-60-10: 4,930 plastic parameters."""
     training = gle_training(1e-3, budget)
     return RunConfig(
         task="mnist1d",

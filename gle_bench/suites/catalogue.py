@@ -10,7 +10,7 @@ from gle_bench.surroundings.home import expanded
 
 
 def suite(name: str) -> Suite:
-    """A suite by its name, or by the file that describes it.
+    """The suite of that name, or the suite in that TOML file.
 
     Raises:
         UsageError: a file that cannot be read. UnknownName: with the nearest name.

@@ -45,7 +45,7 @@ class Suite:
 
 
 class Planned(NamedTuple):
-    """An entry whose names are resolved."""
+    """An entry of a suite with its names resolved: the chosen configuration and the seeds."""
 
     entry: Entry
     chosen: Chosen

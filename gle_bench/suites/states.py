@@ -48,7 +48,7 @@ class Standing:
         return tuple(seed for seed, state in self.states.items() if state in left)
 
     def estimate(self, again: bool) -> float | None:
-        """Seconds for what is to run; None if no record says how long a seed takes."""
+        """The seconds of the seeds to run; None if no record tells the time of a seed."""
         left = len(self.to_run(again))
         return 0.0 if not left else None if self.seconds is None else left * self.seconds
 
@@ -90,7 +90,7 @@ def _hash(chosen: Chosen, protocol: Protocol, fingerprint: str) -> str:
 
 
 def _alike(chosen: Chosen, hashes: Callable[[Protocol, str], str], record: Record) -> bool:
-    """Whether a seed of the configuration is as much work as the record's was: the same, under either protocol."""
+    """Whether a record has the same configuration, under either protocol, so that a seed takes the same work."""
     if (record.task, record.model) != (chosen.config.task, chosen.config.model):
         return False
     return hashes(record.protocol, record.data.fingerprint) == record.config_hash

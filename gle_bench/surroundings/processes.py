@@ -21,7 +21,7 @@ Hook = Callable[["sys.UnraisableHookArgs"], object]
 
 
 class Interrupted(KeyboardInterrupt):
-    """This process was asked to end. Records get the status 'interrupted'; the same command resumes their runs."""
+    """The error that this process was asked to end; records become 'interrupted', and the same command resumes runs."""
 
 
 def is_request(error: BaseException) -> bool:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:  # rich costs a tenth of a second
 
 
 class OutputLost(GleBenchError):
-    """Standard output cannot be written to."""
+    """The error that standard output cannot be written to."""
 
 
 class ReaderGone(OutputLost):
-    """The reader of standard output has ended, as `head` does. This is no failure; the rest is not needed."""
+    """The error that the reader of standard output has ended, as `head` does. It is no failure of the command."""
 
 
 def make_robust() -> None:
@@ -68,7 +68,7 @@ class _StandardError(_Descriptor):
     """Standard error, whose text is lost if it cannot be written."""
 
     def _lost(self, error: OSError) -> None:
-        """Ignores the error."""
+        """Ignores the error of a failed write."""
 
 
 class _StandardOutput(_Descriptor):

@@ -169,7 +169,7 @@ def test_online_parameters_are_a_function_of_the_seed_alone(name: str) -> None:
 
 @EVERY_ONLINE_PAIR
 def test_online_networks_learn_and_infer(engine: Tried, data: Path, name: str) -> None:
-    """A few samples for a few steps: shapes fit, all is finite, what learns has moved and all else has not."""
+    """After a few steps, outputs have the right shape, values are finite, and plastic parameters alone have changed."""
     config, task, batch = CONFIGS[name], registry.task(CONFIGS[name].task), samples(CONFIGS[name], data)
     shape, rule, optimizer = task.shape(config.options), registry.rule(config.rule), Optimizer()
     network = ONLINE[name].network(shape, task.learned_by(ONLINE[name]).loss)

@@ -1,4 +1,4 @@
-"""The contract of rules: what every registered rule keeps to; an online one, on small networks in float64."""
+"""The contract of rules: tests that every registered rule must pass, online rules on small networks in float64."""
 
 from contextlib import suppress
 from typing import get_args
@@ -26,7 +26,7 @@ RULES = list(registry.places("rules"))
 
 
 def online_rules() -> list[str]:
-    """The names of the online rules; one that cannot be loaded is none, and fails the first test."""
+    """The names of the online rules; a rule that cannot be loaded is left out, and fails the first test."""
     names = []
     for name in RULES:
         with suppress(Exception):  # a stranger's code may raise anything
@@ -65,7 +65,7 @@ def begin(network: Network, seed: int) -> Carry:
 
 
 def sequence(network: Network, steps: int) -> Window:
-    """Inputs and targets of both members, each its own."""
+    """A window of inputs and targets, different for both members."""
     inputs, signals = (draw(2, BATCH, steps, width, seed=width) for width in (network.inputs, network.outputs))
     classes = torch.nn.functional.one_hot(signals[:, :, :1].argmax(-1), network.outputs).double()
     return Window(steps, inputs, classes if network.loss == "ce" else signals, None)
@@ -86,7 +86,7 @@ def online_rule(name: str) -> OnlineRule:
 def learn(
     name: str, network: Network, carry: Carry, window: Window, seeds: tuple[int, ...] = SEEDS
 ) -> tuple[Carry, Tensor]:
-    """What the rule makes of the ensemble, sample after sample where it learns from whole ones, and the outputs."""
+    """The ensemble after the rule has learned from a window, and its outputs; whole samples follow one another."""
     rates = torch.full((carry.state[0].u.shape[1],), RATE, dtype=torch.float64)
     rule, engine, outputs = online_rule(name), TorchEngine(), []
     length = SAMPLE if rule.window is None else window.steps
@@ -98,7 +98,7 @@ def learn(
 
 
 class InputSteps(Observer):
-    """The steps at which the input's rates pass."""
+    """An observer that notes the steps at which it sees the input's rates."""
 
     def __init__(self) -> None:
         self.steps: list[int] = []
@@ -209,7 +209,7 @@ def test_what_it_is_given_stays_as_it_was_and_gives_the_same_again(name: str) ->
 
 @EVERY_ONLINE_RULE
 def test_all_that_it_remembers_is_in_its_state_and_memory(name: str) -> None:
-    """Learning goes on after any number of windows as if nothing had come between, which a checkpoint relies on."""
+    """Learning that stops after any window continues to the same result, which checkpoints rely on."""
     network = network_for("mse")
     carry = join(network, [begin(network, seed) for seed in SEEDS])
     steps, cut = windows_of(name, 4), windows_of(name, 1)

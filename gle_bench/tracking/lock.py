@@ -31,11 +31,11 @@ NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # errors of a file sy
 
 
 class RunLocked(GleBenchError):
-    """A run folder is locked by another process, or by another thread of this one."""
+    """The error that a run folder is locked by another process, or by another thread of this one."""
 
 
 class RunLost(GleBenchError):
-    """A run folder was deleted, or taken over by another process, while this process held it."""
+    """The error that a run folder was deleted, or taken over by another process, while this process held it."""
 
 
 class Heartbeat(Entry):
@@ -48,7 +48,7 @@ class Heartbeat(Entry):
 
 
 class Hold:
-    """The run folders that this process has locked. Made by `hold`; whoever writes into the folders is given it."""
+    """The run folders that this process has locked. `hold` makes it; all code that writes into the folders gets it."""
 
     def __init__(self, own: Heartbeat) -> None:
         self._own = own

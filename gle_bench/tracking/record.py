@@ -180,7 +180,7 @@ def _mark(value: Any) -> Mark:
         return value
     if isinstance(value, str):
         return read_mark(value)
-    raise ValueError("a mark is a text")
+    raise ValueError("a mark must be a text")
 
 
 WrittenMark = Annotated[Mark, PlainValidator(_mark), PlainSerializer(str, return_type=str)]

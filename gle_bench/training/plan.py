@@ -161,7 +161,7 @@ def choose_engine(name: str, chosen: Chosen, network: Network | None, device: st
 
 
 def choose_device(name: str) -> str:
-    """'cpu' or 'cuda'.
+    """The device to run on, 'cpu' or 'cuda'; 'auto' takes a GPU if there is one.
 
     Raises:
         UsageError: an unknown device, or a GPU where there is none.

@@ -70,7 +70,7 @@ class SeedRate:
         return {"rate": self._holder.param_groups[0]["lr"], "plateau": plateau}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to what `state` returned.
+        """Restores the state that `state` returned.
 
         Raises:
             Malformed: `state` has another form.
@@ -245,7 +245,7 @@ class SeedRun:
         with parsing():
             saved = Saved.model_validate(content)
         if saved.round >= len(ends) or saved.batches != ends[saved.round]:
-            raise Malformed(f"it saw {saved.batches} batches in {saved.round} rounds, which this run does not")
+            raise Malformed(f"it saw {saved.batches} batches in {saved.round} rounds, which is no point of this run")
         if saved.updates not in (None, saved.batches):
             raise Malformed(f"its optimizer took a step in {saved.updates} of {saved.batches} batches")
         needed = {"round", *LEADING, self._metric.name, "loss", "rate"}
@@ -254,7 +254,7 @@ class SeedRun:
         ):
             raise Malformed(f"its history is not of rounds 0 to {saved.round} with {', '.join(sorted(needed))}")
         if saved.best_round is not None and saved.best_round > saved.round:
-            raise Malformed(f"its best round is {saved.best_round}, of {saved.round}")
+            raise Malformed(f"its best round, {saved.best_round}, comes after its last, {saved.round}")
         self.member = saved.member
         place = self.position
         place.round, place.batches, place.updates = saved.round, saved.batches, saved.batches

@@ -67,7 +67,7 @@ def _make_data(trial: Trial, made: Path) -> None:
             code=0,
         )
     if trial.faults:
-        raise RuntimeError(f"The data as they are: {trial.faults}")
+        raise RuntimeError(f"The small data cannot be used: {trial.faults}")
 
 
 def _change(trial: Trial, folder: Path) -> None:

@@ -118,7 +118,7 @@ def _check_lengths(raw: bytes) -> None:
     """Refuses a pickle that claims longer texts or more memo entries than it has bytes; pickle would allocate them."""
     for operation, argument, _ in pickletools.genops(raw):
         if "PUT" in operation.name and argument is not None and int(argument) > len(raw):
-            raise pickle.UnpicklingError(f"it claims {argument:,} places")
+            raise pickle.UnpicklingError(f"it claims {argument:,} memo entries")
 
 
 _CURE: Final = "Delete its folder and run 'glebench prepare cifar10', or choose another --data."

@@ -26,7 +26,7 @@ FAINT = np.float32(1e-9)  # value of all samples of silence in the GLE code; in 
 
 @dataclass(frozen=True)
 class Hearing:
-    """How a split's clips become features: front end, augmentation, and the noises that the augmentation mixes in."""
+    """The processing of a split's clips into features: front end, augmentation, and the noises that are mixed in."""
 
     front_end: FrontEnd
     augmentation: Augmentation

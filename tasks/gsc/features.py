@@ -114,7 +114,7 @@ def _triangles(places: Tensor, edges: Tensor) -> Tensor:
 
 
 def _power(z: Tensor) -> Tensor:
-    """|z|^2 without the root in |z|, which would take several times as long."""
+    """The power |z|^2 of complex numbers, without the root in |z|, which would take several times as long."""
     return z.real.square() + z.imag.square()
 
 
@@ -131,5 +131,5 @@ def _hann(samples: int) -> Tensor:
 
 
 def _samples(spec: FrontEndSpec) -> tuple[int, int]:
-    """Window and stride in samples."""
+    """The window and the stride of a front end, in samples."""
     return RATE * spec.window_ms // 1000, RATE * spec.stride_ms // 1000

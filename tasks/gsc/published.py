@@ -86,7 +86,7 @@ SETUP: Final = (
 
 
 def described(config: RunConfig) -> dict[str, str]:
-    """The settings of `SETUP` as our configuration has them, by name."""
+    """The settings of our configuration, by the names of the published settings in `SETUP`."""
     options, training = config.options, config.training
     assert isinstance(options, GSCOptions)
     front_end, sizes = FRONT_ENDS[options.front_end], SIZES[options.splits]

@@ -30,7 +30,7 @@ class Tree(NamedTuple):
 
 
 def look_through(root: Path) -> Tree:
-    """The tree at `root`.
+    """The tree in a folder, with the stamps of its files.
 
     Raises:
         GleBenchError: a file or folder cannot be read, or is of the wrong kind.

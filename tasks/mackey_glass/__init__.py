@@ -124,7 +124,7 @@ class MackeyGlass(Task[MackeyGlassOptions]):
         return super().losses(outputs, batch)
 
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """In closed loop all scores of the points after the switch, else the sMAPE alone."""
+        """The scores of decisions: in closed loop all scores of the points after the switch, else the sMAPE alone."""
         counts = _counted(batch)
         prediction, truth = raw(decisions[:, :, counts, 0]), raw(batch.targets[:, :, counts, 0])
         grid = grid_of(prediction.shape[-1]) if _closed(batch) else None

@@ -46,7 +46,7 @@ SETUP: Final = (
 
 
 def described(config: RunConfig) -> dict[str, str]:
-    """The settings of `SETUP` as our configuration has them, by name."""
+    """The settings of our configuration, by the names of the published settings in `SETUP`."""
     options, network = config.options, config.network
     assert isinstance(options, MackeyGlassOptions)
     delays = options.delays

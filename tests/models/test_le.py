@@ -168,7 +168,7 @@ def test_layer_factors_are_those_of_the_optimizer() -> None:
     [
         ("kernel=31", "kernel = 31 leaves -29 x -29"),
         ("kernel=15", "kernel = 15 leaves -5 x -5"),
-        ("image=[1, 28, 28]", "784 values, and the task 3072"),
+        ("image=[1, 28, 28]", "784 values, but the task's have 3072"),
     ],
 )
 def test_images_that_are_too_small_for_the_kernels_are_refused(model: str, change: str, reason: str) -> None:

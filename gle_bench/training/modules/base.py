@@ -99,13 +99,13 @@ class BenchModule(LightningModule):
         self._scores = Scores(experiment.task)
 
     def start_average(self) -> None:
-        """Averages weights from here on, if the configuration asks for it; the network is there."""
+        """Starts to average weights, if the configuration asks for it; called once the network exists."""
         if self.experiment.config.training.average == "epoch":
             self.average = EpochMean(self.weights())
 
     @property
     def batches(self) -> int:
-        """Batches that these seeds have learned from, over all parts of a resumed run; all stand at the same one."""
+        """The number of batches that each of these seeds has learned from, over all parts of a resumed run."""
         return self.positions[self.seeds[0]].batches if self.positions else 0
 
     # Methods that each kind of training implements -----------------------------------------------------------------

@@ -75,7 +75,7 @@ class WholeModule(BenchModule):
         return [parameter.detach() for parameter in self.model.parameters() if parameter.requires_grad]
 
     def evaluate_averaged(self, batch: Batch) -> Tensor:
-        """With averaged parameters and the buffers of the weights that train, such as a batch norm's running averages.
+        """Outputs with averaged parameters, but the present buffers, such as a batch norm's running averages.
 
         Means and variances of the activations under averaged weights would need another pass over the training data.
         """
@@ -136,7 +136,7 @@ class OfflineModule(WholeModule):
         return super().unlike(member) or self._unlike_moments(member["optimizer"]["state"])
 
     def _unlike_moments(self, state: dict[Any, Any]) -> str | None:
-        """`unlike` of the optimizer's moments; before its first step there are none."""
+        """The first difference in form in the optimizer's moments, which exist after its first step; or None."""
         parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
         adam = isinstance(self._optimizer, torch.optim.Adam)
         like = {
@@ -156,7 +156,7 @@ class OfflineModule(WholeModule):
 
 @contextmanager
 def _replaced(weights: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
-    """The weights have the values of `others` inside, and afterwards their own again, bit by bit."""
+    """Gives the weights the values of `others` inside the block, and then their own again, bit by bit."""
     before = [tensor.clone() for tensor in weights]
     try:
         _copy(others, weights)

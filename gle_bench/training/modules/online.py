@@ -151,8 +151,11 @@ class OnlineModule(BenchModule):
         return not self.experiment.clean and self.experiment.task.reset == "never"
 
     def evaluate(self, batch: Batch) -> Tensor:
-        """Protocol `clean` starts each batch (each evaluation, for an unbroken stream) from a zero state and leaves the
-        training state alone; `paper` lets the state run on from training into evaluation and back, as the paper did."""
+        """Outputs (S, B, T, C) with frozen weights.
+
+        `clean` starts each batch (a stream: each evaluation) from a zero state, and keeps that of training; `paper`
+        lets the state run on from training into evaluation and back, as the paper did.
+        """
         seams = self.seams.in_evaluation(self._evaluated)
         state, outputs = self._infer(self.carry.parameters, self._evaluation_state, batch, seams)
         self._evaluated += 1
@@ -165,9 +168,9 @@ class OnlineModule(BenchModule):
         return outputs
 
     def evaluate_averaged(self, batch: Batch) -> Tensor:
-        """Starts from the same state as `evaluate`: zero, or where the state persists the one that training left.
+        """Outputs with averaged weights, from the same state as in `evaluate`: zero, or that of training.
 
-        From there it has a state of its own, which no training goes on from. It meets the same noise; observers, which
+        From there on the state is its own, and does not enter training. The noise is the same; observers, which
         watch the network that learns, do not see it.
         """
         assert self.average is not None
