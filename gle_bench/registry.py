@@ -375,7 +375,7 @@ def run_hash(config: RunConfig, fingerprint: str) -> str:
 
 
 def hash_with(its_task: Task, its_rule: LearningRule, config: RunConfig, fingerprint: str) -> str:
-    """The hash that `run_hash` returns, by the configuration's task and rule, which the caller has.
+    """The hash of a run, like `run_hash`, for a caller that has already made the configuration's task and rule.
 
     Where every seed has data of its own, the fingerprint is left out, so that all seeds have the same hash; each
     record says which data its seed had.
