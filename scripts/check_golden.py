@@ -65,7 +65,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def trajectory(meta: dict[str, Any], tensors: dict[str, Tensor]) -> Golden:
-    """The experiment of a trajectory's file."""
+    """The golden experiment in a file of a trajectory: network, data, outputs and final state."""
     layers = range(len(meta["phis"]))
     network = Network(
         layers=tuple(layer(meta, tensors, number, "_init") for number in layers),

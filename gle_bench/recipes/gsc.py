@@ -37,7 +37,7 @@ class GSCOptions(TaskOptions):
 def offline_pair(
     model: str, network: OfflineModel, front_end: FrontEnd, summary: str, notes: tuple[str, ...] = ()
 ) -> Pair:
-    """A baseline of Table 3, trained as Hello Edge's scripts train it.
+    """The pair of a baseline of Table 3 and Google Speech Commands, trained as by Hello Edge's scripts.
 
     Adam on batches of 100 drawn with replacement, evaluated after update 0 and every 400 from there; three equal phases
     with rates 5e-4, 1e-4 and 2e-5.
@@ -97,7 +97,7 @@ def gsc_gle(budget: Budget = "paper") -> RunConfig:
 
 
 def _gsc_training(budget: Budget) -> TrainingConfig:
-    """The training of the GLE network: the reference's for 320 epochs (`paper`), else 2 or 201 batches, falling rate.
+    """The GLE network's training: the reference's, 320 epochs (`paper`), or else 2 or 201 batches with a falling rate.
 
     A batch of 256 clips is 820 updates, so that 201 of them take the better part of an hour on two cores.
     """

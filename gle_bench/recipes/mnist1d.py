@@ -23,7 +23,7 @@ class MNIST1DOptions(TaskOptions):
 def offline_pair(
     model: str, network: OfflineModel, steps: Steps, rate: float, summary: str, notes: tuple[str, ...] = ()
 ) -> Pair:
-    """A baseline of Table 2, trained as the reference's loss traces show.
+    """The pair of a baseline of Table 2 and MNIST-1D, trained like the reference's, as far as its loss traces show.
 
     Adam, 6001 updates on batches of 100 in the order of the data, evaluated after update 0 and every 250 from there;
     seeds 1-10.

@@ -67,7 +67,7 @@ def _content(file: BinaryIO) -> dict[str, Any]:
     """
     with archive(file, MOST, stored=True) as members, parsing():
         if damaged := members.testzip():  # torch does not look at its checksums
-            raise Malformed(f"{damaged} has another checksum")
+            raise Malformed(f"the checksum of {damaged} is wrong")
         for name in members.namelist():
             if name.endswith("/data.pkl"):
                 _check_names(members.read(name))

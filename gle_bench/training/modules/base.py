@@ -149,7 +149,7 @@ class BenchModule(LightningModule):
         raise NotImplementedError
 
     def begin_evaluation(self) -> None:
-        """Called before the first batch of an evaluation."""
+        """Prepares the module for an evaluation; called before its first batch."""
 
     def evaluate(self, batch: Batch) -> Tensor:
         """Outputs (S, B, T, C) with frozen weights."""
