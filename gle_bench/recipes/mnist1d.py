@@ -1,6 +1,6 @@
 """The recipes of MNIST-1D: the length of a sample, the GLE networks, and how the offline baselines are trained."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from gle_bench.config import Exponential, Plateau, RunConfig, TaskOptions, TrainingConfig
 from gle_bench.contracts import OfflineModel, Pair
@@ -12,6 +12,12 @@ Steps = Literal[40, 72, 120, 360, 400]
 
 # Batches, and batches between evaluations. Update 0 is a round of its own: a length is 1 + a multiple of the interval.
 LENGTHS: dict[Budget, tuple[int, int]] = {"smoke": (101, 50), "short": (1501, 250), "paper": (6001, 250)}
+
+# The rates of budget `short` at its start and at its end, chosen by the validation split of `clean` with seeds 1-3.
+# After 18 epochs the averaged accuracy, in %, was for gle-42k 91.0, 92.0 and 89.4 from 1e-3 to 1e-4, 3e-5 and 1e-5,
+# 86.9 from 1.5e-3 to 1e-4, and 86.2 at a constant 4e-4; for gle-15k 86.3 from 1e-3 to 3e-5, and 89.8 from 2e-3 to 6e-5.
+# Means of the weights over two or three epochs came within 0.5 of those over one, and means over five were lower.
+SHORT_RATES: Final = {"gle-15k": (2e-3, 6e-5), "gle-42k": (1e-3, 3e-5)}
 
 
 class MNIST1DOptions(TaskOptions):
@@ -65,7 +71,7 @@ def _gle(name: str, sizes: tuple[int, int, int], rate: float, budget: Budget) ->
         budget=budget,
         options=MNIST1DOptions(),
         network=network,
-        training=gle_training(rate, budget),
+        training=_short_training(name) if budget == "short" else gle_training(rate, budget),
     )
 
 
@@ -74,6 +80,12 @@ def gle_training(rate: float, budget: Budget) -> TrainingConfig:
     if budget == "paper":
         return TrainingConfig(epochs=150, rate=rate, schedule=Plateau(factor=0.5, patience=2))
     return TrainingConfig(epochs=25 if budget == "short" else 1, rate=2e-3, schedule=Exponential(final=2e-6))
+
+
+def _short_training(name: str) -> TrainingConfig:
+    """20 epochs with averaged weights: what the last batches did to the raw ones would hide what was learned."""
+    first, last = SHORT_RATES[name]
+    return TrainingConfig(epochs=20, rate=first, schedule=Exponential(final=last), average="epoch")
 
 
 def mnist1d_gle_15k(budget: Budget = "paper") -> RunConfig:
