@@ -1,11 +1,11 @@
-"""The choices that make a local learning rule on a GLE network: data, which the step of a network reads.
+"""The choices that make a local learning rule on a GLE network: data, which the step of a network reads; and `bptt`'s.
 
 `gle`, the rule of the paper, is what all defaults together give. The equations are in `gle_bench.dynamics.local`.
 """
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import create_model, model_validator
+from pydantic import BeforeValidator, create_model, model_validator
 
 from gle_bench.config import Positive, RuleOptions
 from gle_bench.words import DelayLine, ErrorPath, LearningSignal, OwnError, SentError
@@ -59,3 +59,19 @@ class LocalOptions(RuleOptions):
 
 
 PAPER = LocalOptions()
+
+
+def _window(value: Any) -> Any:
+    if value != "sample" and (type(value) is not int or value < 1):
+        raise ValueError("must be a number of steps from 1 on, or 'sample'")
+    return value
+
+
+class BPTTOptions(RuleOptions):
+    """What can be chosen about `bptt`.
+
+    Attributes:
+        window: the steps of a window, at whose end the weights change; 'sample': a whole sample.
+    """
+
+    window: Annotated[int | Literal["sample"], BeforeValidator(_window)] = "sample"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
-
-from pydantic import BeforeValidator
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from gle_bench.contracts import Footing, OnlineRule, RuleOptions
+from gle_bench.dynamics.choices import BPTTOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,22 +18,6 @@ if TYPE_CHECKING:
     from gle_bench.dynamics.window import Learned, Window
 
 
-def _window(value: Any) -> Any:
-    if value != "sample" and (type(value) is not int or value < 1):
-        raise ValueError("must be a number of steps from 1 on, or 'sample'")
-    return value
-
-
-class BPTTOptions(RuleOptions):
-    """What can be chosen about `bptt`.
-
-    Attributes:
-        window: the steps of a window, at whose end the weights change; 'sample': a whole sample.
-    """
-
-    window: Annotated[int | Literal["sample"], BeforeValidator(_window)] = "sample"
-
-
 class BPTT(OnlineRule):
     """Backpropagation through time: the exact gradient of a window of steps, or of a whole sample.
 
@@ -44,6 +27,7 @@ class BPTT(OnlineRule):
     """
 
     name: ClassVar[str] = "bptt"
+    engines: ClassVar[frozenset[str]] = frozenset({"torch", "native"})
     footing: ClassVar[Footing] = Footing(streamed=True)
     options: ClassVar[type[RuleOptions]] = BPTTOptions
     window: int | None = None

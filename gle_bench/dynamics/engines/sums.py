@@ -32,9 +32,7 @@ class WindowSums:
     """
 
     def __init__(self, every: int, length: int) -> None:
-        if every < 1:
-            raise UsageError(f"every = {every} must be at least 1: it is the steps of a window.")
-        self._every, self._length = every, length
+        self._every, self._length = check_every(every), length
         self._sums: dict[int, Parameters] = {}
         self._steps: dict[int, int] = defaultdict(int)
 
@@ -63,6 +61,17 @@ class WindowSums:
     def means(self) -> tuple[Parameters, ...]:
         """The mean of each window."""
         return tuple(_scaled(total, 1 / self._steps[number]) for number, total in self._sums.items())
+
+
+def check_every(every: int) -> int:
+    """The same number, of the steps of a window.
+
+    Raises:
+        UsageError: it is below 1.
+    """
+    if every < 1:
+        raise UsageError(f"every = {every} must be at least 1: it is the steps of a window.")
+    return every
 
 
 def _scaled(gradients: Parameters, factor: float) -> Parameters:

@@ -5,7 +5,7 @@ Tensors must outlive the call, which reads and writes them in place.
 
 import ctypes
 from ctypes import POINTER, c_double, c_int64, c_void_p
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from gle_bench.dynamics.choices import PAPER, LocalOptions
 from gle_bench.dynamics.ensemble import ensemble_size
 from gle_bench.dynamics.feedback import DelayedFeedback
+from gle_bench.dynamics.local_memory import EMPTY, BlockMemory, Memory, delays, populations
 from gle_bench.dynamics.network import Block, Network
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.state import BlockParameters, BlockState, Parameters, State
@@ -21,6 +22,7 @@ from gle_bench.words import Integrator
 
 INTEGRATORS = get_args(Integrator)  # in the order of src/run.hpp
 PHIS = ("identity", "tanh", "softplus", "relu", "hard-sigmoid")  # in the order of src/activations.hpp
+SENT = ("gle", "instantaneous", "jacobian", "gain", "lowpass", "clipped")  # in the order of src/run.hpp
 NOTHING = BlockParameters(None, None, None, None)
 
 
@@ -30,15 +32,30 @@ class LearnedCall(ctypes.Structure):
     _fields_ = [(name, c_void_p) for name in ("value", "mean", "square")]
 
 
+class MemoryCall(ctypes.Structure):
+    """What the rule remembers of a layer."""
+
+    _fields_ = [(name, c_void_p) for name in BlockMemory._fields if name != "tau_trace"]
+
+
+class SumsCall(ctypes.Structure):
+    """Where the gradients of a layer are summed."""
+
+    _fields_ = [(name, c_void_p) for name in NOTHING._fields]
+
+
 class LayerCall(ctypes.Structure):
     """One layer of all networks, by the addresses of the first."""
 
     _fields_ = [
         *((name, LearnedCall) for name in ("weight", "bias", "tau_m", "tau_r")),
         *((name, c_void_p) for name in ("u", "v", "r", "e", "slope", "feedback")),
+        ("memory", MemoryCall),
+        ("sums", SumsCall),
         *((name, c_int64) for name in ("inputs", "neurons", "phi")),
         ("gamma", c_double),
-        *((name, c_int64) for name in ("has_errors", "feeds_back", "plastic", "prospective_errors")),
+        *((name, c_int64) for name in ("has_errors", "feeds_back", "plastic", "sent")),
+        *((name, c_int64) for name in ("delay", "longest", "populations")),
     ]
 
 
@@ -56,27 +73,45 @@ class RunCall(ctypes.Structure):
         *((name, SignalCall) for name in ("inputs", "target", "mask", "outputs")),
         ("rates", c_void_p),
         ("delays", POINTER(c_int64)),
+        ("population", POINTER(c_int64)),
         *((name, c_int64) for name in ("layers", "networks", "batch", "steps", "threads")),
         *((name, c_int64) for name in ("known", "integrator", "horizon", "forced")),
         *((name, c_double) for name in ("dt", "beta", "decay", "tau_lowest", "tau_highest", "beta1", "beta2", "eps")),
+        *((name, c_double) for name in ("gain_weight", "lowpass_weight", "clip", "feedback_decay")),
         *((name, c_int64) for name in ("updates", "cross_entropy", "adam", "learns", "errors")),
-        *((name, c_int64) for name in ("learn_tau_m", "learn_tau_r", "buffer_bytes")),
+        *((name, c_int64) for name in ("learn_tau_m", "learn_tau_r", "broadcast", "follows", "window", "every")),
+        ("buffer_bytes", c_int64),
     ]
 
 
-def layer_calls(
-    network: Network,
-    parameters: Parameters,
-    moments: tuple[Parameters, Parameters],
-    state: State,
-    options: LocalOptions = PAPER,
-) -> "ctypes.Array[LayerCall]":
-    """Every layer, from the input to the output; `moments`: means and squares, None where nothing learns."""
-    calls = [
-        _layer_call(block, k, [p[index] for p in (parameters, *moments)], state[index], options)
-        for index, block in enumerate(network.blocks)
-        for k in range(len(block.layers))
-    ]
+class Parts(NamedTuple):
+    """The tensors of a batch, a block each."""
+
+    parameters: Parameters
+    state: State
+    moments: tuple[Parameters, Parameters]  # means and squares, None where nothing learns
+    memory: Memory = ()
+    sums: Parameters = ()  # of gradients, where they are asked for, (K, W, S, ...)
+
+
+def layer_calls(network: Network, parts: Parts, options: LocalOptions = PAPER) -> "ctypes.Array[LayerCall]":
+    """Every layer, from the input to the output."""
+    nothing = (NOTHING,) * len(network.blocks)
+    memory, sums = parts.memory or (EMPTY,) * len(network.blocks), parts.sums or nothing
+    calls = []
+    for index, (block, late) in enumerate(zip(network.blocks, delays(network, options), strict=True)):
+        learned = [p[index] for p in (parts.parameters, *parts.moments)]
+        longest = max(late) if options.delay != "none" else 0
+        for k, delay in enumerate(late):
+            call = _layer_call(block, k, learned, parts.state[index], options)
+            call.memory = MemoryCall(
+                **{name: _address(getattr(memory[index], name), k) for name, *_ in MemoryCall._fields_}
+            )
+            call.sums = SumsCall(**{name: _address(tensor, k) for name, tensor in sums[index]._asdict().items()})
+            call.delay, call.longest = delay, longest
+            trace = memory[index].trace
+            call.populations = 0 if trace is None else trace.shape[2]
+            calls.append(call)
     return (LayerCall * len(calls))(*calls)
 
 
@@ -85,6 +120,7 @@ def _layer_call(
 ) -> LayerCall:
     layer = block.layers[k]
     learned = {name: LearnedCall(*(_address(getattr(part, name), k) for part in parts)) for name in NOTHING._fields}
+    sent = "jacobian" if options.signal == "jacobian" else options.sent
     return LayerCall(
         **learned,
         **{name: _address(tensor, k) for name, tensor in state._asdict().items()},
@@ -95,12 +131,12 @@ def _layer_call(
         has_errors=block.has_errors,
         feeds_back=block.feeds_back,
         plastic=layer.connection.plastic,
-        prospective_errors=layer.prospective_errors and options.sent == "gle",
+        sent=SENT.index(sent if layer.prospective_errors or sent == "jacobian" else "instantaneous"),
     )
 
 
 def _address(tensor: Tensor | None, k: int) -> int | None:
-    if tensor is None:
+    if tensor is None or tensor.numel() == 0:
         return None
     assert tensor.is_contiguous(), "the engine steps through members by their size"
     return tensor[k].data_ptr()
@@ -177,13 +213,32 @@ def close_loop(run: RunCall, feedback: DelayedFeedback) -> None:
     run.known = run.steps  # of what follows the last step the loop knows nothing
 
 
-def set_learning(
-    run: RunCall, network: Network, optimizer: Optimizer, updates: int, rates: Tensor, decay: float
-) -> None:
+def set_learning(run: RunCall, network: Network, rates: Tensor) -> None:
     """Makes the batch one that teaches; `rates`: (S,), float64."""
-    run.learns, run.errors, run.decay = 1, 1, decay
+    run.learns, run.errors = 1, 1
     run.learn_tau_m, run.learn_tau_r = network.learn_tau_m, network.learn_tau_r
     run.tau_lowest, run.tau_highest = network.tau_range
     run.rates = rates.data_ptr()
-    run.adam, run.updates = optimizer.kind == "adam", updates
+
+
+def set_optimizer(run: RunCall, optimizer: Optimizer, updates: int, decay: float) -> None:
+    """By what parameters are updated."""
+    run.adam, run.updates, run.decay = optimizer.kind == "adam", updates, decay
     run.beta1, run.beta2, run.eps = optimizer.beta1, optimizer.beta2, optimizer.eps
+
+
+def set_rule(run: RunCall, network: Network, options: LocalOptions) -> None:
+    """Makes the rule one that is made of these choices."""
+    run.gain_weight = min(1.0, network.dt / options.gain_time)
+    run.lowpass_weight = min(1.0, network.dt / options.lowpass_tau)
+    run.clip, run.feedback_decay = options.clip, options.decay
+    run.broadcast, run.follows = options.feedback == "broadcast", options.feedback == "kolen-pollack"
+    if options.own == "trace":
+        every = [number for block in network.blocks for number in _population(network, block)]
+        run.population = (c_int64 * len(every))(*every)  # kept alive by the structure
+
+
+def _population(network: Network, block: Block) -> list[int]:
+    """The number of each neuron's population, layer after layer."""
+    numbers: list[int] = populations(network, block).members.argmax(1).flatten().tolist()
+    return numbers

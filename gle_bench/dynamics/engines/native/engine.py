@@ -1,32 +1,38 @@
 """The `native` engine: dense stacks on the CPU, a whole batch with all its time steps in one call of compiled code."""
 
 import ctypes
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gle_bench.dynamics.choices import LocalOptions
+from gle_bench.dynamics.choices import PAPER, BPTTOptions, LocalOptions
 from gle_bench.dynamics.connections import Dense
-from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, prepare_state
+from gle_bench.dynamics.engines.interface import EngineRequest, Feedback, begin, prepare_state
 from gle_bench.dynamics.engines.native import library
 from gle_bench.dynamics.engines.native.call import (
     NOTHING,
     PHIS,
+    Parts,
     RunCall,
     aligned,
     close_loop,
     layer_calls,
     run_call,
     set_learning,
+    set_optimizer,
+    set_rule,
 )
-from gle_bench.dynamics.engines.sums import Gradients
+from gle_bench.dynamics.engines.sums import Gradients, check_every
 from gle_bench.dynamics.ensemble import Carry, cloned, ensemble_size, learned, pack, unpack
 from gle_bench.dynamics.feedback import DelayedFeedback
+from gle_bench.dynamics.local_memory import Memory, nested
+from gle_bench.dynamics.local_memory import flat as flat_memory
 from gle_bench.dynamics.network import Network
-from gle_bench.dynamics.optimizers import Optimizer, clone
+from gle_bench.dynamics.optimizers import Optimizer, OptimizerState, clone
 from gle_bench.dynamics.rule import OnlineRule
 from gle_bench.dynamics.seams import NO_SEAMS, Seams
-from gle_bench.dynamics.state import BlockParameters, Parameters, State
+from gle_bench.dynamics.state import BlockParameters, Parameters, State, present_weight
 from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError
 
@@ -64,7 +70,7 @@ class NativeEngine:
             library.load()
         except GleBenchError as error:
             return f"it is not here: {error}"
-        unsupported = _not_compiled(request.rule) or _unsupported(request.network, request.dtype)
+        unsupported = _not_compiled(request.rule, request.network) or _unsupported(request.network, request.dtype)
         return unsupported or _other_feedback(request.network, request.feedback) or request.seams.refusal()
 
     def learn(
@@ -78,18 +84,18 @@ class NativeEngine:
         decay: float = 1.0,
         seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
-        """One update a step."""
+        """One update a window."""
         flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
-        _refuse(_not_compiled(rule) or _unsupported(network, flat.dtype) or _other_following(batch) or seams.refusal())
-        state = cloned(prepare_state(network, carry.state, batch.inputs.shape[1]))
         parameters = unpack(network, flat, cloned(carry.parameters))
-        window, outputs = _signals(network, parameters, batch)
-        run = run_call(network, parameters, window, outputs)
+        taught = self._prepare(network, rule, carry._replace(parameters=parameters), batch, seams)
         rates = rates.to("cpu", torch.float64).contiguous()
-        set_learning(run, network, optimizer, moments.updates, rates, decay)
+        set_learning(taught.run, network, rates)
+        set_optimizer(taught.run, optimizer, moments.updates, decay)
         means, squares = (_moments(network, x, parameters) for x in (moments.mean, moments.square))
-        self._call(run, layer_calls(network, parameters, (means, squares), state, rule.chosen), flat.dtype)
-        return Carry(parameters, moments._replace(updates=moments.updates + batch.steps), state), outputs
+        self._teach(network, rule, taught, taught.parts._replace(moments=(means, squares)))
+        updates = moments.updates + -(-batch.steps // rule.window_in(batch.steps))
+        state, memory = taught.parts.state, _flat(taught.parts.memory)
+        return Carry(parameters, moments._replace(updates=updates), state, memory), taught.outputs
 
     def gradients(
         self,
@@ -103,10 +109,46 @@ class NativeEngine:
         every: int | None = None,
         seams: Seams = NO_SEAMS,
     ) -> Gradients:
-        """Refused: the `torch` engine gives them."""
-        raise NotImplementedError(
-            "it applies gradients where it computes them, and returns none; engine 'torch' gives them"
-        )
+        """The gradients of each window of `every` steps, which may cut those of a tape."""
+        length = check_every(batch.steps if every is None else every)
+        if not memory:
+            memory = rule.start(network, parameters, batch.inputs.shape[1], seams.seeds)
+        nothing = torch.zeros(0, dtype=_dtype(parameters))
+        carry = Carry(cloned(parameters), OptimizerState(nothing, nothing, 0), state, memory)
+        taught = self._prepare(network, rule, carry, batch, seams)
+        rates = torch.zeros(taught.run.networks, dtype=torch.float64)
+        set_learning(taught.run, network, rates)
+        taught.run.every = length
+        sums = _blank_sums(network, parameters, -(-batch.steps // length))
+        self._teach(network, rule, taught, taught.parts._replace(sums=sums))
+        windows = [min(length, batch.steps - begin) for begin in range(0, batch.steps, length)]
+        means = tuple(_window_of(sums, number, 1 / steps) for number, steps in enumerate(windows))
+        total = tuple(BlockParameters(*(None if x is None else x.sum(1) for x in block)) for block in sums)
+        kept, state = _flat(taught.parts.memory), taught.parts.state
+        return Gradients(total, () if every is None else means, state, kept, taught.outputs)
+
+    def _prepare(self, network: Network, rule: OnlineRule, carry: Carry, batch: Window, seams: Seams) -> "_Taught":
+        """What a batch of learning is run with; what is written to are copies, but for the parameters."""
+        dtype, size = _dtype(carry.parameters), batch.inputs.shape[1]
+        refused = _not_compiled(rule, network) or _unsupported(network, dtype)
+        _refuse(refused or _other_following(batch) or seams.refusal())
+        memory: Memory = ()
+        if isinstance(rule.chosen, LocalOptions):
+            memory = cloned(nested(network, rule.chosen, begin(rule, network, carry, size, seams.seeds)))
+        state = cloned(prepare_state(network, carry.state, size))
+        window, outputs = _signals(network, carry.parameters, batch)
+        run = run_call(network, carry.parameters, window, outputs)
+        nothing = tuple(NOTHING for _ in carry.parameters)
+        return _Taught(run, Parts(carry.parameters, state, (nothing, nothing), memory), window, outputs)
+
+    def _teach(self, network: Network, rule: OnlineRule, taught: "_Taught", parts: Parts) -> None:
+        run, options = taught.run, PAPER
+        if isinstance(rule.chosen, LocalOptions):
+            options = rule.chosen
+            set_rule(run, network, options)
+        else:
+            run.window, run.errors = rule.window_in(run.steps), 0
+        self._call(run, layer_calls(network, parts, options), _dtype(parts.parameters))
 
     def infer(
         self,
@@ -130,7 +172,7 @@ class NativeEngine:
             close_loop(run, feedback)
         run.errors = errors or any(layer.gamma for layer in network.layers)
         nothing = tuple(NOTHING for _ in parameters)
-        self._call(run, layer_calls(network, parameters, (nothing, nothing), state), dtype)
+        self._call(run, layer_calls(network, Parts(parameters, state, (nothing, nothing))), dtype)
         return state, outputs
 
     def _call(self, run: RunCall, layers: ctypes.Array, dtype: torch.dtype) -> None:  # type: ignore[type-arg]
@@ -140,15 +182,46 @@ class NativeEngine:
         self.buffer_bytes = run.buffer_bytes
 
 
-def _not_compiled(rule: OnlineRule) -> str | None:
+class _Taught(NamedTuple):
+    """A batch of learning that is ready to be run; the window is kept for as long as the engine reads it."""
+
+    run: RunCall
+    parts: Parts
+    window: Window
+    outputs: Tensor
+
+
+def _flat(memory: Memory) -> tuple[Tensor, ...]:
+    return flat_memory(memory) if memory else ()
+
+
+def _dtype(parameters: Parameters) -> torch.dtype:
+    return present_weight(parameters).dtype
+
+
+def _blank_sums(network: Network, parameters: Parameters, windows: int) -> Parameters:
+    """Zeros for the sums of each window, (K, W, S, ...); None where nothing learns."""
+    names = set(learned(network, parameters))
+    blocks = []
+    for index, p in enumerate(parameters):
+        wanted = {name: x for name, x in p._asdict().items() if (index, name) in names}
+        zeros = {name: x.new_zeros(len(x), windows, *x.shape[1:]) for name, x in wanted.items()}
+        blocks.append(NOTHING._replace(**zeros))
+    return tuple(blocks)
+
+
+def _window_of(sums: Parameters, number: int, factor: float) -> Parameters:
+    return tuple(BlockParameters(*(None if x is None else x[:, number] * factor for x in block)) for block in sums)
+
+
+def _not_compiled(rule: OnlineRule, network: Network) -> str | None:
     """What of the rule is not compiled in, as a clause; None: all is."""
     choices = rule.chosen
-    if "native" not in rule.engines or not isinstance(choices, LocalOptions):
+    if "native" not in rule.engines or not isinstance(choices, LocalOptions | BPTTOptions):
         return f"rule '{rule.name}' is not built in"
-    simple = choices.sent in ("gle", "instantaneous") and choices.feedback == "transpose"
-    if simple and choices.own == "sent" and choices.delay == "none":
-        return None
-    return f"rule '{rule.name}' is not built in with these choices"
+    if isinstance(choices, LocalOptions) and choices.own == "trace" and (network.learn_tau_m or network.learn_tau_r):
+        return "time constants that learn need a trace for every weight, and it has those of populations only"
+    return None
 
 
 def _unsupported(network: Network, dtype: torch.dtype) -> str | None:

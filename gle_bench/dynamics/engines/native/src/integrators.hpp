@@ -50,7 +50,8 @@ template <Phi PHI, Stage S, class T> void membranes(const OrderedLayer<T> &layer
             const Vector<T> before = load(at_stage<S>(u) + k);
             const Vector<T> drive =
                 times(layer.weight.value + size_t(n) * layer.stride, layer.stride, below + size_t(b) * layer.stride);
-            if (at_start(S) && layer.u_dot) store(layer.u_dot + k, (drive - before) / load(layer.tau_m.value + n));
+            if (at_start(S) && layer.u_dot)
+                store(layer.u_dot.first + k, (drive - before) / load(layer.tau_m.value + n));
             const auto phi = activate<PHI, T>(towards<T>(before, drive, load(layer.membrane.ahead + n)));
             advance<S>(u, k, before, drive, load(layer.membrane.step + n));
             store_first(out.r + k, phi.rate, layer.neurons - n); // the bias's input and the zeros after it stay
@@ -67,7 +68,7 @@ template <Stage S, class T> void errors(const OrderedLayer<T> &layer, const T *a
             const size_t k = size_t(b) * layer.width + n;
             const Vector<T> instant = load(out.slope + k) * load(above + k);
             if (at_start(S) && layer.instant) store(layer.instant + k, instant);
-            if (layer.layer->prospective_errors) {
+            if (layer.layer->sent == PROSPECTIVE) {
                 const Vector<T> before = load(at_stage<S>(v) + k);
                 store(out.e + k, towards<T>(before, instant, load(layer.error.ahead + n)));
                 advance<S>(v, k, before, instant, load(layer.error.step + n));

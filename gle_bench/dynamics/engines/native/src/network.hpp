@@ -1,8 +1,8 @@
 // Runs one network through all time steps of a batch, on one thread or on several that share the batch.
 #pragma once
 
+#include "learning.hpp"
 #include "neurons.hpp"
-#include "optimizers.hpp"
 #include "threads.hpp"
 
 namespace glebench {
@@ -24,10 +24,11 @@ template <class T> class Network {
     void run() {
         if (thread_ == 0) enter();
         barrier_.wait();
-        for (int step = 0; step < run_.steps; ++step) {
+        if (run_.window) run_windows();
+        for (int step = 0; step < run_.steps && !run_.window; ++step) {
             take_in(step);
-            if (run_.errors) nudge();
-            for (int k = int(space_.layers.size()) - 1; k >= 0; --k) switch_layer(k, step);
+            if (run_.errors) nudge(step);
+            for (int k = top(); k >= 0; --k) switch_layer(k, step);
         }
         barrier_.wait();
         if (thread_ == 0) leave();
@@ -51,26 +52,34 @@ template <class T> class Network {
         const size_t at = space_.offset(panel, neurons) + size_t(row) * lanes;
         return {row, rows, lanes, at, space_.offset(panel, padded<T>(neurons)) + size_t(row) * lanes};
     }
+    int top() const { return int(space_.layers.size()) - 1; }
     const T *below(int k) const { return k == 0 ? space_.inputs : space_.layers[k - 1].r; }
 
     // Layer k from step n to n + 1: first what needs e and W of step n, then e of step n + 1.
     void switch_layer(int k, int step) {
         LayerBuffers<T> &layer = space_.layers[k];
         const bool last = step == run_.steps - 1, heard = k > 0 && space_.layers[k - 1].layer->has_errors;
-        if (run_.errors && (heard || (last && layer.layer->feeds_back))) feed_back(layer, k);
-        forward(layer, below(k));
-        if (run_.learns && layer.layer->plastic && layer.layer->has_errors) {
-            turn(layer, below(k));
+        const bool passes_on = run_.errors && !run_.broadcast;
+        if (passes_on && (heard || (last && layer.layer->feeds_back)))
+            feed_back(layer, layer.e, [&](int p) { return space_.feedback_of(k, p); });
+        forward(layer, below(k), step);
+        if (learns(layer)) {
+            turn(layer, below(k), step);
+            if (layer.traced) filter(layer, step);
             barrier_.wait(); // each thread has its panels, and now needs those of all
             learn(layer, step);
             barrier_.wait();
         }
-        if (last && run_.errors && layer.layer->feeds_back) keep_feedback(layer, k);
-        if (last || !run_.errors || !layer.layer->has_errors || &layer == &space_.layers.back()) return;
+        if (last && passes_on && layer.layer->feeds_back) keep_feedback(layer, k);
+        if (last || !passes_on || !layer.layer->has_errors || k == top()) return;
         for (int p = first_; p < last_; ++p) {
             const Place all = place(p, layer.neurons, 0, layer.neurons);
-            error_rows(layer, all, space_.feedback_of(k + 1, p));
+            error_rows(layer, run_, all, space_.feedback_of(k + 1, p), step + 1);
         }
+    }
+
+    bool learns(const LayerBuffers<T> &layer) const {
+        return run_.learns && layer.layer->plastic && layer.layer->has_errors;
     }
 
     // The step's input, target and mask into panels, and its output out.
@@ -107,21 +116,41 @@ template <class T> class Network {
         });
     }
 
-    // The errors of the output layer.
-    void nudge() {
-        LayerBuffers<T> &top = space_.layers.back();
+    // The errors of the output layer; those of all layers where its nudging is broadcast.
+    void nudge(int step) {
+        const LayerBuffers<T> &top = space_.layers.back();
         for (int p = first_; p < last_ && top.layer->has_errors; ++p) {
             const Place all = place(p, top.neurons, 0, top.neurons);
-            if (run_.target.data)
-                nudging(top.r + all.rates_at, space_.target + all.at, space_.mask + space_.offset(p, 1), T(run_.beta),
-                        run_.cross_entropy, top.neurons, all.lanes, own_.above);
-            else std::fill(own_.above, own_.above + size_t(top.neurons) * all.lanes, T(0));
-            error_rows(top, all, own_.above);
+            nudging_of(all, p, own_.above);
+            error_rows(top, run_, all, own_.above, step);
+            for (const LayerBuffers<T> &layer : space_.layers)
+                if (run_.broadcast && layer.layer->has_errors && &layer != &top) broadcast(layer, p, step);
+        }
+    }
+
+    // The nudging of a panel into `above`.
+    void nudging_of(const Place &all, int panel, T *above) {
+        const LayerBuffers<T> &top = space_.layers.back();
+        if (run_.target.data)
+            nudging(top.r + all.rates_at, space_.target + all.at, space_.mask + space_.offset(panel, 1), T(run_.beta),
+                    run_.cross_entropy, top.neurons, all.lanes, above);
+        else std::fill(above, above + size_t(top.neurons) * all.lanes, T(0));
+    }
+
+    // The errors of a layer from the nudging of a panel, by random weights.
+    void broadcast(const LayerBuffers<T> &layer, int panel, int step) {
+        const int outputs = space_.layers.back().neurons;
+        for (int tile = 0; tile < layer.rows.count; ++tile) {
+            const int row = layer.rows.begin(tile), rows = layer.rows.length(tile);
+            with_tile(rows, space_.panels.length(panel), [&](auto r, auto c) {
+                forward_tile<T, r, c>(layer.back + size_t(row) * outputs, outputs, own_.above, outputs, own_.tile);
+            });
+            error_rows(layer, run_, place(panel, layer.neurons, row, rows), own_.tile, step);
         }
     }
 
     // W r + b, and the neurons' step while the sums are still in registers.
-    void forward(LayerBuffers<T> &layer, const T *below) {
+    void forward(const LayerBuffers<T> &layer, const T *below, int step) {
         for (int p = first_; p < last_; ++p)
             for (int tile = 0; tile < layer.rows.count; ++tile) {
                 const int row = layer.rows.begin(tile), rows = layer.rows.length(tile);
@@ -131,59 +160,101 @@ template <class T> class Network {
                                           layer.inputs + 1, own_.tile);
                 });
                 with_phi(Phi(layer.layer->phi), [&](auto phi) {
-                    membrane_rows<phi, T>(layer, place(p, layer.neurons, row, rows), own_.tile);
+                    membrane_rows<phi, T>(layer, place(p, layer.neurons, row, rows), own_.tile, step);
                 });
             }
     }
 
-    // W^T e.
-    void feed_back(LayerBuffers<T> &layer, int k) {
+    // W^T e, or B e, of each panel p to to(p).
+    template <class To> void feed_back(const LayerBuffers<T> &layer, const T *errors, To to_panel) {
+        const T *weights = layer.back ? layer.back : layer.weight.value;
         for (int p = first_; p < last_; ++p)
             for (int tile = 0; tile < layer.input_rows.count; ++tile) {
                 const int row = layer.input_rows.begin(tile), rows = layer.input_rows.length(tile);
-                T *to = space_.feedback_of(k, p) + size_t(row) * space_.lanes(p);
+                T *to = to_panel(p) + size_t(row) * space_.lanes(p);
                 with_tile(rows, space_.panels.length(p), [&](auto r, auto c) {
-                    error_tile<T, r, c>(layer.weight.value + row, layer.stride,
-                                        layer.e + space_.offset(p, layer.neurons), layer.neurons, to);
+                    error_tile<T, r, c>(weights + row, layer.stride, errors + space_.offset(p, layer.neurons),
+                                        layer.neurons, to);
                 });
             }
     }
 
-    // The rates below from (inputs, lanes) to (lanes, inputs), strip by strip.
-    void turn(const LayerBuffers<T> &layer, const T *below) {
+    // The rates below from (inputs, lanes) to (lanes, inputs), strip by strip, into the slot of this step.
+    void turn(const LayerBuffers<T> &layer, const T *below, int step) {
         constexpr int V = LANES<T>;
+        T *turned = layer.presynaptic.at(step);
         for (int p = first_; p < last_; ++p)
             for (int strip = 0; strip < layer.strips.count; ++strip) {
                 const size_t size = layer.strips.length(strip) * V, begin = size_t(layer.strips.begin(strip)) * V;
                 const size_t lanes = space_.lanes(p), sample = space_.offset(p, 1);
                 const T *from = below + space_.offset(p, layer.stride) + begin * lanes;
-                T *to = space_.turned + begin * space_.width() + sample * size;
+                T *to = turned + begin * space_.width() + sample * size;
                 for (size_t i = 0; i < size; i += V)
                     for (size_t lane = 0; lane < lanes; lane += V)
                         turn_block(from + i * lanes + lane, lanes, to + lane * size + i, size);
             }
     }
 
+    // The trace of each population: the rates of this step, or of as long ago as their error is late, and F of them.
+    void filter(const LayerBuffers<T> &layer, int step) {
+        constexpr int V = LANES<T>;
+        const T *rates = layer.presynaptic.at(step - layer.late_rates);
+        const size_t first = space_.offset(first_, 1), samples = space_.offset(last_, 1) - first;
+        for (int strip = 0; strip < layer.strips.count; ++strip) {
+            const size_t size = layer.strips.length(strip) * V, begin = size_t(layer.strips.begin(strip)) * V;
+            const size_t at = begin * space_.width() + first * size, end = at + samples * size;
+            for (int p = 0; p < layer.populations.count(); ++p) {
+                const int n = layer.populations.first[p];
+                const T next = layer.membrane.step[n], ahead = layer.membrane.ahead[n];
+                T *trace = trace_of(layer, layer.trace, p), *filtered = trace_of(layer, layer.filtered, p);
+                for (size_t k = at; k < end; k += V) {
+                    const Vector<T> before = load(trace + k), rate = load(rates + k);
+                    store(filtered + k, towards<T>(before, rate, ahead));
+                    store(trace + k, towards<T>(before, rate, next));
+                }
+            }
+        }
+    }
+
+    T *trace_of(const LayerBuffers<T> &layer, T *traces, int population) const {
+        return traces + size_t(population) * layer.stride * space_.width();
+    }
+
+    // What the update of a population multiplies its errors by.
+    const T *teaching(const LayerBuffers<T> &layer, int population, int step) const {
+        if (layer.traced) return trace_of(layer, layer.filtered, population);
+        return layer.presynaptic.at(step - layer.late_rates);
+    }
+
     // Eqs. 21-24: this thread's share of rows and time constants.
     void learn(LayerBuffers<T> &layer, int step) {
         const Update<T> update(run_, run_.rates[member_], step);
-        for (int tile = thread_; tile < layer.rows.count; tile += threads_)
-            learn_rows(layer, layer.rows.begin(tile), layer.rows.length(tile), update);
-        if (thread_ == 0 && (run_.learn_tau_m || run_.learn_tau_r)) learn_taus(layer, update);
+        const std::vector<RowTile> &tiles = layer.populations.tiles;
+        for (size_t tile = thread_; tile < tiles.size(); tile += threads_) learn_rows(layer, tiles[tile], step, update);
+        if (thread_ == 0 && (run_.learn_tau_m || run_.learn_tau_r)) learn_taus(layer, step, update);
     }
 
-    void learn_rows(LayerBuffers<T> &layer, int row, int rows, const Update<T> &update) {
+    void learn_rows(const LayerBuffers<T> &layer, const RowTile &tile, int step, const Update<T> &update) {
+        multiply(layer, tile, layer.learnt, teaching(layer, tile.population, step));
+        const T factor = T(-1) / T(space_.batch);
+        if (run_.every) return sum_rows(layer, tile, own_.gradient, factor, window_of_sums(step));
+        update_rows(layer, tile, own_.gradient, own_.gradient + size_t(ROWS) * space_.widest, factor, update);
+    }
+
+    // The products of errors and turned rates of a tile, summed over the batch, into the thread's `gradient`.
+    void multiply(const LayerBuffers<T> &layer, const RowTile &tile, const T *errors, const T *turned) {
         const int stride = layer.stride;
         for (int strip = 0; strip < layer.strips.count; ++strip)
-            with_tile(rows, layer.strips.length(strip), [&](auto r, auto c) {
+            with_tile(tile.rows, layer.strips.length(strip), [&](auto r, auto c) {
                 const size_t begin = size_t(layer.strips.begin(strip)) * LANES<T>;
-                gradient_tile<T, r, c>(layer.e, layer.neurons, row, space_.panels, space_.batch,
-                                       space_.turned + begin * space_.width(), own_.gradient + begin, stride);
+                gradient_tile<T, r, c>(errors, layer.neurons, tile.begin, space_.panels, space_.batch,
+                                       turned + begin * space_.width(), own_.gradient + begin, stride);
             });
-        for (int r = 0; r < rows && !layer.layer->bias.value; ++r) own_.gradient[r * stride + layer.inputs] = 0;
-        const size_t at = size_t(row) * stride;
-        update.apply(layer.weight.from(at), own_.gradient, T(-1) / T(space_.batch), size_t(rows) * stride);
+        for (int r = 0; r < tile.rows && !layer.layer->bias.value; ++r) own_.gradient[r * stride + layer.inputs] = 0;
     }
+
+    // Sums (W, S, ...): the number of the member's part, in the window of `step`.
+    int64_t window_of_sums(int64_t step) const { return step / run_.every * run_.networks + member_; }
 
     // The sum of a neuron's x y over the batch.
     T over_batch(int neurons, int neuron, const T *x, const T *y) {
@@ -198,24 +269,46 @@ template <class T> class Network {
         return total;
     }
 
-    void learn_taus(LayerBuffers<T> &layer, const Update<T> &update) {
+    void learn_taus(const LayerBuffers<T> &layer, int step, const Update<T> &update) {
         const T mean = T(1) / T(space_.batch);
-        const auto learn_one = [&](const Learned<T> &tau, int n, T gradient) {
+        const T *u_dot = layer.u_dot.at(step - layer.late_rates);
+        const auto learn_one = [&](const Learned<T> &tau, T *sums, int n, T gradient) {
+            if (run_.every) {
+                sums[size_t(window_of_sums(step)) * layer.neurons + n] += gradient;
+                return;
+            }
             update.apply(tau.from(n), &gradient, T(1), 1);
             clamp(tau.value + n, 1, run_);
         };
+        const Sums<T> &sums = layer.layer->sums;
         for (int n = 0; n < layer.neurons; ++n) {
-            if (run_.learn_tau_m) learn_one(layer.tau_m, n, mean * over_batch(layer.neurons, n, layer.e, layer.u_dot));
+            if (run_.learn_tau_m)
+                learn_one(layer.tau_m, sums.tau_m, n, mean * over_batch(layer.neurons, n, layer.e, u_dot));
             if (run_.learn_tau_r)
-                learn_one(layer.tau_r, n, -mean * over_batch(layer.neurons, n, layer.instant, layer.u_dot));
+                learn_one(layer.tau_r, sums.tau_r, n, -mean * over_batch(layer.neurons, n, layer.instant, u_dot));
         }
-        set_leaks(layer, run_);
+        if (!run_.every) set_leaks(layer, run_);
     }
 
     void enter();
     void first_errors();
     void leave();
     void keep_feedback(const LayerBuffers<T> &layer, int k);
+    void take_memory(const LayerBuffers<T> &buffers);
+    void give_memory(const LayerBuffers<T> &buffers);
+    void give_traces(const LayerBuffers<T> &buffers);
+    T *line(T *torch, int count, int at, int rows) const;
+    void to_turned(const LayerBuffers<T> &buffers, const T *from, T *to) const;
+    void from_turned(const LayerBuffers<T> &buffers, const T *from, T *to) const;
+    void ones_turned(const LayerBuffers<T> &buffers, T one, T *to) const;
+
+    // Of rules with a tape: tape.hpp.
+    void run_windows();
+    void record(int step);
+    void go_back(int step);
+    void errors_before(const LayerBuffers<T> &layer, int step);
+    void add_products(const LayerBuffers<T> &layer, int step);
+    void learn_window(LayerBuffers<T> &layer, int window, int steps);
 };
 
 } // namespace glebench

@@ -15,12 +15,16 @@ template <class T> struct Update {
     T root;                   // 1 / sqrt(1 - beta2^n)
     T rate;                   // with Adam's 1 / (1 - beta1^n)
     T eps;
+    bool follows; // whether feedback weights follow W, and then both are multiplied by `kept`
+    T kept;
 
     Update(const Run<T> &run, double member_rate, int64_t step)
-        : adam(run.adam), keep_mean(T(1 - run.beta1)), keep_square(T(1 - run.beta2)), eps(T(run.eps)) {
+        : adam(run.adam), keep_mean(T(1 - run.beta1)), keep_square(T(1 - run.beta2)), eps(T(run.eps)),
+          follows(run.follows) {
         const double n = double(run.updates + step + 1);
         const double decayed = member_rate * std::pow(run.decay, double(step));
         root = T(1 / std::sqrt(1 - std::pow(run.beta2, n)));
+        kept = T(1 - run.feedback_decay * decayed);
         rate = T(adam ? decayed / (1 - std::pow(run.beta1, n)) : decayed);
     }
 

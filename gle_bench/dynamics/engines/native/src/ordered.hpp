@@ -4,7 +4,7 @@
 
 #include "copy_in_out.hpp"
 #include "integrators.hpp"
-#include "optimizers.hpp"
+#include "learning.hpp"
 
 namespace glebench {
 
@@ -107,15 +107,16 @@ template <class T> class Ordered {
         }
     }
 
-    // W^T e into `above`.
+    // W^T e, or B e, into `above`.
     void feed_back(const OrderedLayer<T> &layer, const T *e) {
+        const T *weights = layer.back ? layer.back : layer.weight.value;
         const Partition spans(layer.stride / LANES<T>, SPAN);
         for (int b = 0; b < batch_; ++b)
             for (int span = 0; span < spans.count; ++span) {
                 const size_t begin = size_t(spans.begin(span)) * LANES<T>;
                 with_span(spans.length(span), [&](auto c) {
-                    transposed_times<T, c>(layer.weight.value + begin, layer.stride, e + size_t(b) * layer.width,
-                                           layer.neurons, space_.above + size_t(b) * layer.stride + begin);
+                    transposed_times<T, c>(weights + begin, layer.stride, e + size_t(b) * layer.width, layer.neurons,
+                                           space_.above + size_t(b) * layer.stride + begin);
                 });
             }
     }
@@ -126,47 +127,57 @@ template <class T> class Ordered {
         const T *below = space_.now.inputs;
         for (OrderedLayer<T> &layer : space_.layers) {
             if (layer.layer->plastic && layer.layer->has_errors) {
-                for (int tile = 0; tile < layer.rows.count; ++tile)
-                    learn_rows(layer, below, layer.rows.begin(tile), layer.rows.length(tile), update);
-                if (run_.learn_tau_m || run_.learn_tau_r) learn_taus(layer, update);
+                for (const RowTile &tile : layer.populations.tiles) learn_rows(layer, below, tile, step, update);
+                if (run_.learn_tau_m || run_.learn_tau_r) learn_taus(layer, step, update);
             }
             below = layer.first.r;
         }
     }
 
-    void learn_rows(OrderedLayer<T> &layer, const T *below, int row, int rows, const Update<T> &update) {
+    void learn_rows(const OrderedLayer<T> &layer, const T *below, const RowTile &tile, int64_t step,
+                    const Update<T> &update) {
         const int stride = layer.stride;
         for (int strip = 0; strip < layer.strips.count; ++strip)
-            with_tile(rows, layer.strips.length(strip), [&](auto r, auto c) {
+            with_tile(tile.rows, layer.strips.length(strip), [&](auto r, auto c) {
                 const size_t begin = size_t(layer.strips.begin(strip)) * LANES<T>;
-                outer_tile<T, r, c>(layer.first.e + row, layer.width, below + begin, stride, batch_,
+                outer_tile<T, r, c>(layer.first.e + tile.begin, layer.width, below + begin, stride, batch_,
                                     space_.gradient + begin);
             });
-        for (int r = 0; r < rows && !layer.layer->bias.value; ++r) space_.gradient[r * stride + layer.inputs] = 0;
-        update.apply(layer.weight.from(size_t(row) * stride), space_.gradient, T(-1) / T(batch_),
-                     size_t(rows) * stride);
+        for (int r = 0; r < tile.rows && !layer.layer->bias.value; ++r) space_.gradient[r * stride + layer.inputs] = 0;
+        const T factor = T(-1) / T(batch_);
+        if (run_.every) return sum_rows(layer, tile, space_.gradient, factor, window_of_sums(step));
+        update_rows(layer, tile, space_.gradient, static_cast<T *>(nullptr), factor, update);
     }
 
-    void learn_taus(OrderedLayer<T> &layer, const Update<T> &update) {
-        const auto learn_one = [&](const Learned<T> &tau, const T *error, T factor) {
+    // Sums (W, S, ...): the number of the member's part, in the window of `step`.
+    int64_t window_of_sums(int64_t step) const { return step / run_.every * run_.networks + member_; }
+
+    void learn_taus(const OrderedLayer<T> &layer, int64_t step, const Update<T> &update) {
+        const T *u_dot = layer.u_dot.first;
+        const auto learn_one = [&](const Learned<T> &tau, T *sums, const T *error, T factor) {
             T *gradient = space_.gradient;
             std::fill_n(gradient, layer.neurons, T(0));
             for (int b = 0; b < batch_; ++b)
                 for (int n = 0; n < layer.neurons; ++n)
-                    gradient[n] += error[size_t(b) * layer.width + n] * layer.u_dot[size_t(b) * layer.width + n];
+                    gradient[n] += error[size_t(b) * layer.width + n] * u_dot[size_t(b) * layer.width + n];
+            for (int n = 0; n < layer.neurons && run_.every; ++n)
+                sums[size_t(window_of_sums(step)) * layer.neurons + n] += factor / T(batch_) * gradient[n];
+            if (run_.every) return;
             update.apply(tau, gradient, factor / T(batch_), layer.neurons);
             clamp(tau.value, layer.neurons, run_);
         };
-        if (run_.learn_tau_m) learn_one(layer.tau_m, layer.first.e, T(1));
-        if (run_.learn_tau_r) learn_one(layer.tau_r, layer.instant, T(-1));
-        set_leaks(layer, run_);
+        const Sums<T> &sums = layer.layer->sums;
+        if (run_.learn_tau_m) learn_one(layer.tau_m, sums.tau_m, layer.first.e, T(1));
+        if (run_.learn_tau_r) learn_one(layer.tau_r, sums.tau_r, layer.instant, T(-1));
+        if (!run_.every) set_leaks(layer, run_);
     }
 
     void enter() {
         space_.arena.clear(); // of a NaN in the padding, say, that the network before has left
         for (OrderedLayer<T> &layer : space_.layers) {
             take_parameters(layer, member_, run_);
-            each_variable(layer, [&](T *torch, T *ours, int) {
+            take_back(layer, member_, run_);
+            each_variable(layer, 0, [&](T *torch, T *ours, int) {
                 const T *from = member_of(torch, member_, size_t(batch_) * layer.neurons);
                 for (int b = 0; b < batch_; ++b)
                     std::copy_n(from + size_t(b) * layer.neurons, layer.neurons, ours + size_t(b) * layer.width);
@@ -191,12 +202,12 @@ template <class T> class Ordered {
 
     void leave() {
         for (OrderedLayer<T> &layer : space_.layers) {
-            each_variable(layer, [&](T *torch, T *ours, int) {
+            each_variable(layer, 0, [&](T *torch, T *ours, int) {
                 T *to = member_of(torch, member_, size_t(batch_) * layer.neurons);
                 for (int b = 0; b < batch_; ++b)
                     std::copy_n(ours + size_t(b) * layer.width, layer.neurons, to + size_t(b) * layer.neurons);
             });
-            if (run_.learns) give_parameters(layer, member_);
+            if (run_.learns && !run_.every) give_parameters(layer, member_);
         }
     }
 };

@@ -22,14 +22,15 @@ template <class T> struct OrderedLayer : LayerBuffers<T> {
     Found<T> first, later;
     int width; // of a sample
 
-    explicit OrderedLayer(const Layer<T> &layer) : LayerBuffers<T>(layer), width(padded<T>(this->neurons)) {}
+    OrderedLayer(const Layer<T> &layer, const int64_t *population)
+        : LayerBuffers<T>(layer, population), width(padded<T>(this->neurons)) {}
 
     void lay_out(Arena &arena, size_t batch, const Run<T> &run) {
-        LayerBuffers<T>::lay_out(arena, batch, run.learns, run.learn_tau_m || run.learn_tau_r);
+        LayerBuffers<T>::lay_out(arena, batch, run);
         const auto take = [&] { return run.integrator == RK4 ? arena.take<T>(batch * width) : nullptr; };
         membrane_u = {this->u, take(), take()};
         error_v = {this->v, take(), take()};
-        first = {this->r, this->slope, this->e};
+        first = {this->r, this->slope.first, this->e};
         later = {take(), take(), take()};
     }
 };
@@ -50,7 +51,7 @@ template <class T> struct OrderedWorkspace {
     T *gradient; // (ROWS, widest)
 
     explicit OrderedWorkspace(const Run<T> &run) : batch(int(run.batch)) {
-        for (int64_t k = 0; k < run.layers; ++k) layers.emplace_back(run.layer[k]);
+        each_layer(run, [&](const Layer<T> &layer, const int64_t *own) { layers.emplace_back(layer, own); });
         lay_out(run);
         arena.allocate();
         lay_out(run);

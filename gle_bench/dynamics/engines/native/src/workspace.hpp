@@ -46,39 +46,147 @@ template <class T> struct Leaks {
 // number of vectors, so that they can be turned by blocks.
 template <class T> inline int padded(int neurons) { return (neurons + LANES<T>) / LANES<T> * LANES<T>; }
 
+// Arrays of the last steps. Nothing moves: a step's array lies in the slot of its number.
+template <class T> struct Ring {
+    T *first = nullptr; // null: there is none
+    size_t size = 0;    // of an array
+    int64_t slots = 1;
+
+    void lay_out(Arena &arena, size_t each, int64_t count) {
+        size = each;
+        slots = count;
+        first = arena.take<T>(size * size_t(slots));
+    }
+    explicit operator bool() const { return first; }
+    T *at(int64_t step) const { return first + size * size_t((step + slots) % slots); } // from -slots on
+};
+
+// Rows of a gradient that are computed at once. They are places in `order`, and of one population.
+struct RowTile {
+    int begin, rows, population;
+};
+
+// The neurons of a layer by the traces that they share (gle_bench/dynamics/local_memory.py): those of one population
+// follow each other, so that the gradient of each is a block of an ordinary product.
+struct Populations {
+    std::vector<int> order, place; // the neuron at a place, and the place of a neuron
+    std::vector<int> first;        // a neuron of each population
+    std::vector<RowTile> tiles;
+    bool sorted = true; // whether every neuron is in its own place
+
+    Populations(int neurons, const int64_t *population) : order(neurons), place(neurons) {
+        for (int p = 0, end = 0; end < neurons; ++p) {
+            const int begin = end;
+            for (int n = 0; n < neurons; ++n)
+                if (!population || population[n] == p) order[end++] = n;
+            first.push_back(order[begin]);
+            const Partition rows(end - begin, ROWS);
+            for (int tile = 0; tile < rows.count; ++tile)
+                tiles.push_back({begin + rows.begin(tile), rows.length(tile), p});
+        }
+        for (int n = 0; n < neurons; ++n) {
+            place[order[n]] = n;
+            sorted = sorted && order[n] == n;
+        }
+    }
+    int count() const { return int(first.size()); }
+};
+
+// What goes backward in time: see tape.hpp.
+template <class T> struct Backward {
+    T *error, *owed, *above;     // (N) of the batch: lambda, what it owes to the step before, what comes from above
+    T *weight, *tau_m, *tau_r;   // (N, stride), (N), (N): sums of products over the window
+
+    void lay_out(Arena &arena, size_t size, size_t weights, size_t rows) {
+        for (T **piece : {&error, &owed, &above}) *piece = arena.take<T>(size);
+        weight = arena.take<T>(weights);
+        for (T **piece : {&tau_m, &tau_r}) *piece = arena.take<T>(rows);
+    }
+};
+
 // The arrays of one layer: neurons in panels, weights row after row (see products.hpp).
 template <class T> struct LayerBuffers {
     const Layer<T> *layer;
     int inputs, neurons, stride; // stride: of the weights' rows, in which the bias comes after the inputs, then zeros
     Partition rows, input_rows, strips; // strips: of `stride`, in vectors, as wide as a tile of the gradient
+    Populations populations;
+    bool traced;             // whether its own update multiplies the instantaneous error by traces
+    int64_t late_rates, late_slopes; // steps by which presynaptic signals and phi' wait
     Learned<T> weight;       // (N, stride)
     Learned<T> tau_m, tau_r; // (N)
     Leaks<T> membrane, error;
-    T *u, *v, *e, *slope; // (N) of the batch
-    T *r;                 // (padded N) of the batch
-    T *u_dot, *instant;   // (N) of the batch; null unless time constants learn
+    T *u, *v, *e; // (N) of the batch
+    T *r;         // (padded N) of the batch
+    T *instant;   // (N) of the batch, in the order of `populations`; null unless something learns by it
+    T *learnt;    // the error of the layer's own update: `e` or `instant`
+    Ring<T> slope, u_dot;             // (N) of the batch; no u_dot unless time constants learn
+    Ring<T> presynaptic;              // turned rates of the layer below (see Network::turn); the workspace's own slot
+    T *trace, *filtered;              // (P) times as much: low-passed, and what the update multiplies
+    T *instant_square, *error_square; // (N) of the batch
+    T *back;                          // (N, stride), or (N, C) from the output; null: W
+    Backward<T> backward;
 
-    explicit LayerBuffers(const Layer<T> &layer)
+    LayerBuffers(const Layer<T> &layer, const int64_t *population)
         : layer(&layer), inputs(int(layer.inputs)), neurons(int(layer.neurons)), stride(padded<T>(inputs)),
-          rows(neurons, ROWS), input_rows(inputs, ROWS), strips(stride / LANES<T>, COLUMNS) {}
+          rows(neurons, ROWS), input_rows(inputs, ROWS), strips(stride / LANES<T>, COLUMNS),
+          populations(neurons, layer.memory.trace ? population : nullptr), traced(layer.memory.trace),
+          late_rates(layer.memory.rates ? layer.delay : 0), late_slopes(layer.memory.slopes ? layer.delay - 1 : 0) {}
 
     // Whole vectors of neurons, though only ordered_workspace.hpp looks at those that are not there.
-    void lay_out(Arena &arena, size_t width, bool learns, bool learn_taus) {
+    void lay_out(Arena &arena, size_t width, const Run<T> &run) {
         const size_t rows = padded<T>(neurons);
         for (T **piece : {&weight.value, &weight.mean, &weight.square})
-            *piece = piece == &weight.value || (learns && layer->weight.mean) ? arena.take<T>(rows * stride) : nullptr;
+            *piece = piece == &weight.value || (run.learns && layer->weight.mean) ? arena.take<T>(rows * stride)
+                                                                                  : nullptr;
         for (Learned<T> *tau : {&tau_m, &tau_r})
             for (T **piece : {&tau->value, &tau->mean, &tau->square}) *piece = arena.take<T>(rows);
         for (T **piece : {&membrane.step, &membrane.ahead, &error.step, &error.ahead}) *piece = arena.take<T>(rows);
-        for (T **piece : {&u, &v, &e, &slope, &r}) *piece = arena.take<T>(rows * width);
-        for (T **piece : {&u_dot, &instant}) *piece = learn_taus ? arena.take<T>(rows * width) : nullptr;
+        for (T **piece : {&u, &v, &e, &r}) *piece = arena.take<T>(rows * width);
+        lay_out_lines(arena, rows * width, width, run);
+        lay_out_memory(arena, rows * width, width, run);
+        if (run.window) backward.lay_out(arena, rows * width, rows * stride, rows);
+    }
+
+  private:
+    // What waits for its error: a delay line holds the longest delay of its block, and a tape a window.
+    void lay_out_lines(Arena &arena, size_t size, size_t width, const Run<T> &run) {
+        const Remembered<T> &memory = layer->memory;
+        const int64_t tape = std::max<int64_t>(run.window, 1);
+        slope.lay_out(arena, size, memory.slopes ? layer->longest : tape);
+        if (run.learn_tau_m || run.learn_tau_r)
+            u_dot.lay_out(arena, size, memory.u_dots ? layer->longest + 1 : tape);
+        if (memory.rates || run.window)
+            presynaptic.lay_out(arena, stride * width, memory.rates ? layer->longest + 1 : tape);
+    }
+
+    void lay_out_memory(Arena &arena, size_t size, size_t width, const Run<T> &run) {
+        const Remembered<T> &memory = layer->memory;
+        const auto if_any = [&](const void *torch, size_t count) { return torch ? arena.take<T>(count) : nullptr; };
+        const bool apart = traced && !(layer->sent == INSTANTANEOUS && populations.sorted);
+        instant = run.learn_tau_m || run.learn_tau_r || apart ? arena.take<T>(size) : nullptr;
+        learnt = apart ? instant : e;
+        trace = if_any(memory.trace, populations.count() * stride * width);
+        filtered = if_any(memory.trace, populations.count() * stride * width);
+        instant_square = if_any(memory.instant_square, size);
+        error_square = if_any(memory.error_square, size);
+        const size_t outputs = run.layer[run.layers - 1].neurons;
+        back = if_any(memory.back, neurons * std::max(size_t(stride), outputs));
     }
 };
 
 // The scratch memory of one thread.
 template <class T> struct Scratch {
-    T *tile, *gradient, *above;
+    T *tile, *gradient, *above; // gradient: (2, ROWS, widest), of which the second half is for feedback weights
 };
+
+// f(layer, population of each of its neurons or null).
+template <class T, class F> void each_layer(const Run<T> &run, F f) {
+    const int64_t *population = run.population;
+    for (int64_t k = 0; k < run.layers; ++k) {
+        f(run.layer[k], population);
+        if (population) population += run.layer[k].neurons;
+    }
+}
 
 template <class T> struct Workspace {
     Arena arena;
@@ -87,6 +195,7 @@ template <class T> struct Workspace {
     std::vector<LayerBuffers<T>> layers;
     std::vector<Scratch<T>> scratch; // a thread each
     T *inputs, *target, *mask;       // of the step, in panels; inputs have padded rows
+    Ring<T> nudging;                 // (C) of the batch, of the steps of a tape
     T *feedback[2];                  // W^T e of layers of even and of odd number, of the step, at `feedback_of`
     int widest = 0;                  // layer's inputs, padded
     T *turned; // rates below the layer at hand: strips of (width, up to COLUMNS vectors of inputs)
@@ -94,7 +203,7 @@ template <class T> struct Workspace {
     // Panels are divided among `threads`, so there should be a multiple of that many; results do not depend on it.
     explicit Workspace(const Run<T> &run, int threads = 1)
         : batch(int(run.batch)), panels((batch + LANES<T> - 1) / LANES<T>, COLUMNS, threads), scratch(threads) {
-        for (int64_t k = 0; k < run.layers; ++k) layers.emplace_back(run.layer[k]);
+        each_layer(run, [&](const Layer<T> &layer, const int64_t *own) { layers.emplace_back(layer, own); });
         lay_out(run);
         arena.allocate();
         lay_out(run);
@@ -109,12 +218,12 @@ template <class T> struct Workspace {
   private:
     void lay_out(const Run<T> &run) {
         for (LayerBuffers<T> &buffers : layers) {
-            buffers.lay_out(arena, width(), run.learns, run.learn_tau_m || run.learn_tau_r);
+            buffers.lay_out(arena, width(), run);
             widest = std::max(widest, buffers.stride);
         }
         for (Scratch<T> &own : scratch) {
             own.tile = arena.take<T>(ROWS * COLUMNS * LANES<T>);
-            own.gradient = arena.take<T>(size_t(ROWS) * widest);
+            own.gradient = arena.take<T>(size_t(2) * ROWS * widest);
             own.above = arena.take<T>(layers.back().neurons * COLUMNS * LANES<T>);
         }
         inputs = arena.take<T>(padded<T>(layers.front().inputs) * width());
@@ -122,6 +231,9 @@ template <class T> struct Workspace {
         mask = arena.take<T>(width());
         for (T *&buffer : feedback) buffer = arena.take<T>(widest * width());
         turned = run.learns ? arena.take<T>(widest * width()) : nullptr;
+        for (LayerBuffers<T> &buffers : layers)
+            if (!buffers.presynaptic) buffers.presynaptic.first = turned;
+        if (run.window) nudging.lay_out(arena, layers.back().neurons * width(), run.window);
     }
 };
 
@@ -147,6 +259,15 @@ void from_panels(const Workspace<T> &space, int first, int last, const T *from, 
         each_sample(space, p, stride, [&](int b, size_t at) {
             for (int n = 0; n < rows; ++n) to[size_t(b) * rows + n] = from[at + size_t(n) * space.lanes(p)];
         });
+}
+
+// Where input i of sample b lies in rates that Network::turn has turned.
+template <class T> size_t turned_at(const Workspace<T> &space, const LayerBuffers<T> &buffers, int b, int i) {
+    const Partition &strips = buffers.strips;
+    int strip = 0;
+    while (i >= (strips.begin(strip) + strips.length(strip)) * LANES<T>) ++strip;
+    const size_t begin = size_t(strips.begin(strip)) * LANES<T>, size = size_t(strips.length(strip)) * LANES<T>;
+    return begin * space.width() + b * size + (i - begin);
 }
 
 // Sets the bias's input of an array of rates to 1, for samples that are not there too.
