@@ -4,9 +4,8 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Literal
 
 import torch
@@ -90,7 +89,7 @@ class Outcomes:
             for name, score in scores["last"].items():
                 arrays |= score.arrays(name)
             run.folder.write_predictions(**arrays)
-        missing = shortfall(run, self._experiment.ends, self._updates_per_batch, self._predicted())
+        missing = next(shortfalls(run, self._experiment.ends, self._updates_per_batch, self._predicted()), None)
         if missing is not None:
             self._end(seed, "failed", missing)
             return
@@ -173,16 +172,38 @@ def measured(splits: Splits) -> dict[str, dict[str, Measured]]:
     }
 
 
-def shortfall(run: SeedRun, ends: Sequence[int], updates_per_batch: int, predicted: Mapping[str, int]) -> str | None:
-    """A sentence on the first thing that is missing of a run which came to its end; None if it is complete.
+def shortfalls(
+    run: SeedRun, ends: Sequence[int], updates_per_batch: int, predicted: Mapping[str, int]
+) -> Iterator[str]:
+    """Sentences on what is missing of a run that came to its end; none if it is complete.
 
     Args:
         ends: batches learned from by the planned end of each round, from round 0 on.
         updates_per_batch: number of times that the parameters change in a batch.
         predicted: number of predictions that must have been written, by split.
     """
-    complaints = chain(_learned(run, ends), _evaluated(run, ends, updates_per_batch), _written(run, predicted))
-    return next(complaints, None)
+    for what, batches in (("learned from", run.position.batches), ("took an optimizer step in", run.position.updates)):
+        if batches != ends[-1]:
+            yield f"The run {what} {batches:,} of {ends[-1]:,} planned batches."
+    planned = [(number, batches * updates_per_batch) for number, batches in enumerate(ends)]
+    made = [(row["round"], row["update"]) for row in run.history]
+    if made != planned:
+        missing = len(set(planned) - set(made))
+        yield f"{missing} of {len(planned)} planned evaluations are not in the history, or others are."
+    for path in (run.folder.checkpoint("last"), run.folder.checkpoint("best")):
+        if not path.is_file():  # the folder may have been emptied while its run went on
+            yield f"The run wrote {path}, which is missing now; start the run anew."
+    try:
+        rows, arrays = run.folder.read_history(), run.folder.read_predictions()
+    except GleBenchError as error:
+        yield str(error)
+        return
+    if [row.get("round") for row in rows] != [row["round"] for row in run.history]:
+        yield f"{run.folder.path / 'history.csv'} is not what the run wrote; start the run anew."
+    for split, samples in predicted.items():
+        written = len(arrays.get(f"{split}_decisions", ()))
+        if written != samples:
+            yield f"{run.folder.path / 'predictions.npz'} holds {written:,} of {samples:,} predictions of {split}."
 
 
 def whole_evaluation(samples: int, planned: int, split: str) -> None:
@@ -193,38 +214,3 @@ def whole_evaluation(samples: int, planned: int, split: str) -> None:
     """
     if samples != planned:
         raise GleBenchError(f"An evaluation saw {samples:,} of {planned:,} samples of {split}; start the run anew.")
-
-
-def _learned(run: SeedRun, ends: Sequence[int]) -> list[str]:
-    for what, batches in (("learned from", run.position.batches), ("took an optimizer step in", run.position.updates)):
-        if batches != ends[-1]:
-            return [f"The run {what} {batches:,} of {ends[-1]:,} planned batches."]
-    return []
-
-
-def _evaluated(run: SeedRun, ends: Sequence[int], updates_per_batch: int) -> list[str]:
-    planned = [(number, batches * updates_per_batch) for number, batches in enumerate(ends)]
-    made = [(row["round"], row["update"]) for row in run.history]
-    if made == planned:
-        return []
-    missing = len(set(planned) - set(made))
-    return [f"{missing} of {len(planned)} planned evaluations are not in the history, or others are."]
-
-
-def _written(run: SeedRun, predicted: Mapping[str, int]) -> list[str]:
-    """Sentences on what is missing on the disk, since a folder may be emptied while its run goes on."""
-    for path in (run.folder.checkpoint("last"), run.folder.checkpoint("best")):
-        if not path.is_file():
-            return [f"The run wrote {path}, which is missing now; start the run anew."]
-    try:
-        rows, arrays = run.folder.read_history(), run.folder.read_predictions()
-    except GleBenchError as error:
-        return [str(error)]
-    if [row.get("round") for row in rows] != [row["round"] for row in run.history]:
-        return [f"{run.folder.path / 'history.csv'} is not what the run wrote; start the run anew."]
-    sizes = {split: len(arrays.get(f"{split}_decisions", ())) for split in predicted}
-    return [
-        f"{run.folder.path / 'predictions.npz'} holds {sizes[split]:,} of {samples:,} predictions of {split}."
-        for split, samples in predicted.items()
-        if sizes[split] != samples
-    ]

@@ -83,13 +83,13 @@ def test_what_is_missing_on_the_disk_at_the_end_is_a_failure(
         if how == "replaced":
             path.mkdir()
 
-    finish = bookkeeping.shortfall
+    finish = bookkeeping.shortfalls
 
     def spoilt(run: Any, *arguments: Any) -> Any:
         spoil(run.folder.path / name)
         return finish(run, *arguments)
 
-    monkeypatch.setattr(bookkeeping, "shortfall", spoilt)
+    monkeypatch.setattr(bookkeeping, "shortfalls", spoilt)
     record = ended(tmp_path, "toy-gle")
     if how == "cut" and name.endswith(".ckpt"):
         return  # that a checkpoint is whole is looked at by whoever reads it
