@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, ClassVar
 
 from gle_bench.config import Count
@@ -58,11 +59,12 @@ class LastStateGRU(OfflineModel):
         """A module (B, T, C_in) -> (B, C_out)."""
         from torch import nn
 
-        from .modules.rnn import LastState, ResetBefore, glorot
+        from .modules.rnn import ResetBefore, glorot
 
         with seeded(seed):
             units = ResetBefore(shape.inputs, self.hidden, self.gate_bias)
-            return LastState(units, glorot(nn.Linear(self.hidden, shape.outputs), 0.0))
+            readout = glorot(nn.Linear(self.hidden, shape.outputs), 0.0)
+            return nn.Sequential(OrderedDict(units=units, readout=readout))
 
 
 class LastStateLSTM(OfflineModel):
@@ -82,11 +84,12 @@ class LastStateLSTM(OfflineModel):
         """A module (B, T, C_in) -> (B, C_out)."""
         from torch import nn
 
-        from .modules.rnn import LastState, OneBias, glorot
+        from .modules.rnn import OneBias, glorot
 
         with seeded(seed):
             units = OneBias(shape.inputs, self.hidden, self.forget_bias)
-            return LastState(units, glorot(nn.Linear(self.hidden, shape.outputs), 0.0))
+            readout = glorot(nn.Linear(self.hidden, shape.outputs), 0.0)
+            return nn.Sequential(OrderedDict(units=units, readout=readout))
 
 
 PAIRS = (

@@ -115,8 +115,6 @@ class KeywordCNN(OfflineModel):
         """
         from torch import nn
 
-        from .modules.tcn import Image, zero
-
         (first, second), features = self.channels, self.channels[1] * self.positions(shape)
         with seeded(seed):
             convolutions = (
@@ -127,12 +125,13 @@ class KeywordCNN(OfflineModel):
             hidden, readout = nn.Linear(self.linear, self.hidden), nn.Linear(self.hidden, shape.outputs)
             for layer in (*convolutions, hidden, readout):
                 nn.init.trunc_normal_(layer.weight, std=0.01, a=-0.02, b=0.02)  # TensorFlow cuts at two deviations
-                zero(layer.bias)
+                nn.init.zeros_(layer.get_parameter("bias"))
             nn.init.xavier_uniform_(linear.weight)
-            zero(linear.bias)
+            nn.init.zeros_(linear.bias)
         below = [layer for c in convolutions for layer in (c, nn.BatchNorm2d(c.out_channels, *_NORM), nn.ReLU())]
+        as_image = nn.Unflatten(1, (1, shape.steps))  # an image of one channel: (B, T, C) -> (B, 1, T, C)
         above = [linear, hidden, nn.BatchNorm1d(self.hidden, *_NORM), nn.ReLU(), readout]
-        return nn.Sequential(Image(), *below, nn.Flatten(), *above)
+        return nn.Sequential(as_image, *below, nn.Flatten(), *above)
 
 
 PAIRS = (

@@ -62,18 +62,6 @@ class OneBias(nn.Module):
         return last
 
 
-class LastState(nn.Module):
-    """A linear readout of the last state of recurrent units: (B, T, C_in) -> (B, C_out)."""
-
-    def __init__(self, units: nn.Module, readout: nn.Linear) -> None:
-        super().__init__()
-        self.units, self.readout = units, readout
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        logits: Tensor = self.readout(self.units(inputs))
-        return logits
-
-
 def glorot(layer: nn.Linear, bias: float) -> nn.Linear:
     """Draws the layer's weights uniformly on +-sqrt(6 / (fan-in + fan-out)), and sets all biases to `bias`."""
     nn.init.xavier_uniform_(layer.weight)

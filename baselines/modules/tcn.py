@@ -1,4 +1,4 @@
-"""The PyTorch modules of the convolutional networks."""
+"""The PyTorch module of the networks of convolutions along time."""
 
 from torch import Tensor, nn
 
@@ -13,17 +13,3 @@ class Convolutions(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.readout(self.layers(inputs.transpose(1, 2)).flatten(1))
         return logits
-
-
-class Image(nn.Module):
-    """The view of a sequence as an image of one channel."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The image of a sequence: (B, T, C) -> (B, 1, T, C)."""
-        return inputs[:, None]
-
-
-def zero(bias: Tensor | None) -> None:
-    """Sets a bias, which must be there, to zero."""
-    assert bias is not None
-    nn.init.zeros_(bias)

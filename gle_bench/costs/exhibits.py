@@ -18,6 +18,7 @@ from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.state import BlockParameters, Parameters, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError
+from gle_bench.models.modules.ridge import linear
 
 
 class Neurons(nn.Module):
@@ -120,16 +121,6 @@ class Evaluated(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """The outputs of an evaluation, (B, T, C_in) -> (B, T|1, C)."""
         return self._evaluate(samples)
-
-
-def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    """The `nn.Linear` with these weights (N, N_in)."""
-    outputs, inputs = weight.shape
-    layer = nn.Linear(inputs, outputs, bias is not None, device="meta")  # draws no random weights
-    layer.weight = nn.Parameter(weight, requires_grad=False)
-    if bias is not None:
-        layer.bias = nn.Parameter(bias, requires_grad=False)
-    return layer
 
 
 def _present(tensor: Tensor | None) -> Tensor:

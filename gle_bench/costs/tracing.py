@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gle_bench.costs.exhibits import Activated, Exhibit, Run, linear
+from gle_bench.costs.exhibits import Activated, Exhibit, Run
+from gle_bench.models.modules.ridge import linear
 
 
 def traced_exhibit(module: nn.Module, samples: Tensor) -> Exhibit:
@@ -88,7 +89,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             left, right = (right.mT if right.dim() > 1 else right[None]), left.mT
         if self._is_weight(right):
             matrix = right if right.dim() > 1 else right[:, None]
-            self._note(matrix, left, lambda: linear(matrix.mT, None))
+            self._note(matrix, left, lambda: linear(matrix.mT))
 
     def _convolved(self, args: Any) -> None:
         inputs, weight, _, stride, padding, dilation, _, _, groups = args

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gle_bench.dynamics.connections import Connection
     from gle_bench.dynamics.network import Layer, Network
     from gle_bench.dynamics.state import Parameters
-    from gle_bench.words import Loss
 
 
 class LE(LeNet5, OnlineModel):

@@ -60,11 +60,15 @@ class Readout(nn.Module):
         return outputs[:, 0] if self.reads == "mean" else self.base(inputs) + outputs
 
 
-def linear(weight: Tensor) -> nn.Linear:
-    """A linear map (N_out, N_in) without bias, which does not learn."""
-    layer = nn.Linear(1, 1, bias=False, device="meta")  # first of size 1: no weights are drawn, and size 0 would warn
+def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A linear map (N_out, N_in), which does not learn."""
+    layer = nn.Linear(
+        1, 1, bias is not None, device="meta"
+    )  # first of size 1: no weights are drawn, and size 0 would warn
     layer.out_features, layer.in_features = weight.shape
     layer.weight = nn.Parameter(weight, requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias, requires_grad=False)
     return layer
 
 
