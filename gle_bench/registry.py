@@ -186,7 +186,7 @@ def rule_summary(name: str) -> str:
 
 def pairs() -> list[Pair]:
     """All pairs of task and model that can be loaded: built-in ones in the registry's order, then those of plugins."""
-    return [pair for pair, _ in _pairs()]
+    return [pair for pair, _ in _pairs().values()]
 
 
 def sources(task_name: str, model: str, rule_name: str) -> dict[PluginPart, EntryPoint]:
@@ -207,59 +207,48 @@ def _sources(task_name: str, of_pair: EntryPoint | None, rule_name: str) -> dict
     return {part: point for part, point in parts.items() if point is not None}
 
 
-def _pairs() -> Iterator[tuple[Pair, EntryPoint | None]]:
-    """Every pair with the entry point that supplies it, None if it is built in; the first of two with the same name."""
-    taken: set[tuple[str, str]] = set()
-    for place in [*MODELS.values(), *(place.partition(":")[0] for place in TASKS.values())]:
-        for pair in _built_in(place):
-            taken.add((pair.task, pair.model))
-            yield pair, None
-    for point, pair in _offered_pairs():
-        if (pair.task, pair.model) in taken:
-            plugins.complain(
-                f"{plugins.called(point)}: {pair.task} has a model {pair.model} already; the plugin's is left out."
-            )
-            continue
-        taken.add((pair.task, pair.model))
-        yield pair, point
-
-
-def _built_in(module: str) -> Iterable[Pair]:
-    try:
-        module_pairs: Iterable[Pair] = getattr(load(module), "PAIRS", ())
-    except GleBenchError as error:  # a library that it needs is missing
-        plugins.complain(str(error))
-        return ()
-    return module_pairs
-
-
 @cache
-def _offered_pairs() -> tuple[tuple[EntryPoint, Pair], ...]:
-    """The usable pairs of all plugins, with their entry points; a module that cannot be loaded loses only its own."""
-    offered: list[tuple[EntryPoint, Pair]] = []
+def _pairs() -> dict[tuple[str, str], tuple[Pair, EntryPoint | None]]:
+    """Every pair by task and model, with the entry point that supplies it, None if it is built in.
+
+    Of two pairs with the same names the first stays.
+    """
+    by_names: dict[tuple[str, str], tuple[Pair, EntryPoint | None]] = {}
     modules: set[str] = set()  # one module may hold several tasks, or a task and its models
-    for kind in ("models", "tasks"):
-        for point in points(kind).values():
-            module = point.value.partition(":")[0]
-            if module not in modules:
-                modules.add(module)
-                offered += ((point, pair) for pair in _pairs_of(point, module, needed=kind == "models"))
-    return tuple(offered)
+    for module, point, needed in _modules():
+        if module in modules:
+            continue
+        modules.add(module)
+        for pair in _pairs_of(module, point, needed):
+            holder, _ = by_names.setdefault((pair.task, pair.model), (pair, point))
+            if point is not None and holder is not pair:
+                text = f"{pair.task} has a model {pair.model} already; the plugin's is left out."
+                plugins.complain(f"{plugins.called(point)}: {text}")
+    return by_names
 
 
-def _pairs_of(point: EntryPoint, module: str, needed: bool) -> list[Pair]:
-    source = plugins.called(point)
+def _modules() -> Iterator[tuple[str, EntryPoint | None, bool]]:
+    """The modules that may have PAIRS, each with its entry point, None if it is built in, and whether it must have them."""
+    yield from ((module, None, False) for module in MODELS.values())
+    yield from ((place.partition(":")[0], None, False) for place in TASKS.values())
+    yield from ((point.module, point, True) for point in points("models").values())
+    yield from ((point.module, point, False) for point in points("tasks").values())
+
+
+def _pairs_of(module: str, point: EntryPoint | None, needed: bool) -> Iterable[Pair]:
+    """The usable pairs of a module; a module that cannot be loaded loses only its own."""
+    source = f"{plugins.called(point)}: " if point is not None else ""
     try:
         with plugins.guarded(module):
-            declared = getattr(load(module), "PAIRS", _ABSENT)
+            declared: Any = getattr(load(module), "PAIRS", _ABSENT)
     except GleBenchError as error:
-        plugins.complain(f"{source}: {error}")
-        return []
+        plugins.complain(f"{source}{error}")
+        return ()
     if declared is _ABSENT:
         if needed:
-            plugins.complain(f"{source}: the module has no PAIRS, and so no models.")
-        return []
-    return list(plugins.checked_pairs(declared, source))
+            plugins.complain(f"{source}the module has no PAIRS, and so no models.")
+        return ()
+    return declared if point is None else plugins.checked_pairs(declared, plugins.called(point))
 
 
 def pair(task_name: str, model: str) -> Pair:
@@ -275,7 +264,7 @@ def pair(task_name: str, model: str) -> Pair:
 def _find(task_name: str, model: str) -> tuple[Pair, EntryPoint | None]:
     """A pair and the entry point that supplies it, None if it is built in. Raises what `pair` raises."""
     look_up("task", task_name, places("tasks"))
-    by_names = {(each.task, each.model): (each, point) for each, point in _pairs()}
+    by_names = _pairs()
     if (task_name, model) in by_names:
         return by_names[task_name, model]
     models = sorted(name for of, name in by_names if of == task_name)
