@@ -60,9 +60,25 @@ class Hold:
         Raises:
             RunLocked: another holds it. GleBenchError: it cannot be written to.
         """
-        with ExitStack() as locked:
-            locked.enter_context(_hold_one(folder, self._own))
-            self._locks[folder] = locked.pop_all()
+        with ExitStack() as held:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                kernel = _try_lock(folder, held, PATIENCE_S)
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    text = f"Cannot lock {folder}: {error.strerror}. Choose another --runs folder."
+                    raise GleBenchError(text) from error
+                kernel = None
+            before = heartbeat(folder)
+            if kernel is False:
+                raise _refusal(folder, before, certain=True)
+            if _is_young(folder) if kernel is None else _is_elsewhere(folder, before):
+                raise _refusal(folder, before, certain=False)
+            write_text(_beat_file(folder), self._own.model_dump_json() + "\n")
+            held.callback(_forget, folder, self._own)
+            if kernel is None:
+                _confirm(folder, self._own)
+            self._locks[folder] = held.pop_all()
 
     def release(self, folder: Path) -> None:
         """Unlocks a folder whose run has ended, while others go on."""
@@ -101,11 +117,12 @@ class Hold:
                     raise GleBenchError(f"Cannot read {_beat_file(folder)}: {reason(error)}.") from error
                 time.sleep(RETRY_S / 10)
 
-    def beat(self) -> None:
-        """Renews the heartbeats. Errors of the disk are ignored, because the next beat may succeed."""
-        for folder in list(self._locks):
-            with suppress(OSError):
-                os.utime(_beat_file(folder))
+    def beat(self, stop: threading.Event) -> None:
+        """Renews the heartbeats until `stop` is set. Errors of the disk are ignored: the next beat may succeed."""
+        while not stop.wait(BEAT_S):
+            for folder in list(self._locks):
+                with suppress(OSError):
+                    os.utime(_beat_file(folder))
 
 
 @contextmanager
@@ -128,7 +145,7 @@ def hold(folders: Iterable[Path]) -> Iterator[Hold]:
         for folder in ordered:
             _sweep(folder)
         stop = threading.Event()
-        thread = threading.Thread(target=_beat, args=(held, stop), name="glebench-heartbeat", daemon=True)
+        thread = threading.Thread(target=held.beat, args=(stop,), name="glebench-heartbeat", daemon=True)
         thread.start()
         try:
             yield held
@@ -170,29 +187,6 @@ def heartbeat(folder: Path) -> Heartbeat | None:
         return None
 
 
-@contextmanager
-def _hold_one(folder: Path, own: Heartbeat) -> Iterator[None]:
-    """Locks one folder; the caller must renew its heartbeat."""
-    with ExitStack() as held:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            kernel = _try_lock(folder, held, PATIENCE_S)
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise GleBenchError(f"Cannot lock {folder}: {error.strerror}. Choose another --runs folder.") from error
-            kernel = None
-        before = heartbeat(folder)
-        if kernel is False:
-            raise _refusal(folder, before, certain=True)
-        if _is_young(folder) if kernel is None else _is_elsewhere(folder, before):
-            raise _refusal(folder, before, certain=False)
-        write_text(_beat_file(folder), own.model_dump_json() + "\n")
-        held.callback(_forget, folder, own)
-        if kernel is None:
-            _confirm(folder, own)
-        yield
-
-
 def _try_lock(folder: Path, held: ExitStack, patience: float) -> bool:
     """Tries to acquire the kernel's lock for `patience` seconds; returns whether it did. `held` releases the lock.
 
@@ -227,12 +221,6 @@ def _refusal(folder: Path, holder: Heartbeat | None, certain: bool) -> RunLocked
         who = f"process {holder.pid} on {holder.host}, since {holder.since.astimezone():%Y-%m-%d %H:%M:%S}"
     cure = "wait for it or stop it" if certain else f"wait for it, or {STALE_S:.0f} s if it was killed"
     return RunLocked(f"Run {folder} is in use by {who}; {cure}.")
-
-
-def _beat(held: Hold, stop: threading.Event) -> None:
-    """Renews the heartbeats until `stop` is set."""
-    while not stop.wait(BEAT_S):
-        held.beat()
 
 
 def _is_young(folder: Path) -> bool:
