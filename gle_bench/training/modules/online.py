@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from gle_bench.contracts import Batch, OnlineModel, OnlineRule
@@ -72,7 +73,7 @@ class OnlineModule(BenchModule):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        self.carry = _to(self.carry, self.device)
+        self.carry = move_data_to_device(self.carry, self.device)
 
     on_validation_start = on_test_start = on_fit_start
 
@@ -193,7 +194,7 @@ class OnlineModule(BenchModule):
 
     def member(self, seed: int) -> dict[str, Any]:
         index = [self.seeds.index(seed)]
-        plain = to_plain(_to(select(self.net, self.carry, index), torch.device("cpu")))
+        plain = to_plain(move_data_to_device(select(self.net, self.carry, index), torch.device("cpu")))
         if self.average is None:
             return plain
         like = self.carry.parameters
@@ -225,16 +226,3 @@ class OnlineModule(BenchModule):
             self.average.change(lambda flat: select_flat(self.net, flat, like, members))
         self.carry = select(self.net, self.carry, members)
         self.seeds = list(seeds)
-
-
-def _to(carry: Carry, device: torch.device) -> Carry:
-    def moved(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value.to(device)
-        if isinstance(value, tuple):
-            parts = [moved(part) for part in value]
-            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-        return value
-
-    result: Carry = moved(carry)
-    return result
