@@ -16,7 +16,6 @@ from gle_bench.surroundings.processes import Requests
 from gle_bench.tracking.lock import Hold
 from gle_bench.training import checkpoints
 from gle_bench.training.data import Feed
-from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.base import BenchModule, Score
 from gle_bench.training.outcome import whole_evaluation
 from gle_bench.training.seed import SeedRun
@@ -28,26 +27,24 @@ class Recorder(pl.Callback):
     An evaluation is the last part of a round.
     """
 
-    def __init__(self, experiment: Experiment, runs: Mapping[int, SeedRun], folders_held: Hold, feed: Feed) -> None:
-        self._experiment, self._runs, self._hold, self._feed = experiment, runs, folders_held, feed
+    def __init__(self, module: BenchModule, runs: Mapping[int, SeedRun], folders_held: Hold, feed: Feed) -> None:
+        self._module, self._runs, self._hold, self._feed = module, runs, folders_held, feed
+        self._experiment = module.experiment
         self._steps = 0  # steps of the Trainer's optimizer up to the last batch
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, BenchModule)
-        for seed in pl_module.seeds:
+    def on_train_epoch_start(self, *_: Any) -> None:
+        for seed in self._module.seeds:
             self._runs[seed].position.round += 1
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, BenchModule)
-        for seed in pl_module.seeds:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        for seed in self._module.seeds:
             position = self._runs[seed].position
             position.batches += 1
             position.updates += trainer.global_step - self._steps
         self._steps = trainer.global_step
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        module, split = pl_module, self._experiment.watched
-        assert isinstance(module, BenchModule)
+    def on_validation_end(self, *_: Any) -> None:
+        module, split = self._module, self._experiment.watched
         running = module.take_running()
         for seed in module.seeds:
             self._hold.check(self._runs[seed].folder.path)
@@ -81,9 +78,8 @@ class Recorder(pl.Callback):
         if traced and (ended or place.round in traced):
             run.folder.add_traces(**trace(score, split, place.round))
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, BenchModule)
-        if not drop_diverged(pl_module, self._feed):
+    def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if not drop_diverged(self._module, self._feed):
             trainer.should_stop = True
 
 
@@ -104,17 +100,17 @@ def drop_diverged(module: BenchModule, feed: Feed) -> bool:
 class Display(pl.Callback):
     """The callback that shows round, step rate, loss, metric and time left on `console`: live, or in plain lines."""
 
-    def __init__(self, experiment: Experiment, runs: Mapping[int, SeedRun], console: Console) -> None:
-        self._experiment, self._console, self._ends = experiment, console, experiment.ends
-        seeds = f"×{len(runs)}" if len(runs) > 1 else f"s{next(iter(runs))}"
+    def __init__(self, module: BenchModule, console: Console) -> None:
+        experiment, runs = module.experiment, module.seeds
+        self._module, self._experiment, self._console, self._ends = module, experiment, console, experiment.ends
+        seeds = f"×{len(runs)}" if len(runs) > 1 else f"s{runs[0]}"
         self._title = f"{experiment.config.task} {experiment.config.model} {seeds}"
         self._progress: Progress | None = None
         self._task: Any = None
         self._started, self._first = 0.0, 0
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, BenchModule)
-        self._started, self._first = time.perf_counter(), pl_module.batches
+    def on_fit_start(self, *_: Any) -> None:
+        self._started, self._first = time.perf_counter(), self._module.batches
         if not self._console.is_terminal:
             return
         self._progress = Progress(
@@ -126,37 +122,30 @@ class Display(pl.Callback):
             expand=True,
         )
         self._task = self._progress.add_task(
-            self._title, total=self._ends[-1], completed=pl_module.batches, status=self._status(pl_module)
+            self._title, total=self._ends[-1], completed=self._module.batches, status=self._status()
         )
         self._progress.start()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, BenchModule)
+    def on_train_batch_end(self, *_: Any) -> None:
         if self._progress is not None:
-            self._progress.update(self._task, completed=pl_module.batches, status=self._status(pl_module))
+            self._progress.update(self._task, completed=self._module.batches, status=self._status())
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, BenchModule)
+    def on_train_epoch_end(self, *_: Any) -> None:
         if self._progress is None:
-            self._console.print(
-                f"{self._title}  {self._status(pl_module)}", highlight=False, soft_wrap=True, markup=False
-            )
+            self._console.print(f"{self._title}  {self._status()}", highlight=False, soft_wrap=True, markup=False)
         else:
-            self._progress.update(self._task, status=self._status(pl_module))
+            self._progress.update(self._task, status=self._status())
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop()
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
+    def on_fit_end(self, *_: Any, **__: Any) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
-    def _status(self, module: BenchModule) -> str:
+    on_exception = on_fit_end
+
+    def _status(self) -> str:
         """A text such as '3/25 · 1.1 ms/step · test loss 1.31 · 48.2 % · averaged 83.1 %', of means over the seeds."""
+        module = self._module
         rounds_ended = sum(module.batches > end for end in self._ends[1:])
         parts = [f"{min(rounds_ended + 1, len(self._ends) - 1)}/{len(self._ends) - 1}"]
         if module.batches > self._first:
@@ -179,11 +168,7 @@ class Attentive(pl.Callback):
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         self._requests.check()
 
-    def on_validation_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        self._requests.check()
-
-    def on_test_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        self._requests.check()
+    on_validation_batch_start = on_test_batch_start = on_train_batch_start

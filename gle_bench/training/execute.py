@@ -8,8 +8,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-
 from gle_bench.contracts import ClosedFormRule, OnlineModel
 from gle_bench.data.foreign import Malformed, parsing, sentence_if_unreadable
 from gle_bench.errors import GleBenchError
@@ -135,7 +133,9 @@ class _Execution:
         feed = feed_for(self._experiment, list(runs), first.position.round)
         remaining = len(self._experiment.ends) - 1 - first.position.round
         with quietly():
-            trainer = self._trainer(runs, feed, remaining)
+            recorder = Recorder(module, runs, self._hold, feed)
+            callbacks = [Attentive(self._requests), recorder, Display(module, console())]
+            trainer = make_trainer(self._experiment.device, callbacks, remaining)
             if first.member is None:
                 through(self._requests, trainer.validate, module, datamodule=feed, verbose=False)
             if drop_diverged(module, feed) and remaining:
@@ -144,13 +144,14 @@ class _Execution:
 
     def _test_scores(self, module: BenchModule, runs: Mapping[int, SeedRun]) -> dict[int, dict[str, dict[str, Score]]]:
         """The scores on a test split that was kept during training, {seed: {selection: {split: score}}}."""
-        seeds = [seed for seed in runs if seed not in module.diverged]
-        scores: dict[int, dict[str, dict[str, Score]]] = {seed: {"last": {}, "best": {}} for seed in seeds}
-        for seed in seeds:
-            if self._experiment.keeps_test:
-                for selection in ("last", "best"):
-                    scores[seed][selection]["test"] = self._test(type(module), runs[seed], selection)
-        return scores
+        splits = ["test"] if self._experiment.keeps_test else []
+        return {
+            seed: {
+                which: {split: self._test(type(module), run, which) for split in splits} for which in ("last", "best")
+            }
+            for seed, run in runs.items()
+            if seed not in module.diverged
+        }
 
     def _test(self, cls: type[BenchModule], run: SeedRun, selection: Any) -> Score:
         """The score of one seed's last or best weights on the test split."""
@@ -162,21 +163,11 @@ class _Execution:
         alone = cls(self._experiment, [run.seed])
         _restore(alone, {run.seed: content.get("member", {})}, {run.seed: path})
         feed = feed_for(self._experiment, [run.seed], 0)
-        trainer = self._trainer({}, feed, 0)
+        trainer = make_trainer(self._experiment.device, [Attentive(self._requests)], 0)
         through(self._requests, trainer.test, alone, datamodule=feed, verbose=False)
         score = alone.scores[run.seed]
         whole_evaluation(score.samples, len(self._experiment.any_data.splits["test"]), "test")
         return score
-
-    def _trainer(self, runs: Mapping[int, SeedRun], feed: Feed, rounds: int) -> pl.Trainer:
-        """The Trainer of these runs; without any, one that only evaluates."""
-        callbacks: list[pl.Callback] = [Attentive(self._requests)]
-        if runs:
-            callbacks += [
-                Recorder(self._experiment, runs, self._hold, feed),
-                Display(self._experiment, runs, console()),
-            ]
-        return make_trainer(self._experiment.device, callbacks, rounds)
 
 
 def module_class(experiment: Experiment) -> type[BenchModule]:
