@@ -72,13 +72,9 @@ class RunFolder:
         """The arrays of predictions.npz; none if there is no such file."""
         return self._read_arrays("predictions.npz")
 
-    def write_traces(self, **arrays: "ArrayLike") -> None:
-        """Writes named time series to traces.npz, in the place of earlier ones."""
-        self._write_arrays("traces.npz", arrays)
-
     def add_traces(self, **arrays: "ArrayLike") -> None:
         """Adds named time series to those of traces.npz; those of the same names are replaced."""
-        self.write_traces(**{**self.read_traces(), **arrays})
+        self._write_arrays("traces.npz", {**self.read_traces(), **arrays})
 
     def read_traces(self) -> dict[str, "np.ndarray"]:
         """The arrays of traces.npz; none if there is no such file."""

@@ -330,7 +330,7 @@ def test_a_loop_that_ran_away_is_drawn_and_stays_json(runs: Path) -> None:
     kept = folder.read_traces()
     kept["test_decisions_40"][0, -500:] = np.inf
     kept["test_decisions_40"][0, -900:-500] = -1e30
-    folder.write_traces(**kept)
+    folder.add_traces(**kept)
     made = catalogue.make("10", Request(runs), runs.parent / "figure.png")
     assert json.loads(json.dumps(made.shown, allow_nan=False))["title"] == made.shown["title"]
     assert lines(made.shown, "b", "output")[0]["y"][-1] is None

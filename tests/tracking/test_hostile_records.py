@@ -177,7 +177,7 @@ def test_no_mutated_array_or_history_breaks_figure_10(runs: Path) -> None:
                 row = draw.choice(rows)
                 row[draw.choice(list(row))] = draw.choice([None, "x", -1, 10**200, 1e308, float("nan"), float("inf")])
             folder.write_history(rows)
-            for arrays, write in ((predictions, folder.write_predictions), (traces, folder.write_traces)):
+            for arrays, write in ((predictions, folder.write_predictions), (traces, folder.add_traces)):
                 if arrays:
                     name = draw.choice(list(arrays))
                     write(**arrays | ({name: draw.choice(changes)(arrays[name])} if draw.random() < 0.7 else {}))

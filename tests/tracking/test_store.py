@@ -84,7 +84,7 @@ def test_what_is_written_is_read(store: Store) -> None:
     first = (folder.path / "predictions.npz").read_bytes()
     folder.write_predictions(outputs=outputs, targets=[1, 2])
     assert (folder.path / "predictions.npz").read_bytes() == first
-    folder.write_traces(u=outputs)
+    folder.add_traces(u=outputs)
     assert folder.read_predictions().keys() == {"outputs", "targets"}
     assert folder.read_traces()["u"].tobytes() == outputs.tobytes()
     folder.log("started")
@@ -174,7 +174,7 @@ def test_a_record_may_lie_deeper_than_functions_may_call_each_other(tmp_path: Pa
 
 def test_damaged_files_are_named(store: Store) -> None:
     folder = place(store)
-    folder.write_traces(u=np.zeros(1000))
+    folder.add_traces(u=np.zeros(1000))
     whole = (folder.path / "traces.npz").read_bytes()
     for content in (b"", whole[:100], whole[:-30], b"\x80" * 50, whole[:60] + b"xxxx" + whole[64:]):
         (folder.path / "traces.npz").write_bytes(content)
