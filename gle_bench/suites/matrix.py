@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from gle_bench import registry
 from gle_bench.config import Frozen, parse_seeds
@@ -82,7 +82,9 @@ def resolve(suite: Suite) -> list[Planned]:
 class _Described(Entry):
     """An entry as a suite's file describes it, which may name several models."""
 
-    model: Annotated[tuple[str, ...], Field(min_length=1)]  # type: ignore[assignment]
+    model: Annotated[  # type: ignore[assignment]
+        tuple[str, ...], Field(min_length=1), BeforeValidator(lambda one: [one] if isinstance(one, str) else one)
+    ]
 
 
 class _File(Frozen):
@@ -104,7 +106,7 @@ def from_file(path: Path) -> Suite:
             f"Cannot read the suite {path}: {reason(error)}; give a TOML file with tables [[run]]."
         ) from error
     try:
-        described = _File.model_validate(_several(content))
+        described = _File.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -115,15 +117,3 @@ def from_file(path: Path) -> Suite:
         Entry(**{**one.model_dump(exclude={"model"}), "model": model}) for one in described.run for model in one.model
     ]
     return Suite(path.stem, f"described in {path}", tuple(entries))
-
-
-def _several(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a file, with each single model written as a list of one."""
-    runs = content.get("run")
-    if not isinstance(runs, list):
-        return content
-    listed = [
-        {**run, "model": [run["model"]]} if isinstance(run, dict) and isinstance(run.get("model"), str) else run
-        for run in runs
-    ]
-    return {**content, "run": listed}
