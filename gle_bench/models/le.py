@@ -11,8 +11,6 @@ from gle_bench.models.lenet import LeNet5
 from gle_bench.words import Activation, Loss
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gle_bench.dynamics.connections import Connection
     from gle_bench.dynamics.network import Layer, Network
     from gle_bench.dynamics.state import Parameters
@@ -77,10 +75,6 @@ class LE(LeNet5, OnlineModel):
     def initialise(self, network: Network, seed: int) -> Parameters:
         from gle_bench.dynamics.state import initial_parameters
 
-        weights, biases = (_around_pools(drawn) for drawn in self.first_weights(network.outputs, seed))
+        drawn = self.first_weights(network.outputs, seed)
+        weights, biases = ([first, None, second, None, *dense] for first, second, *dense in drawn)  # None: a pooling's
         return initial_parameters(network, weights, biases)
-
-
-def _around_pools(drawn: list[Tensor]) -> list[Tensor | None]:
-    first, second, *dense = drawn
-    return [first, None, second, None, *dense]
