@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Variables with the rank of a process. Lightning reads the first one during its import, and fails if it is no number.
@@ -15,9 +15,6 @@ def leave_clusters() -> None:
     """Removes the ranks that SLURM, TorchElastic or LSF gave this process from its environment."""
     for name in RANKS:
         os.environ.pop(name, None)
-
-
-Hook = Callable[["sys.UnraisableHookArgs"], object]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -71,7 +68,12 @@ class Requests:
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         report = sys.unraisablehook
-        sys.unraisablehook = _without_requests(report)
+
+        def report_others(unraisable: "sys.UnraisableHookArgs") -> None:
+            if not isinstance(unraisable.exc_value, Interrupted):  # which is remembered
+                report(unraisable)
+
+        sys.unraisablehook = report_others
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self.ask)
@@ -83,13 +85,3 @@ class Requests:
             for number, handler in before.items():
                 if handler is not None:  # None: it was not installed by Python
                     signal.signal(number, handler)
-
-
-def _without_requests(report: "Hook") -> "Hook":
-    """A hook for exceptions that Python cannot raise: skips Interrupted, which is remembered; reports all others."""
-
-    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(unraisable.exc_value, Interrupted):
-            report(unraisable)
-
-    return hook

@@ -46,8 +46,11 @@ def console() -> "Console":
     return Console(stderr=True, force_terminal=capable, force_interactive=capable)
 
 
-class _Descriptor(io.FileIO):
-    """A stream's file descriptor, which a parent process may have set to non-blocking."""
+class _StandardError(io.FileIO):
+    """The file of standard error, whose text is lost if it cannot be written.
+
+    A parent process may have set its descriptor to non-blocking.
+    """
 
     def write(self, content: Any, /) -> int:
         try:
@@ -61,18 +64,11 @@ class _Descriptor(io.FileIO):
         return written
 
     def _lost(self, error: OSError) -> None:
-        raise NotImplementedError
+        """Called once the text is lost."""
 
 
-class _StandardError(_Descriptor):
-    """Standard error, whose text is lost if it cannot be written."""
-
-    def _lost(self, error: OSError) -> None:
-        """Ignores the error of a failed write."""
-
-
-class _StandardOutput(_Descriptor):
-    """Standard output, which raises OutputLost if it cannot be written to."""
+class _StandardOutput(_StandardError):
+    """The file of standard output, which raises OutputLost if it cannot be written to."""
 
     def _lost(self, error: OSError) -> None:
         if isinstance(error, BrokenPipeError):
@@ -80,7 +76,7 @@ class _StandardOutput(_Descriptor):
         raise OutputLost(f"Cannot write to standard output: {error.strerror}.") from error
 
 
-def _stream(before: "TextIO | None", kind: type[_Descriptor]) -> TextIO:
+def _stream(before: "TextIO | None", kind: type[_StandardError]) -> TextIO:
     """A text stream with the same target as the stream `before`; without target if there was none."""
     if before is None:
         return Path(os.devnull).open("w", encoding="utf-8")
