@@ -7,13 +7,12 @@ So a record keeps the digests of the plugin's source files, and later commands c
 import ast
 import os
 import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import get_importer
 
 from gle_bench import registry
 from gle_bench.data.files import sha256
@@ -132,8 +131,8 @@ def _sources(module: str) -> dict[str, Path]:
         parts = name.split(".")
         if name in files or parts[0] not in roots:
             continue
-        path = _file(name)
-        if path is None:  # an attribute, not a module
+        path, _ = _located(name)
+        if path is None:  # an attribute, or a package without __init__
             continue
         files[name] = path
         waiting += [".".join(parts[:depth]) for depth in range(1, len(parts))]
@@ -155,31 +154,24 @@ def _roots() -> frozenset[str]:
     return frozenset(names - {"gle_bench"})
 
 
-def _file(module: str) -> Path | None:
-    """The file that a module is loaded from, found without importing anything; None for an attribute."""
-    above, _, name = module.rpartition(".")
-    if not above:
-        loaded = sys.modules.get(module)
+def _located(module: str) -> tuple[Path | None, Sequence[str]]:
+    """The file that a module is loaded from, and the folders of its submodules, found without importing anything.
+
+    An attribute has neither, and a package without __init__ has no file.
+    """
+    package = module.rpartition(".")[0]
+    if package:
+        finders = filter(None, map(get_importer, _located(package)[1]))
+        specs = [spec for finder in finders if (spec := finder.find_spec(module)) is not None]
+    else:
         try:
-            origin = getattr(loaded, "__file__", None) if loaded else getattr(find_spec(module), "origin", None)
+            specs = [spec for spec in [find_spec(module)] if spec is not None]
         except ValueError:  # the module is being imported just now
-            return None
-        return Path(origin) if origin else None
-    suffixes = [*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES]
-    folders = [folder for place in _folders(above) for folder in (place / name / "__init__", place / name)]
-    candidates = [folder.with_name(folder.name + suffix) for folder in folders for suffix in suffixes]
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _folders(package: str) -> list[Path]:
-    """The folders with the modules of a package: that of its __init__, or those of a namespace package."""
-    file = _file(package)
-    if file is not None:
-        return [file.parent] if file.stem == "__init__" else []
-    above, _, name = package.rpartition(".")
-    if not above:
-        return [Path(place) for place in getattr(find_spec(package), "submodule_search_locations", None) or ()]
-    return [place / name for place in _folders(above) if (place / name).is_dir()]
+            specs = []
+    for spec in specs:
+        if spec.has_location and spec.origin is not None:
+            return Path(spec.origin), spec.submodule_search_locations or ()
+    return None, [place for spec in specs for place in spec.submodule_search_locations or ()]
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:
@@ -196,6 +188,6 @@ def _imports(module: str, path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
+            base = ".".join(filter(None, [*above, node.module]))
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
