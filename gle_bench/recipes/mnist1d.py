@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from gle_bench.config import Exponential, Plateau, RunConfig, TaskOptions, TrainingConfig
+from gle_bench.config import Exponential, ModelConfig, Plateau, RunConfig, TaskOptions, TrainingConfig
 from gle_bench.contracts import OfflineModel, Pair
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.models.lagnet import LagNet
@@ -26,6 +26,20 @@ class MNIST1DOptions(TaskOptions):
     steps: Steps = 360
 
 
+def _config(
+    model: str, rule: str, network: ModelConfig, training: TrainingConfig, budget: Budget, steps: Steps = 360
+) -> RunConfig:
+    return RunConfig(
+        task="mnist1d",
+        model=model,
+        rule=rule,
+        budget=budget,
+        options=MNIST1DOptions(steps=steps),
+        network=network,
+        training=training,
+    )
+
+
 def offline_pair(
     model: str, network: OfflineModel, steps: Steps, rate: float, summary: str, notes: tuple[str, ...] = ()
 ) -> Pair:
@@ -38,16 +52,7 @@ def offline_pair(
     def configure(budget: Budget) -> RunConfig:
         batches, evaluate_every = LENGTHS[budget]
         training = TrainingConfig(batches=batches, evaluate_every=evaluate_every, rate=rate, shuffle=False)
-        options = MNIST1DOptions(steps=steps)
-        return RunConfig(
-            task="mnist1d",
-            model=model,
-            rule="backprop",
-            budget=budget,
-            options=options,
-            network=network,
-            training=training,
-        )
+        return _config(model, "backprop", network, training, budget, steps)
 
     return Pair("mnist1d", model, configure, tuple(range(1, 11)), summary, notes)
 
@@ -64,15 +69,7 @@ def _gle(name: str, sizes: tuple[int, int, int], rate: float, budget: Budget) ->
         dt=0.2,
         tau_output=1.2,
     )
-    return RunConfig(
-        task="mnist1d",
-        model=name,
-        rule="gle",
-        budget=budget,
-        options=MNIST1DOptions(),
-        network=network,
-        training=_short_training(name) if budget == "short" else gle_training(rate, budget),
-    )
+    return _config(name, "gle", network, gle_training(rate, budget), budget)
 
 
 def gle_training(rate: float, budget: Budget) -> TrainingConfig:
@@ -104,17 +101,8 @@ def mnist1d_gle(budget: Budget = "paper") -> RunConfig:
 
 
 def mnist1d_lagnet(budget: Budget = "paper") -> RunConfig:
-    """The LagNet of ten chains of four neurons below a network of 10-60-60-10: 4,930 plastic parameters."""
-    training = gle_training(1e-3, budget)
-    return RunConfig(
-        task="mnist1d",
-        model="lagnet-le",
-        rule="gle",
-        budget=budget,
-        options=MNIST1DOptions(),
-        network=LagNet(),
-        training=training,
-    )
+    """Ten chains of four, then 10-60-60-10: 4,930 plastic parameters."""
+    return _config("lagnet-le", "gle", LagNet(), gle_training(1e-3, budget), budget)
 
 
 _SEEDS = (12, 34, 56, 78, 98, 76, 54, 32, 42, 69)
