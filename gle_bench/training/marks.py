@@ -25,9 +25,20 @@ def changes(config: RunConfig, own: RunConfig) -> list[Mark]:
     before, now = _leaves(own.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
     changed = {key: value for key, value in now.items() if key not in UNMARKED and before.get(key) != value}
     return [
-        Mark("rule", str(value)) if key == "rule" else Mark("setting", f"{key}={value}")
+        Mark("rule", str(value)) if key == "rule" else Mark("setting", f"{key}={_words(value)}")
         for key, value in changed.items()
     ]
+
+
+def _words(value: Any) -> str:
+    """A setting's value as a reader meets it: 'rate-noise (std 0.1, layers [1])' for a disturbance."""
+    if not (isinstance(value, list) and value and all(isinstance(part, dict) for part in value)):
+        return str(value)
+    parts = []
+    for part in value:
+        fields = [f"{name} {field}" for name, field in part.items() if name != "kind" and field not in (None, False)]
+        parts.append(f"{part['kind']} ({', '.join(fields)})" if "kind" in part else ", ".join(fields))
+    return " and ".join(parts)
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,6 +12,8 @@ from toy_runs import assert_alike, checkpoint, configured, parameters, run, seed
 from gle_bench.config import config_hash, meaning
 from gle_bench.dynamics.seams import Moment, Observer, Signal
 from gle_bench.errors import UsageError
+from gle_bench.tracking.record import Mark, read_mark
+from gle_bench.training.marks import changes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NOISE = 'disturbances=[{"kind": "rate-noise", "std": 0.1}]'
@@ -98,6 +100,14 @@ def test_disturbances_are_hashed_where_there_are_some() -> None:
     assert meaning(noisy[0])["disturbances"] == [{"kind": "rate-noise", "std": 0.1}]
     assert len({config_hash(config, {}, "data") for config in (plain, *noisy)}) == 5
     assert plain == configured("toy-classes", "toy-gle", "disturbances=[]")
+
+
+def test_a_mark_says_a_disturbance_in_words() -> None:
+    noise = 'disturbances=[{"kind": "rate-noise", "std": 0.1, "layers": [0]}, {"kind": "rate-noise", "std": 0.2}]'
+    plain, noisy = configured("toy-classes", "toy-gle"), configured("toy-classes", "toy-gle", noise)
+    words = "disturbances=rate-noise (std 0.1, layers [0]) and rate-noise (std 0.2)"
+    assert [str(mark) for mark in changes(noisy, plain)] == [words]
+    assert read_mark(words) == Mark("setting", words)
 
 
 @pytest.mark.parametrize(
