@@ -62,7 +62,7 @@ def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
     from gle_bench.training import checkpoints
     from gle_bench.training.experiment import Experiment
 
-    config = _configuration(record)
+    config = configuration_of(record)
     experiment = Experiment.of(registry.resolved(config))
     content = checkpoints.load(path)
     assert content is not None, "it exists"
@@ -79,8 +79,12 @@ def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
     )
 
 
-def _configuration(record: Record) -> RunConfig:
-    """The run's configuration, as this version of glebench reads it."""
+def configuration_of(record: Record) -> RunConfig:
+    """The configuration of a run, as this version of glebench reads it.
+
+    Raises:
+        GleBenchError: it has another meaning here than its record says.
+    """
     like = registry.pair(record.task, record.model).configure(record.budget)
     try:
         fields: dict[str, Any] = dict(record.config)

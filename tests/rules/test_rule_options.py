@@ -10,7 +10,7 @@ from toys import ToyBPTT, ToyBPTTOptions
 
 from gle_bench import registry
 from gle_bench.config import RuleOptions, meaning
-from gle_bench.costs.count import _configuration
+from gle_bench.costs.count import configuration_of
 from gle_bench.dynamics.choices import LocalOptions
 from gle_bench.errors import GleBenchError
 from gle_bench.tracking.record import Record
@@ -24,7 +24,7 @@ def test_every_committed_record_has_the_hash_of_its_own_configuration() -> None:
     assert len(RECORDS) > 100
     for path in RECORDS:
         record = Record.model_validate_json(path.read_text())
-        assert registry.run_hash(_configuration(record), record.data.fingerprint) == record.config_hash, path
+        assert registry.run_hash(configuration_of(record), record.data.fingerprint) == record.config_hash, path
 
 
 def test_the_defaults_of_a_rule_are_no_part_of_the_hash() -> None:
@@ -72,7 +72,7 @@ def test_the_command_sets_and_records_options(tmp_path: Path) -> None:
     record = json.loads(path.read_text())
     assert record["config"]["rule_options"] == {"fade": 0.5}
     assert "rule_options.fade=0.5" in record["marks"]
-    assert _configuration(Record.model_validate_json(path.read_text())).rule_options == ToyBPTTOptions(fade=0.5)
+    assert configuration_of(Record.model_validate_json(path.read_text())).rule_options == ToyBPTTOptions(fade=0.5)
 
 
 @pytest.mark.parametrize(
