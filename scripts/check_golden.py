@@ -116,9 +116,9 @@ def run(golden: Golden, members: Sequence[Parameters], engine: Engine) -> tuple[
     size = golden.batches[0].inputs.shape[1]
     carry = join(network, [start(network, parameters, optimizer, size) for parameters in members])
     rates = torch.full((len(members),), golden.rate, dtype=torch.float64)
-    outputs = []
+    outputs, seams = [], Seams(seeds=tuple(range(len(members))))
     for batch in golden.batches:
-        carry, output = engine.learn(network, GLE(), optimizer, carry, batch, rates)
+        carry, output = engine.learn(network, GLE(), optimizer, carry, batch, rates, seams=seams)
         outputs.append(output)
     return carry, torch.stack(outputs, 1)
 

@@ -14,6 +14,7 @@ from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.ensemble import Carry, join, pack
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import BlockParameters
 from gle_bench.dynamics.window import Window
 from gle_bench.rules.gle import GLE
@@ -38,7 +39,8 @@ class Runner:
         self.case, self._batch, self._sample = case, standard.batch, standard.shape.steps
         self._network, self._optimizer, self._rule = standard.network(), Optimizer("adam"), GLE()
         self._engine = choice.make(case.engine)
-        members = [standard.model.initialise(self._network, seed) for seed in range(case.networks)]
+        self._seams = Seams(seeds=tuple(range(case.networks)))
+        members = [standard.model.initialise(self._network, seed) for seed in self._seams.seeds]
         self.parameters = pack(self._network, members[0]).numel()
         placed = [tuple(_placed(block, case.device) for block in member) for member in members]
         carries = [start(self._network, member, self._optimizer, standard.batch) for member in placed]
@@ -75,7 +77,7 @@ class Runner:
 
     def _learn(self) -> Carry:
         carry, _ = self._engine.learn(
-            self._network, self._rule, self._optimizer, self._carry, self._window, self._rates
+            self._network, self._rule, self._optimizer, self._carry, self._window, self._rates, seams=self._seams
         )
         return carry
 
