@@ -80,7 +80,7 @@ class Outcomes:
         """
         run = self._runs[seed]
         self._hold.check(run.folder.path)
-        if diverged is not None or scores is None:
+        if scores is None:
             self._end(seed, "diverged", diverged)
             return
         metrics = {selection: measured(splits) for selection, splits in scores.items()}
