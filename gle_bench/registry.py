@@ -228,7 +228,7 @@ def _pairs() -> dict[tuple[str, str], tuple[Pair, EntryPoint | None]]:
 
 
 def _modules() -> Iterator[tuple[str, EntryPoint | None, bool]]:
-    """The modules that may have PAIRS, each with its entry point, None if it is built in, and whether it must have them."""
+    """Modules that may have PAIRS, each with its entry point, None if it is built in, and whether it must have them."""
     yield from ((module, None, False) for module in MODELS.values())
     yield from ((place.partition(":")[0], None, False) for place in TASKS.values())
     yield from ((point.module, point, True) for point in points("models").values())
