@@ -153,7 +153,7 @@ class _Execution:
         }
 
     def _test(self, module: BenchModule, run: SeedRun, selection: Selection) -> Score:
-        """The score of one seed's last or best weights on the test split; an offline model is not built again for it."""
+        """The score of one seed's last or best weights on the test split; no offline model is built again for it."""
         self._hold.check(run.folder.path)
         path = run.folder.checkpoint(selection)
         content = checkpoints.load(path)
