@@ -157,28 +157,19 @@ class Store:
         records: list[tuple[RunFolder, Record]] = []
         skipped: list[Skipped] = []
         places: dict[str, Path] = {}
-        for path, content in _record_files(self.root, {WANDB}):
-            try:
-                record = _parsed(content)
-            except (OSError, Malformed) as error:
-                skipped.append(Skipped(path, foreign.reason(error)))
-                continue
-            if record.run_id in places:
+        for path, record in _record_files(self.root, {WANDB}):
+            if isinstance(record, str):
+                skipped.append(Skipped(path, record))
+            elif record.run_id in places:
                 skipped.append(Skipped(path, f"a copy of {places[record.run_id]}"))
-                continue
-            places[record.run_id] = path
-            records.append((RunFolder(path.parent), record))
+            else:
+                places[record.run_id] = path
+                records.append((RunFolder(path.parent), record))
         return records, skipped
 
 
-def _parsed(content: bytes | OSError) -> Record:
-    if isinstance(content, OSError):
-        raise content
-    return parse(content)
-
-
-def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[Path, bytes | OSError]]:
-    """The content of every record.json in a folder or below it, in order, or the error on reading it.
+def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[Path, Record | str]]:
+    """The record of every record.json in a folder or below it, in order, or why it cannot be read.
 
     Subfolders named in `closed`, directly below, are not searched. Folders that vanish or cannot be listed count as
     empty. Folders with a record are not searched further: most have one, and listing them takes longer than reading it.
@@ -193,16 +184,16 @@ def _record_files(folder: Path, closed: Collection[str] = ()) -> Iterator[tuple[
             if (status.st_dev, status.st_ino) in visited:
                 continue
             visited.add((status.st_dev, status.st_ino))
-            content = foreign.content(path)
+            record = parse(foreign.content(path))
         except (FileNotFoundError, IsADirectoryError):
             inside = [name for name in _folders(current) if current != folder or name not in closed]
             waiting += [current / name for name in reversed(inside)]
         except NotADirectoryError:  # only the root can be a file
             continue
-        except OSError as error:
-            yield path, error
+        except (OSError, Malformed) as error:
+            yield path, foreign.reason(error)
         else:
-            yield path, content
+            yield path, record
 
 
 def _folders(folder: Path) -> list[str]:
