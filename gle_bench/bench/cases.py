@@ -53,12 +53,13 @@ def cases(networks: Iterable[str], engines: Iterable[str], cores: int) -> tuple[
     for name in chosen:
         standard = look_up("network", name, NETWORKS)()
         for engine in runners:
-            reason = choice.refusal(engine, _request(standard, engine))
+            device = choice.device(engine)
+            request = EngineRequest(standard.network(), GLE(), device, torch.float32, feedback=None)
+            reason = choice.refusal(engine, request)
             if reason is not None:
                 missing.append(Missing(name, engine, reason))
                 continue
-            layouts = _layouts(standard, choice.device(engine), cores)
-            measurable += [Case(name, engine, threads, count) for threads, count in layouts]
+            measurable += [Case(name, engine, *layout) for layout in _layouts(standard, device, cores)]
     return measurable, missing
 
 
@@ -70,7 +71,3 @@ def _layouts(standard: Standard, device: str, cores: int) -> Sequence[tuple[int,
     if device == "cuda":
         return (1, 1), (1, standard.gpu_ensemble)
     return list(dict.fromkeys([(1, 1), (cores, cores), (cores, 1), (cores, standard.ensemble)]))
-
-
-def _request(standard: Standard, engine: str) -> EngineRequest:
-    return EngineRequest(standard.network(), GLE(), choice.device(engine), torch.float32, feedback=None)
