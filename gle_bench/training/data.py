@@ -35,11 +35,6 @@ def draws(weights: Tensor, count: int, seed: int, epoch: int) -> Tensor:
     return torch.multinomial(weights, count, replacement=True, generator=generator)
 
 
-def balancing(classes: Tensor) -> Tensor:
-    """Weights (M,) of samples of these classes (M,), under which every class that occurs has the same chance."""
-    return (1 / classes.bincount().double())[classes]
-
-
 def batches_per_epoch(training: TrainingConfig, samples: int) -> int:
     """The number of batches in an epoch, of which the last may be smaller."""
     return -(-samples // training.batch_size)
@@ -75,7 +70,7 @@ def sampling_weights(training: TrainingConfig, split: Split) -> Tensor | None:
     targets = getattr(split, "targets", None)
     if not isinstance(targets, Tensor) or targets.dim() != 1:
         raise UsageError("sampling = balanced needs a task with classes; set sampling = replacement, or once.")
-    return balancing(targets)
+    return (1 / targets.bincount().double())[targets]  # every class that occurs has the same chance
 
 
 class Pick(NamedTuple):
@@ -147,8 +142,8 @@ class Loader:
         return (side_by_side([_fetch(*member, number) for member in self._members], self._dtype) for number in numbers)
 
     def _ahead(self) -> Iterator[Batch]:
-        count = torch.get_num_threads()
-        pool, workers = _pool()
+        count, workers = torch.get_num_threads(), min(usable_cores(), MOST_THREADS)
+        pool = ThreadPoolExecutor(workers, "fetch", initializer=torch.set_num_threads, initargs=(1,))  # a core each
         ahead = max(LEAST_AHEAD, -(-workers // len(self._members)))
         try:
             fetching: deque[list[Future[Batch]]] = deque()
@@ -165,12 +160,6 @@ class Loader:
 def _fetch(split: Split, seed: int, picks: Sequence[Pick], number: int) -> Batch:
     pick = picks[number]
     return split.fetch(pick.indices, seed, pick.epoch, pick.place)
-
-
-def _pool() -> tuple[ThreadPoolExecutor, int]:
-    """A pool of threads that compute with one core each, and the number of its threads."""
-    workers = min(usable_cores(), MOST_THREADS)
-    return ThreadPoolExecutor(workers, "fetch", initializer=torch.set_num_threads, initargs=(1,)), workers
 
 
 class Feed(LightningDataModule):

@@ -46,14 +46,13 @@ class Scores:
             others: outputs of further ways of evaluation, whose names their metrics end in: accuracy_by_batch.
             averages: outputs with averaged weights.
         """
-        decisions = self._task.decide(outputs, batch)
-        values = {"loss": self._task.losses(outputs, batch), **self._task.measure(decisions, batch)}
+        task, decisions = self._task, self._task.decide(outputs, batch)
+        values = {"loss": task.losses(outputs, batch), **task.measure(decisions, batch)}
         if averages is not None:
-            measured = {"loss": self._task.losses(averages, batch)}
-            measured |= self._task.measure(self._task.decide(averages, batch), batch)
+            measured = {"loss": task.losses(averages, batch), **task.measure(task.decide(averages, batch), batch)}
             values |= {averaged(name): value for name, value in measured.items()}
         for way, output in others.items():
-            measured = self._task.measure(self._task.decide(output, batch), batch)
+            measured = task.measure(task.decide(output, batch), batch)
             values |= {f"{name}_{way}": value for name, value in measured.items()}
         for name, value in values.items():
             self._metrics.setdefault(name, []).append(value.to(torch.float64).cpu())
