@@ -175,7 +175,6 @@ def checked(make: Callable[[], Any], kind: type, name: str, source: str) -> Any:
         raise GleBenchError(
             f"{source} is {type(instance).__name__}, not a {kind.__name__}; remove the plugin, or correct it."
         )
-    if getattr(instance, "name", None) != name:
-        own_name = getattr(instance, "name", None)
+    if (own_name := getattr(instance, "name", None)) != name:
         raise GleBenchError(f"{source} has the name {own_name!r}, but is registered as {name!r}; give it one name.")
     return instance

@@ -90,7 +90,8 @@ def check(path: Path, remote: Remote) -> None:
 
 def _resume(remote: Remote, part: Path, report: Callable[[str], None], attempts: int, pause: float) -> None:
     """Downloads the bytes that are missing in `part`, in several attempts if need be."""
-    _check_free_space(part.parent, remote.size - _size(part))
+    if shutil.disk_usage(part.parent).free < remote.size - _size(part):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     report(f"Downloading {remote.url} to {part.parent}")
     attempts_left = attempts
     while True:
@@ -153,11 +154,6 @@ def _copy(response: Any, file: BinaryIO, done: int) -> Iterator[int]:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _check_free_space(folder: Path, needed: int) -> None:
-    if shutil.disk_usage(folder).free < needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager
