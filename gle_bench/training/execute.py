@@ -25,7 +25,7 @@ from gle_bench.training.data import Feed
 from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.base import BenchModule, Score
 from gle_bench.training.modules.closed_form import ReadoutModule
-from gle_bench.training.modules.gradient import OfflineModule, WholeModule
+from gle_bench.training.modules.gradient import OfflineModule
 from gle_bench.training.modules.online import OnlineModule
 from gle_bench.training.outcome import Outcomes, whole_evaluation
 from gle_bench.training.plan import Plan, Settings, plan, stands
@@ -147,19 +147,21 @@ class _Execution:
         """The scores on a test split that was kept during training, {seed: {selection: {split: score}}}."""
         splits = ["test"] if self._experiment.keeps_test else []
         return {
-            seed: {which: {split: self._test(module, run, which) for split in splits} for which in ("last", "best")}
+            seed: {
+                which: {split: self._test(type(module), run, which) for split in splits} for which in ("last", "best")
+            }
             for seed, run in runs.items()
             if seed not in module.diverged
         }
 
-    def _test(self, module: BenchModule, run: SeedRun, selection: Selection) -> Score:
-        """The score of one seed's last or best weights on the test split; no offline model is built again for it."""
+    def _test(self, cls: type[BenchModule], run: SeedRun, selection: Selection) -> Score:
+        """The score of one seed's last or best weights on the test split."""
         self._hold.check(run.folder.path)
         path = run.folder.checkpoint(selection)
         content = checkpoints.load(path)
         if content is None:
             raise GleBenchError(f"The run wrote {path}, which is missing now; start the run anew.")
-        alone = module if isinstance(module, WholeModule) else type(module)(self._experiment, [run.seed])
+        alone = cls(self._experiment, [run.seed])  # new, because only its form tells what a checkpoint must look like
         _restore(alone, {run.seed: content.get("member", {})}, {run.seed: path})
         feed = feed_for(self._experiment, [run.seed], 0)
         trainer = make_trainer(self._experiment.device, [Attentive(self._requests)], 0)
