@@ -50,10 +50,14 @@ class BuildNative(build_ext):
 
 
 class BuildWheel(bdist_wheel):
-    """The command that makes one wheel for all Pythons of a platform, since the libraries have a plain C interface."""
+    """The command that makes one wheel for all Pythons of a platform, since the libraries have a plain C interface.
+
+    Where no library could be built, the wheel is one for all platforms.
+    """
 
     def get_tag(self) -> tuple[str, str, str]:
-        return "py3", "none", super().get_tag()[-1]
+        built = any(Path(library).exists() for library in self.get_finalized_command("build_ext").get_outputs())
+        return "py3", "none", super().get_tag()[-1] if built else "any"
 
 
 def library(variant: str) -> Extension:
