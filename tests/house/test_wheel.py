@@ -156,6 +156,8 @@ def test_offline_and_without_a_compiler_it_is_installed_without_the_native_engin
 ) -> None:
     environment.install(tree, "--no-build-isolation", CC="/no/compiler", CXX="/no/compiler")
     assert not list(environment.python.parents[1].rglob("_*.so"))
+    (wheel,) = environment.python.parents[1].rglob("glebench-*.dist-info/WHEEL")
+    assert "Tag: py3-none-any\n" in wheel.read_text()
     doctor = environment.run("glebench", "doctor").splitlines()
     (native,) = [line for line in doctor if "engine native" in line]
     assert native.startswith("warn")
