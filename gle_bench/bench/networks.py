@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gle_bench.config import RunConfig
 from gle_bench.contracts import OnlineModel, Shape
 from gle_bench.dynamics.network import Network
 from gle_bench.recipes.gsc import gsc_gle
@@ -32,22 +33,14 @@ class Standard(NamedTuple):
         return self.model.network(self.shape, "ce")
 
 
-def _mnist1d_15k() -> Standard:
-    return Standard(_online(mnist1d_gle_15k().network), Shape(360, 1, 10), batch=100, rate=1e-3, ensemble=10)
+def _standard(config: RunConfig, shape: Shape, ensemble: int) -> Standard:
+    assert isinstance(config.network, OnlineModel)
+    return Standard(config.network, shape, config.training.batch_size, config.training.rate, ensemble)
 
 
-def _mnist1d_42k() -> Standard:
-    return Standard(_online(mnist1d_gle_42k().network), Shape(360, 1, 10), batch=100, rate=5e-4, ensemble=10)
-
-
-def _gsc() -> Standard:
-    """The standard network of Google Speech Commands: 32-750-750-750-12, five populations, 1,160,262 parameters."""
-    return Standard(_online(gsc_gle().network), Shape(820, 32, 12), batch=256, rate=1.953e-5, ensemble=2)
-
-
-def _online(model: object) -> OnlineModel:
-    assert isinstance(model, OnlineModel)
-    return model
-
-
-NETWORKS: dict[str, Callable[[], Standard]] = {"gle-15k": _mnist1d_15k, "gle-42k": _mnist1d_42k, "gsc": _gsc}
+NETWORKS: dict[str, Callable[[], Standard]] = {
+    "gle-15k": lambda: _standard(mnist1d_gle_15k(), Shape(360, 1, 10), ensemble=10),
+    "gle-42k": lambda: _standard(mnist1d_gle_42k(), Shape(360, 1, 10), ensemble=10),
+    # 32-750-750-750-12, five populations (1,160,262 parameters); a batch of one-second clips has 820 steps.
+    "gsc": lambda: _standard(gsc_gle(), Shape(820, 32, 12), ensemble=2),
+}
