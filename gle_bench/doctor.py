@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from gle_bench import plugins, registry
 from gle_bench.contracts import Task
 from gle_bench.errors import GleBenchError
-from gle_bench.tracking.environment import environment
+from gle_bench.tracking.provenance import own_git
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -157,7 +157,7 @@ def _disk(paths: Iterable[Path]) -> tuple[Status, str]:
 
 
 def _git() -> tuple[Status, str]:
-    git = environment("torch", "", "cpu", 1).git
+    git = own_git()
     if git.commit is None:
         return "ok", "not a checkout: records name the version, but no commit"
     changed = {True: ", with changes that are not committed", False: "", None: ""}[git.dirty]
