@@ -40,11 +40,7 @@ def preview(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> dict[st
     with guarded(f"A few steps of {config.model} on {config.task}"):
         pace = measure(experiment, pending) if pending else None
     return {
-        "task": config.task,
-        "model": config.model,
-        "rule": config.rule,
-        "protocol": config.protocol,
-        "budget": config.budget,
+        **config.model_dump(include={"task", "model", "rule", "protocol", "budget"}),
         "config_hash": planned.hash,
         "engine": experiment.engine.engine,
         "engine_reason": experiment.engine.reason,
