@@ -83,7 +83,7 @@ def _check_names(pickled: bytes) -> None:
     """Refuses a pickle that names anything but tensors and dictionaries, since other objects could take any memory."""
     for operation, name, _ in pickletools.genops(pickled):
         if operation.name == "GLOBAL" and not str(name).startswith(NAMES):
-            raise Malformed(f"it asks for {name}")
+            raise Malformed(f"it names {name}, which is no part of a checkpoint")
 
 
 def unlike(saved: Any, like: dict[Any, Any], place: str, free: Mapping[str, int] = MappingProxyType({})) -> str | None:
