@@ -153,6 +153,12 @@ class OnlineRule(LearningRule):
         """
         return memory if before == batch else self.start(network, parameters, batch, seeds)
 
+    def restart(
+        self, network: Network, parameters: Parameters, memory: tuple[Tensor, ...], batch: int, seeds: tuple[int, ...]
+    ) -> tuple[Tensor, ...]:
+        """The rule's memory where the network's state is reset to zero between samples: the one that it starts from."""
+        return self.start(network, parameters, batch, seeds)
+
     def follow(
         self,
         network: Network,

@@ -81,6 +81,18 @@ class LocalRule(OnlineRule):
         kept = local_memory.nested(network, self.choices, memory)
         return local_memory.flat(local_memory.resumed(network, kept, batch))
 
+    def restart(
+        self, network: Network, parameters: Parameters, memory: tuple[Tensor, ...], batch: int, seeds: tuple[int, ...]
+    ) -> tuple[Tensor, ...]:
+        """Traces and delay lines are empty again; feedback weights, which may have learned, are kept."""
+        from gle_bench.dynamics import local_memory
+
+        begun = super().restart(network, parameters, memory, batch, seeds)
+        if type(self).start is not LocalRule.start:  # a rule derived from this one, with a memory of its own
+            return begun
+        fresh, kept = (local_memory.nested(network, self.choices, tensors) for tensors in (begun, memory))
+        return local_memory.flat(tuple(new._replace(back=old.back) for new, old in zip(fresh, kept, strict=True)))
+
     def learn(
         self,
         network: Network,

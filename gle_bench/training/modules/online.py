@@ -136,8 +136,9 @@ class OnlineModule(BenchModule):
         return replace(self.experiment.seams, seeds=tuple(self.seeds), moment=Moment(self.batches))
 
     def _reset(self) -> None:
-        size = self.carry.state[0].u.shape[2]
-        self.carry = self.carry._replace(state=zero_state(self.net, self.carry.parameters, size), memory=())
+        parameters, memory, size = self.carry.parameters, self.carry.memory, self.carry.state[0].u.shape[2]
+        memory = memory and self.rule.restart(self.net, parameters, memory, size, tuple(self.seeds))
+        self.carry = self.carry._replace(state=zero_state(self.net, parameters, size), memory=memory)
 
     def begin_evaluation(self) -> None:
         self._evaluated = 0
