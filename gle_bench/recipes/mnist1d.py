@@ -69,7 +69,8 @@ def _gle(name: str, sizes: tuple[int, int, int], rate: float, budget: Budget) ->
         dt=0.2,
         tau_output=1.2,
     )
-    return _config(name, "gle", network, gle_training(rate, budget), budget)
+    training = _short_training(name) if budget == "short" else gle_training(rate, budget)
+    return _config(name, "gle", network, training, budget)
 
 
 def gle_training(rate: float, budget: Budget) -> TrainingConfig:
@@ -80,7 +81,7 @@ def gle_training(rate: float, budget: Budget) -> TrainingConfig:
 
 
 def _short_training(name: str) -> TrainingConfig:
-    """20 epochs with averaged weights: what the last batches did to the raw ones would hide what was learned."""
+    """The training of budget `short`, whose weights are averaged: raw ones drift with the last batches."""
     first, last = SHORT_RATES[name]
     return TrainingConfig(epochs=20, rate=first, schedule=Exponential(final=last), average="epoch")
 
@@ -101,7 +102,7 @@ def mnist1d_gle(budget: Budget = "paper") -> RunConfig:
 
 
 def mnist1d_lagnet(budget: Budget = "paper") -> RunConfig:
-    """Ten chains of four, then 10-60-60-10: 4,930 plastic parameters."""
+    """The LagNet of ten chains of four neurons below a network of 10-60-60-10: 4,930 plastic parameters."""
     return _config("lagnet-le", "gle", LagNet(), gle_training(1e-3, budget), budget)
 
 
