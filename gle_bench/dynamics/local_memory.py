@@ -61,6 +61,8 @@ def _populations(block: Block, alone: bool) -> Populations:
             same.setdefault(n if alone else taus, []).append(n)
         groups.append(list(same.values()))
     most = max(map(len, groups))
+    if most == count:  # trace n is then that of neuron n, in every layer
+        groups = [[[n] for n in range(count)] for _ in groups]
     first, members = torch.zeros(len(groups), most, dtype=torch.long), torch.zeros(len(groups), most, count)
     for k, of_layer in enumerate(groups):
         for p, neurons in enumerate(of_layer):
