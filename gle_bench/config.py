@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 from gle_bench.errors import UsageError, clipped
-from gle_bench.words import Average, Budget, Loss, OptimizerName, Precision, Protocol, Sampling
+from gle_bench.words import Average, Budget, ErrorTaus, Loss, OptimizerName, Precision, Protocol, Sampling
 
 MOST_SEEDS = 1000  # in one range; a longer range is taken for a typing error
 LARGEST_SEED = 2**32 - 1  # the largest seed that every generator of random numbers takes
@@ -123,6 +123,9 @@ class TrainingConfig(Frozen):
         return self
 
 
+LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+
+
 class RateNoiseConfig(Frozen):
     """Gaussian noise on rates, a disturbance of runs on the `torch` engine.
 
@@ -137,11 +140,50 @@ class RateNoiseConfig(Frozen):
 
     kind: Literal["rate-noise"]  # without a default, so that the hash always has it
     std: Positive
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    layers: LayerNumbers | None = None
     in_evaluation: bool = False
 
 
-DisturbanceConfig = RateNoiseConfig  # further kinds make it a union, discriminated by `kind`
+class FeedbackNoiseConfig(Frozen):
+    """Gaussian noise on the feedback that arrives at the layers, a disturbance of runs on the `torch` engine.
+
+    It is added to W^T e, or to what a rule has in its place, before phi'; at the output, to the nudging.
+
+    Attributes:
+        std: standard deviation of the noise.
+        relative: whether its unit is the root mean square of the layer's feedback over the neurons and samples of the
+            step. Errors become smaller while a network learns, and noise of a fixed size prevails in the end.
+        layers: numbers of the layers at which feedback arrives with noise, from 1 on; None: all layers.
+        in_evaluation: whether evaluations are noisy too, which matters where the state runs on from them.
+    """
+
+    kind: Literal["feedback-noise"]
+    std: Positive
+    relative: bool = False
+    layers: LayerNumbers | None = None
+    in_evaluation: bool = False
+
+
+class TauNoiseConfig(Frozen):
+    """Gaussian noise on time constants, drawn once for each seed, as if its neurons had been built so.
+
+    Every neuron has noise of its own on tau_m and on tau_r. None of them falls below dt, so that the noise of those
+    which are dt is one-sided. It is the same throughout the run and in its evaluations.
+
+    Attributes:
+        std: standard deviation of the noise, in the unit of the time constants.
+        errors: with 'shared', a neuron's error neuron has the same noisy time constants, and still inverts its filter;
+            with 'independent' it draws its own, which needs the `torch` engine (derived; in no paper).
+        layers: numbers of the layers whose time constants are noisy, from 1 on; None: all layers.
+    """
+
+    kind: Literal["tau-noise"]
+    std: Positive
+    errors: ErrorTaus = "shared"
+    layers: LayerNumbers | None = None
+
+
+DisturbanceConfig = Annotated[RateNoiseConfig | FeedbackNoiseConfig | TauNoiseConfig, Field(discriminator="kind")]
 
 
 class RunConfig(Frozen):
@@ -149,7 +191,7 @@ class RunConfig(Frozen):
 
     Attributes:
         rule_options: the rule's options, of the type that its attribute `options` names.
-        disturbances: what changes signals of a network while it runs; only for networks that learn online.
+        disturbances: noise on a network while it runs; only for networks that learn online.
     """
 
     task: str

@@ -23,6 +23,7 @@ Direction = Literal["higher", "lower"]  # which values of a metric are better
 SentError = Literal["gle", "instantaneous", "gain", "lowpass", "clipped"]  # the error that a layer passes down
 OwnError = Literal["sent", "trace"]  # what a layer learns by: the error it sends, or a trace of presynaptic rates
 ErrorPath = Literal["transpose", "random", "broadcast", "kolen-pollack"]  # the weights that carry errors down
+ErrorTaus = Literal["shared", "independent"]  # noise on time constants of error neurons, beside that of their neurons
 DelayLine = Literal["none", "presynaptic", "full"]  # signals delayed to meet their error: none, rates, rates and slopes
 LearningSignal = Literal["steady", "jacobian"]  # gain of an instantaneous error from layer to layer: 1, or tau_r/tau_m
 SpreadKind = Literal["population sd", "sample sd", "sem", "none"]

@@ -83,7 +83,7 @@ def exact_errors(
                 continue
             slope = own.slopes[:, :, t + 1] if t + 1 < tape.steps else slopes[index]
             error, instant, owed[index] = _block_errors(
-                network, block, parameters[index], slope * aboves[index], owed[index], seams.at(t)
+                network, block, parameters[index], slope, aboves[index], owed[index], seams.at(t)
             )
             made.error[:, :, t], made.instantaneous[:, :, t] = error, instant
             feedback = _feedback(block, parameters[index], error)
@@ -92,13 +92,20 @@ def exact_errors(
 
 
 def _block_errors(
-    network: Network, block: Block, parameters: BlockParameters, instant: Tensor, owed: Tensor, seams: Seams
+    network: Network,
+    block: Block,
+    parameters: BlockParameters,
+    slope: Tensor,
+    above: Tensor,
+    owed: Tensor,
+    seams: Seams,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """lambda and i of a step, as disturbances leave them, and -dC/du before it, all (K, S, B, N).
 
     What a step gets, i and the -dC/du of the next one, goes into lambda or is handed on to the step before.
     """
     tau_m, tau_r, first = present(parameters.tau_m), present(parameters.tau_r), block.first + 1
+    instant = slope * (seams.pass_block("feedback", first, above) if seams else above)
     if seams:
         instant = seams.pass_block("instantaneous", first, instant)
     error = (network.dt * owed + tau_r * instant) / tau_m
@@ -152,6 +159,7 @@ def _block_history(
     errors, instants = [], []
     for k in reversed(range(len(block.layers))):
         number = block.first + k + 1
+        above = _pass(seams, "feedback", number, above)
         instant = _pass(seams, "instantaneous", number, tape.slopes[k] * above)
         error = _pass(seams, "error", number, _backward(instant, tau_m[k], tau_r[k], network.dt))
         errors.append(error)

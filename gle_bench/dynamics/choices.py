@@ -50,6 +50,11 @@ class LocalOptions(RuleOptions):
             )
         return self
 
+    @property
+    def error_filters(self) -> bool:
+        """Whether errors that are sent down depend on the time constants of error neurons."""
+        return self.sent != "instantaneous" or self.signal == "jacobian"
+
     @classmethod
     def with_defaults(cls, **defaults: Any) -> "type[LocalOptions]":
         """The same options with other defaults."""

@@ -40,12 +40,16 @@ def sent_error(
     block: Block,
     state: BlockState,
     instant: Tensor,
-    tau_m: Tensor,
-    tau_r: Tensor,
+    taus: tuple[Tensor, Tensor],
     dt: float,
     memory: BlockMemory,
 ) -> tuple[Sent, BlockMemory]:
-    """The error that the block passes down, from its instantaneous error (K, S, B, N)."""
+    """The error that the block passes down, from its instantaneous error (K, S, B, N).
+
+    Args:
+        taus: tau_m and tau_r of the error neurons, (K, S, 1, N).
+    """
+    tau_m, tau_r = taus
     if options.sent == "instantaneous" or not block.like.prospective_errors:
         e = instant * (tau_r / tau_m) if options.signal == "jacobian" else instant
         return Sent(e, e), memory
@@ -59,6 +63,11 @@ def sent_error(
     if options.sent == "lowpass":  # the error of the step before is the low-pass filter's state
         return Sent(v, torch.lerp(state.e, e, min(1.0, dt / options.lowpass_tau))), memory
     return Sent(v, e.clamp(-options.clip, options.clip) if options.sent == "clipped" else e), memory
+
+
+def filters_errors(options: LocalOptions, block: Block) -> bool:
+    """Whether the errors that the block passes down depend on time constants."""
+    return options.error_filters and (block.like.prospective_errors or options.signal == "jacobian")
 
 
 def gain(instant_square: Tensor, error_square: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
     K stacked layers   S networks   D delay in steps   P populations of equal time constants   B batch   N neurons
 
 A population shares one trace of each presynaptic rate: the trace depends on the neuron through its time constants
-alone. Where time constants learn, every neuron is a population of its own.
+alone. Where time constants learn or are noisy, every neuron is a population of its own.
 """
 
 from functools import lru_cache
@@ -46,8 +46,8 @@ class Populations(NamedTuple):
 
 
 def populations(network: Network, block: Block) -> Populations:
-    """The populations of a block; each neuron alone where time constants learn."""
-    return _populations(block, network.learn_tau_m or network.learn_tau_r)
+    """The populations of a block; each neuron alone where time constants learn or are its own."""
+    return _populations(block, network.learn_tau_m or network.learn_tau_r or network.own_taus)
 
 
 @lru_cache(maxsize=64)  # every step asks for them

@@ -96,6 +96,7 @@ class Network:
         loss: 'ce', softmax cross-entropy (Eqs. 53, 54), or 'mse' (Eq. 51).
         beta: nudging strength.
         learn_tau_m, learn_tau_r: whether the time constants learn (Eqs. 23, 24).
+        own_taus: whether each neuron has time constants of its own, which its parameters hold, instead of its layer's.
         tau_range: range to which learned time constants are clamped after each update.
         integrator: 'euler' is the reference's step (`network.step`): a delay of dt lies between layers, in both
             directions. 'exponential' and 'rk4' traverse the layers in order, without delays (`ordered.ordered_step`).
@@ -111,6 +112,7 @@ class Network:
     beta: float = 1.0
     learn_tau_m: bool = False
     learn_tau_r: bool = False
+    own_taus: bool = False
     tau_range: tuple[float, float] = (0.0, float("inf"))
     integrator: Integrator = "euler"
 

@@ -111,13 +111,14 @@ def ordered_step(
     if not network.ordered:
         raise UsageError("integrator = 'euler' lets all layers switch together; use step, or another integrator.")
     start = Variables(tuple(block.u[0] for block in state), tuple(block.v[0] for block in state))
-    path = ErrorPath(options.sent == "gle", tuple(block.back for block in memory or (EMPTY,) * len(state)))
+    backs = tuple(block.back for block in memory or (EMPTY,) * len(state))
+    path = ErrorPath(options.error_filters, backs, _error_taus(network, parameters, errors, options, seams))
     first = traverse(network, parameters, start, now, errors, seams, path)
     if network.integrator == "rk4":
         moved = _rk4(network, parameters, start, first, now, following, midpoint, errors, seams.unobserved, path)
     else:
-        moved = _exponential(network, parameters, start, first)
-    u_dots = _u_dots(network, parameters, start, first)
+        moved = _exponential(network, parameters, start, first, path)
+    u_dots = _u_dots(network, parameters, start, first, path)
     gradients = (NOTHING,) * len(state)
     if plastic:
         gradients = _gradients(network, first, parameters, u_dots)
@@ -127,10 +128,24 @@ def ordered_step(
 
 
 class ErrorPath(NamedTuple):
-    """How errors go down: whether they look ahead, and each layer's weights, (1, S, N, N_in); None: its own."""
+    """How errors go down."""
 
-    prospective: bool
-    back: tuple[Tensor | None, ...]
+    prospective: bool  # whether they look ahead
+    back: tuple[Tensor | None, ...]  # each layer's weights, (1, S, N, N_in); None: its own
+    taus: tuple[tuple[Tensor, Tensor], ...]  # tau_m and tau_r of each layer's error neurons, (S, 1, N)
+
+
+def _error_taus(
+    network: Network, parameters: Parameters, errors: bool, options: LocalOptions, seams: Seams
+) -> tuple[tuple[Tensor, Tensor], ...]:
+    """tau_m and tau_r of each layer's error neurons, which hold throughout the step."""
+    taus = []
+    for n, (block, p) in enumerate(zip(network.blocks, parameters, strict=True), 1):
+        tau_m, tau_r = present(p.tau_m)[0], present(p.tau_r)[0]
+        if seams and errors and block.has_errors and local.filters_errors(options, block):
+            tau_m, tau_r = seams.pass_layer("error_tau_m", n, tau_m), seams.pass_layer("error_tau_r", n, tau_r)
+        taus.append((tau_m, tau_r))
+    return tuple(taus)
 
 
 def traverse(
@@ -139,12 +154,11 @@ def traverse(
     at: Variables,
     now: Instant,
     errors: bool,
-    seams: Seams = NO_SEAMS,
-    path: ErrorPath | None = None,
+    seams: Seams,
+    path: ErrorPath,
 ) -> Traversal:
     """Rates upwards and errors downwards, given u and v."""
     passed = seams.pass_layer if seams else None
-    path = path or ErrorPath(True, (None,) * len(network.blocks))
     currents, rates, slopes = [], [], []
     rate = inputs = now.inputs if passed is None else passed("rate", 0, now.inputs)
     for n, (block, p, u) in enumerate(zip(network.blocks, parameters, at.u, strict=True), 1):
@@ -166,7 +180,9 @@ def traverse(
     for n, block in reversed(list(enumerate(network.blocks))):
         if above is None or not block.has_errors:
             break  # and no layer below has errors either
-        weight, _, tau_m, tau_r = _own(parameters[n])
+        weight, (tau_m, tau_r) = present(parameters[n].weight)[0], path.taus[n]
+        if passed is not None:
+            above = passed("feedback", n + 1, above)
         instant = neurons.instantaneous_error(slopes[n], above)
         if passed is not None:
             instant = passed("instantaneous", n + 1, instant)
@@ -183,11 +199,13 @@ def traverse(
     return Traversal(inputs, tuple(currents), tuple(rates), tuple(slopes), tuple(instants), tuple(es), tuple(feedbacks))
 
 
-def _exponential(network: Network, parameters: Parameters, start: Variables, first: Traversal) -> Variables:
+def _exponential(
+    network: Network, parameters: Parameters, start: Variables, first: Traversal, path: ErrorPath
+) -> Variables:
     us, vs = [], []
-    for p, u, v, current, instant in zip(parameters, *start, first.current, first.instantaneous, strict=True):
-        _, _, tau_m, tau_r = _own(p)
-        us.append(neurons.relaxed(u, current, tau_m, network.dt))
+    layers = zip(parameters, *start, first.current, first.instantaneous, path.taus, strict=True)
+    for p, u, v, current, instant, (_, tau_r) in layers:
+        us.append(neurons.relaxed(u, current, present(p.tau_m)[0], network.dt))
         vs.append(v if instant is None else neurons.relaxed(v, instant, tau_r, network.dt))
     return Variables(tuple(us), tuple(vs))
 
@@ -206,20 +224,20 @@ def _rk4(
 ) -> Variables:
     dt, later = network.dt, following(first.rate[-1])
     middle = midpoint or Instant(_mean(now.inputs, later.inputs), _mean_target(now, later), None)
-    k = [_derivatives(parameters, start, first)]
+    k = [_derivatives(parameters, start, first, path)]
     for ahead, instant in ((dt / 2, middle), (dt / 2, middle), (dt, later)):
         at = _moved(start, k[-1], ahead)
         stage = traverse(network, parameters, at, instant._replace(mask=now.mask), errors, seams, path)
-        k.append(_derivatives(parameters, at, stage))
+        k.append(_derivatives(parameters, at, stage, path))
     mean = Variables(*(tuple(map(_weighted, *stages)) for stages in zip(*k, strict=True)))
     return _moved(start, mean, dt)
 
 
-def _derivatives(parameters: Parameters, at: Variables, found: Traversal) -> Variables:
+def _derivatives(parameters: Parameters, at: Variables, found: Traversal, path: ErrorPath) -> Variables:
     u_dots, v_dots = [], []
-    for p, u, v, current, instant in zip(parameters, *at, found.current, found.instantaneous, strict=True):
-        _, _, tau_m, tau_r = _own(p)
-        u_dots.append(neurons.membrane_derivative(u, current, tau_m))
+    layers = zip(parameters, *at, found.current, found.instantaneous, path.taus, strict=True)
+    for p, u, v, current, instant, (_, tau_r) in layers:
+        u_dots.append(neurons.membrane_derivative(u, current, present(p.tau_m)[0]))
         v_dots.append(torch.zeros_like(v) if instant is None else neurons.error_derivative(v, instant, tau_r))
     return Variables(tuple(u_dots), tuple(v_dots))
 
@@ -282,10 +300,12 @@ def _gradients(
     return tuple(found)
 
 
-def _u_dots(network: Network, parameters: Parameters, start: Variables, first: Traversal) -> tuple[Tensor | None, ...]:
+def _u_dots(
+    network: Network, parameters: Parameters, start: Variables, first: Traversal, path: ErrorPath
+) -> tuple[Tensor | None, ...]:
     if not (network.learn_tau_m or network.learn_tau_r):
         return (None,) * len(start.u)
-    return tuple(u_dot[None] for u_dot in _derivatives(parameters, start, first).u)
+    return tuple(u_dot[None] for u_dot in _derivatives(parameters, start, first, path).u)
 
 
 def _own(p: BlockParameters) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
 from gle_bench.config import ModelConfig, RuleOptions
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gle_bench.dynamics.network import Network
-    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.seams import Seams, Signal
     from gle_bench.dynamics.state import Parameters, State
     from gle_bench.dynamics.window import Learned, Window
 
@@ -29,6 +29,10 @@ class Footing:
     local_in_time: bool = False
     whole_sequence: bool = True  # learns, or answers, only once the whole sequence is there
     normalised: bool = False  # normalises over a batch or a layer, or drops out
+
+
+ERROR_TAUS: Final[frozenset[Signal]] = frozenset({"error_tau_m", "error_tau_r"})
+ERRORS: Final[frozenset[Signal]] = ERROR_TAUS | {"feedback", "instantaneous", "error"}
 
 
 class LearningRule(ABC):
@@ -90,14 +94,14 @@ class OnlineRule(LearningRule):
             way of its own is back at 'torch' alone, until it names others itself.
         ordered: whether it can learn in networks whose layers are traversed in order, without delays.
         window: time steps that it sees at once, None for those of a whole sample; there is one update a window.
-        errorless: whether it has no errors of layers, step by step, that a disturbance could change.
+        lacks: the signals that its steps do not have, so that no disturbance can change them.
         follows: whether it wants to see each update of the parameters, by `follow`.
     """
 
     engines: ClassVar[frozenset[str]] = frozenset({"torch"})
     ordered: ClassVar[bool] = False
     window: int | None = 1
-    errorless: bool = False
+    lacks: frozenset[Signal] = frozenset()
     follows: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -122,12 +126,10 @@ class OnlineRule(LearningRule):
 
     def seams_refusal(self, seams: Seams) -> str | None:
         """Why the rule cannot learn under these disturbances, as a clause that ends with the cure; None: it can."""
-        for disturbance in seams.disturbances if self.errorless else ():
-            if {"instantaneous", "error"} & disturbance.signals:
+        for disturbance in seams.disturbances:
+            if absent := sorted(disturbance.signals & self.lacks):
                 kind = type(disturbance).__name__
-                return (
-                    f"{kind} changes errors, of which it has none in each step; leave {kind} out, or choose rule 'gle'"
-                )
+                return f"{kind} changes {' and '.join(absent)}, which its steps do not have; {disturbance.cure}"
         return None
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:

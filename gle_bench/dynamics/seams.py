@@ -3,8 +3,11 @@
     signal          of layers   shape        what it is
     rate            0 to L      (S, B, N)    r, which drives the layer above; of layer 0 the input, of L the output
     current         1 to L      (S, B, N)    W r + b (+ gamma e), which u is drawn to
-    instantaneous   1 to L      (S, B, N)    phi' o W^T e, which v is drawn to; at the output phi' o the nudging
+    feedback        1 to L      (S, B, N)    W^T e or B e, as it arrives from above; at the output the nudging
+    instantaneous   1 to L      (S, B, N)    phi' o feedback, which v is drawn to
     error           1 to L      (S, B, N)    e, which Eqs. 21-24 learn by
+    error_tau_m     1 to L      (S, 1, N)    tau_m of the error neurons, by which e looks ahead of v
+    error_tau_r     1 to L      (S, 1, N)    tau_r of the error neurons, by which v is low-passed
 
 Layers are counted as in the paper: the input is layer 0, `network.layers[0]` is layer 1. Layers that are stacked in a
 block are seen one by one, and a relay (pooling) is a layer with a rate and nothing else. Each signal passes once a
@@ -14,17 +17,14 @@ are not computed, and nobody sees them. A disturbance of the rate leaves phi' as
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gle_bench.errors import UsageError
-
-Signal = Literal["rate", "current", "instantaneous", "error"]
+Signal = Literal["rate", "current", "feedback", "instantaneous", "error", "error_tau_m", "error_tau_r"]
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 Pass = Callable[[Signal, int, Tensor], Tensor]  # what a signal of a layer, or of a block from that layer on, becomes
 
@@ -45,26 +45,28 @@ class Observer(ABC):
 
     @abstractmethod
     def see(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment) -> None:
-        """Called with every signal of every layer, (S, B, N), as the disturbances left it."""
+        """Called with every signal of every layer, as the disturbances left it."""
 
 
 class Disturbance(ABC):
     """What changes signals of a run, and is part of the run's identity.
 
     It must be a function of its arguments alone, member by member: then a member's result does not depend on its
-    company, and a resumed run gives the same bits. `generators` makes random numbers of this kind.
+    company, and a resumed run gives the same bits. `noise.generators` makes random numbers of this kind.
 
     Attributes:
         signals: those it is called for.
+        cure: what a user can do whose rule does not have them, as a clause.
         in_evaluation: whether it acts in evaluations too.
     """
 
     signals: ClassVar[frozenset[Signal]]
+    cure: ClassVar[str] = "leave it out, or choose rule 'gle'"
     in_evaluation: bool = False
 
     @abstractmethod
     def disturb(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]) -> Tensor:
-        """What takes the tensor's place, (S, B, N); the tensor itself must stay as it is.
+        """What takes the tensor's place, in its shape; the tensor itself must stay as it is.
 
         Args:
             seeds: one for each of the S members.
@@ -102,7 +104,7 @@ class Seams:
         return replace(self, observers=()) if self.observers else self
 
     def pass_layer(self, signal: Signal, layer: int, tensor: Tensor) -> Tensor:
-        """What the disturbances make of a layer's signal, (S, B, N), which the observers then see."""
+        """What the disturbances make of a layer's signal, which the observers then see."""
         for disturbance in self.disturbances:
             if signal in disturbance.signals:
                 tensor = disturbance.disturb(signal, layer, tensor, self.moment, self.seeds)
@@ -111,7 +113,7 @@ class Seams:
         return tensor
 
     def pass_block(self, signal: Signal, first: int, tensor: Tensor) -> Tensor:
-        """The same for K stacked layers, (K, S, B, N), the lowest of them layer number `first`."""
+        """The same for K stacked layers, (K, S, ...), the lowest of them layer number `first`."""
         layers = [self.pass_layer(signal, first + k, own) for k, own in enumerate(tensor)]
         return torch.stack(layers) if self.disturbances else tensor
 
@@ -122,47 +124,3 @@ class Seams:
 
 
 NO_SEAMS = Seams()
-
-
-@dataclass(frozen=True)
-class RateNoise(Disturbance):
-    """Gaussian noise on rates, from the input's on: r + std xi, with a new xi for every neuron, sample and step.
-
-    Attributes:
-        std: its standard deviation.
-        layers: those whose rates are noisy, 0 being the input; None: all.
-        in_evaluation: whether evaluations are noisy too.
-        stream: a number of its own for each disturbance of a run, so that their random numbers are independent.
-    """
-
-    signals: ClassVar[frozenset[Signal]] = frozenset({"rate"})
-
-    std: float
-    layers: tuple[int, ...] | None = None
-    in_evaluation: bool = False
-    stream: int = 0
-
-    def disturb(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]) -> Tensor:
-        if self.layers is not None and layer not in self.layers:
-            return tensor
-        if len(seeds) != len(tensor):
-            raise UsageError(f"seeds = {seeds} of the seams must be one for each of {len(tensor)} members.")
-        # Drawn in double precision, so that noise is the same in every precision.
-        noise = np.stack(
-            [draw.standard_normal(tensor.shape[1:]) for draw in generators(seeds, signal, layer, moment, self.stream)]
-        )
-        return torch.add(tensor, torch.from_numpy(noise).to(tensor), alpha=self.std)
-
-
-def generators(
-    seeds: Sequence[int], signal: Signal, layer: int, moment: Moment, stream: int = 0
-) -> list[np.random.Generator]:
-    """A generator for each seed, made of the arguments alone; any two that differ in one have no number in common.
-
-    Philox counts: its key and the upper words of its counter are the arguments, and drawing moves the lowest word.
-    """
-    evaluation = 0 if moment.evaluation is None else 1 + moment.evaluation
-    place = layer * len(SIGNALS) + SIGNALS.index(signal)
-    counter = np.array([0, moment.step + (evaluation << 32), moment.batch, place], dtype=np.uint64)
-    keys = (np.array([seed, stream], dtype=np.uint64) for seed in seeds)
-    return [np.random.Generator(np.random.Philox(key=key, counter=counter)) for key in keys]

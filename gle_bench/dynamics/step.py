@@ -170,11 +170,16 @@ def _block_step(
     instant, v, e, feedback = None, state.v, state.e, state.feedback
     if world.above is not None and block.has_errors:
         above = world.above if world.above.dim() == 4 else _stacked_above(state.feedback[1:], world.above)
+        error_taus = tau_m, tau_r
+        if passed is not None:
+            above = passed("feedback", first, above)
+            if local.filters_errors(options, block):
+                error_taus = passed("error_tau_m", first, tau_m), passed("error_tau_r", first, tau_r)
         slope, memory = local.late_slope(state.slope, memory, world.delays)
         instant = neurons.instantaneous_error(slope, above)
         if passed is not None:
             instant = passed("instantaneous", first, instant)
-        (v, e), memory = local.sent_error(options, block, state, instant, tau_m, tau_r, dt, memory)
+        (v, e), memory = local.sent_error(options, block, state, instant, error_taus, dt, memory)
         if passed is not None:
             e = passed("error", first, e)
         if block.feeds_back and options.feedback != "broadcast":

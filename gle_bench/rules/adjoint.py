@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator
 
 from gle_bench.contracts import Footing, OnlineRule, RuleOptions
+from gle_bench.dynamics.rule import ERROR_TAUS, ERRORS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gle_bench.dynamics.network import Network
     from gle_bench.dynamics.rule import RuleRequest
-    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.seams import Seams, Signal
     from gle_bench.dynamics.state import Parameters, State
     from gle_bench.dynamics.tape import Recorded
     from gle_bench.dynamics.window import Learned, Window
@@ -59,12 +60,13 @@ class Adjoint(OnlineRule):
     footing: ClassVar[Footing] = Footing(streamed=True)
     options: ClassVar[type[RuleOptions]] = AdjointOptions
     window: int | None = None
+    lacks: frozenset[Signal] = ERROR_TAUS
 
     def with_options(self, chosen: RuleOptions) -> Self:
         rule = super().with_options(chosen)
         assert isinstance(chosen, AdjointOptions)
         rule.window = None if chosen.lookahead == "sample" else 1
-        rule.errorless = rule.window == 1  # the errors of a step are made anew in each of the next ones
+        rule.lacks = ERROR_TAUS if rule.window is None else ERRORS  # a step's errors are made anew in each later one
         return rule
 
     @property

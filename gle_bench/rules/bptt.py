@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from gle_bench.contracts import Footing, OnlineRule, RuleOptions
 from gle_bench.dynamics.choices import BPTTOptions
+from gle_bench.dynamics.rule import ERROR_TAUS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gle_bench.dynamics.network import Network
     from gle_bench.dynamics.rule import RuleRequest
-    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.seams import Seams, Signal
     from gle_bench.dynamics.state import Parameters, State
     from gle_bench.dynamics.window import Learned, Window
 
@@ -31,6 +32,7 @@ class BPTT(OnlineRule):
     footing: ClassVar[Footing] = Footing(streamed=True)
     options: ClassVar[type[RuleOptions]] = BPTTOptions
     window: int | None = None
+    lacks: frozenset[Signal] = ERROR_TAUS
 
     def with_options(self, chosen: RuleOptions) -> Self:
         rule = super().with_options(chosen)

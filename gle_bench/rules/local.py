@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gle_bench.contracts import Footing, OnlineRule, RuleOptions
 from gle_bench.dynamics.choices import LocalOptions
+from gle_bench.dynamics.rule import ERROR_TAUS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gle_bench.dynamics.network import Network
     from gle_bench.dynamics.rule import RuleRequest
-    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.seams import Seams, Signal
     from gle_bench.dynamics.state import Parameters, State
     from gle_bench.dynamics.window import Learned, Window
 
@@ -42,6 +43,10 @@ class LocalRule(OnlineRule):
     def follows(self) -> bool:  # type: ignore[override]
         return self.choices.feedback == "kolen-pollack"
 
+    @property
+    def lacks(self) -> frozenset[Signal]:  # type: ignore[override]
+        return frozenset() if self.choices.error_filters else ERROR_TAUS
+
     def request_refusal(self, request: RuleRequest) -> str | None:
         from gle_bench.dynamics.network import unlike_dense
 
@@ -53,10 +58,12 @@ class LocalRule(OnlineRule):
                     f"integrator = '{network.integrator}' traverses the layers in order, and has sent = gle or "
                     "instantaneous, own = sent, feedback = transpose or random, and delay = none only; set these"
                 )
-        if choices.own == "trace" and (network.learn_tau_m or network.learn_tau_r) and (other := unlike_dense(network)):
+        learn = network.learn_tau_m or network.learn_tau_r
+        if choices.own == "trace" and (learn or network.own_taus) and (other := unlike_dense(network)):
+            what, cure = ("learn", "learn") if learn else ("are noisy", "be noisy")
             return (
-                f"own = trace with time constants that learn needs a trace for every weight, which {other} has not; "
-                "set own = sent, or let no time constant learn"
+                f"own = trace with time constants that {what} needs a trace for every weight, which {other} has not; "
+                f"set own = sent, or let no time constant {cure}"
             )
         return None
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from gle_bench.contracts import Footing, OnlineRule
+from gle_bench.dynamics.rule import ERRORS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gle_bench.dynamics.network import Network
     from gle_bench.dynamics.rule import RuleRequest
-    from gle_bench.dynamics.seams import Seams
+    from gle_bench.dynamics.seams import Seams, Signal
     from gle_bench.dynamics.state import Parameters, State
     from gle_bench.dynamics.window import Learned, Window
 
@@ -29,7 +30,7 @@ class RTRL(OnlineRule):
     name: ClassVar[str] = "rtrl"
     footing: ClassVar[Footing] = Footing(online=True, streamed=True, local_in_time=True, whole_sequence=False)
 
-    errorless = True
+    lacks: frozenset[Signal] = ERRORS
 
     def depth(self, network: Network) -> int:
         """How many layers below the output, this one included, the influence is carried in."""

@@ -1,18 +1,19 @@
 """An experiment: a chosen pair with its task, rule, network, engine, device and data, each resolved once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
-from gle_bench.config import RunConfig
+from gle_bench.config import DisturbanceConfig, FeedbackNoiseConfig, RateNoiseConfig, RunConfig, TauNoiseConfig
 from gle_bench.contracts import Data, LearningRule, OnlineModel, OnlineRule, Shape, Task
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
 from gle_bench.dynamics.network import Network
-from gle_bench.dynamics.seams import NO_SEAMS, Observer, RateNoise, Seams
+from gle_bench.dynamics.noise import ErrorTauNoise, FeedbackNoise, RateNoise, TauNoise
+from gle_bench.dynamics.seams import NO_SEAMS, Disturbance, Observer, Seams
 from gle_bench.errors import UsageError
 from gle_bench.registry import Chosen
 from gle_bench.training.data import batches_per_epoch, round_ends
@@ -111,14 +112,17 @@ class Experiment:
 def network_of(chosen: Chosen) -> Network | None:
     """The network of an online model; None for an offline model."""
     model, task = chosen.config.network, chosen.task
-    return model.network(task.shape(chosen.config.options), task.loss) if isinstance(model, OnlineModel) else None
+    if not isinstance(model, OnlineModel):
+        return None
+    network = model.network(task.shape(chosen.config.options), task.loss)
+    return replace(network, own_taus=True) if tau_noises(chosen.config) else network
 
 
 def seams_of(chosen: Chosen, network: Network | None, observers: tuple[Observer, ...]) -> Seams:
     """The seams of a run: its observers, and the disturbances that its configuration names.
 
     Raises:
-        UsageError: the model learns offline and can have none, or has no layer of a number that is named.
+        UsageError: the model learns offline and can have none, or has not what a disturbance acts on.
     """
     configs = chosen.config.disturbances
     if network is None:
@@ -129,13 +133,63 @@ def seams_of(chosen: Chosen, network: Network | None, observers: tuple[Observer,
                 "or choose a model that learns online, such as gle."
             )
         return NO_SEAMS
-    for config in configs:
-        if config.layers is not None and max(config.layers) > len(network.layers):
-            raise UsageError(
-                f"layers = {list(config.layers)} of disturbance {config.kind}: the network has layers 0, its input, "
-                f"to {len(network.layers)}; name some of these, or none for all."
-            )
-    noises = (
-        RateNoise(config.std, config.layers, config.in_evaluation, stream) for stream, config in enumerate(configs)
-    )
-    return Seams(observers, tuple(noises))
+    disturbances: list[Disturbance] = []
+    for stream, config in enumerate(configs):
+        _check_layers(config, network)
+        if isinstance(config, RateNoiseConfig):
+            disturbances.append(RateNoise(config.std, config.layers, config.in_evaluation, stream))
+        elif isinstance(config, FeedbackNoiseConfig):
+            given = config.std, config.layers, config.in_evaluation, stream
+            disturbances.append(FeedbackNoise(*given, relative=config.relative))
+    for noise, config in tau_noises(chosen.config):
+        _check_taus(config, network)
+        if config.errors == "independent":
+            disturbances.append(ErrorTauNoise(noise, network))
+    return Seams(observers, tuple(disturbances))
+
+
+def tau_noises(config: RunConfig) -> list[tuple[TauNoise, TauNoiseConfig]]:
+    """The noise on time constants that a configuration names; at most one.
+
+    Raises:
+        UsageError: it names more.
+    """
+    noises = [
+        (TauNoise(noise.std, noise.layers, stream), noise)
+        for stream, noise in enumerate(config.disturbances)
+        if isinstance(noise, TauNoiseConfig)
+    ]
+    if len(noises) > 1:
+        raise UsageError(
+            f"disturbances name {len(noises)} of kind tau-noise, but a time constant is drawn once; give one of them."
+        )
+    return noises
+
+
+def _check_layers(config: DisturbanceConfig, network: Network) -> None:
+    """Refuses numbers of layers that do not have what the noise acts on."""
+    where = f"0, its input, to {len(network.layers)}"
+    numbers = set(range(len(network.layers) + 1))
+    if not isinstance(config, RateNoiseConfig):
+        learning = isinstance(config, FeedbackNoiseConfig)
+        fit = [block for block in network.blocks if block.relay is None and (block.has_errors or not learning)]
+        numbers = {block.first + 1 + k for block in fit for k in range(len(block.layers))}
+        where = f"{', '.join(map(str, sorted(numbers)))}, which have {'feedback' if learning else 'time constants'}"
+    if config.layers is not None and not numbers.issuperset(config.layers):
+        raise UsageError(
+            f"layers = {list(config.layers)} of disturbance {config.kind}: the network has layers {where}; "
+            "name some of these, or none for all."
+        )
+
+
+def _check_taus(config: TauNoiseConfig, network: Network) -> None:
+    if network.learn_tau_m or network.learn_tau_r:
+        raise UsageError(
+            "tau-noise is drawn once, but the network's time constants learn and would leave it behind; "
+            "leave tau-noise out, or choose a model whose time constants are fixed."
+        )
+    if config.errors == "independent" and not any(layer.prospective_errors for layer in network.layers):
+        raise UsageError(
+            "errors = independent of tau-noise: the network's errors pass no filter that has time constants; "
+            "set errors = shared."
+        )

@@ -17,6 +17,7 @@ from gle_bench.dynamics.engines.native.engine import NativeEngine
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, select
 from gle_bench.dynamics.network import Layer, Network, relay_layer
+from gle_bench.dynamics.noise import RateNoise, generators
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.ordered_step import advance
 from gle_bench.dynamics.seams import (
@@ -25,10 +26,8 @@ from gle_bench.dynamics.seams import (
     Disturbance,
     Moment,
     Observer,
-    RateNoise,
     Seams,
     Signal,
-    generators,
 )
 from gle_bench.dynamics.state import initial_parameters, zero_state
 from gle_bench.dynamics.step import Step

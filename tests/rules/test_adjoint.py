@@ -176,6 +176,6 @@ def test_errors_are_disturbed_over_a_sample_and_refused_where_a_step_has_none() 
     assert torch.equal(loud[0].weight, 2 * plain[0].weight)
     for without in (adjoint(lookahead=2), RTRL()):
         with pytest.raises(
-            UsageError, match=rf"^Rule '{without.name}' cannot learn so: Louder changes errors, of which "
+            UsageError, match=rf"^Rule '{without.name}' cannot learn so: Louder changes error, which its "
         ):
             TorchEngine().gradients(network, without, parameters, state, window, seams=seams)

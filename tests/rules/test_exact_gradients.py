@@ -15,8 +15,9 @@ from gle_bench.contracts import OnlineRule
 from gle_bench.dynamics.engines.sums import Gradients
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.noise import RateNoise
 from gle_bench.dynamics.rule import RuleRequest
-from gle_bench.dynamics.seams import Moment, RateNoise, Seams
+from gle_bench.dynamics.seams import Moment, Seams
 from gle_bench.dynamics.state import Parameters, State, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.words import Loss

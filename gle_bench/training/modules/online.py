@@ -30,7 +30,7 @@ from gle_bench.dynamics.state import Parameters, State, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
-from gle_bench.training.experiment import Experiment
+from gle_bench.training.experiment import Experiment, tau_noises
 from gle_bench.training.modules.base import BenchModule
 
 
@@ -61,14 +61,16 @@ class OnlineModule(BenchModule):
         self.engine = choice.make(experiment.engine.engine)
         self.feedback = task.feedback(config.options)
         self.optimizer = Optimizer(config.training.optimizer)
-        self.carry = join(self.net, [self._first(model.initialise(self.net, seed)) for seed in seeds])
+        self.carry = join(self.net, [self._first(model.initialise(self.net, seed), seed) for seed in seeds])
         self._evaluation_state, self._averaged_state, self._evaluated = self.carry.state, self.carry.state, 0
         self.start_average()
 
-    def _first(self, parameters: Parameters) -> Carry:
+    def _first(self, parameters: Parameters, seed: int) -> Carry:
         converted = tuple(
             type(block)(*(None if x is None else x.to(self.experiment.dtype) for x in block)) for block in parameters
         )
+        for noise, _ in tau_noises(self.experiment.config):
+            converted = noise.perturbed(self.net, converted, seed)
         return start(self.net, converted, self.optimizer, self.experiment.config.training.batch_size)
 
     def on_fit_start(self) -> None:

@@ -1,0 +1,163 @@
+"""Noise on a network while it runs: on rates, on the feedback that carries errors down, and on time constants.
+
+Noise on signals is new at every step, and independent in every neuron and sample. Noise on time constants is drawn once
+for a member, as if its neurons had been built so, and is the same in learning and in evaluations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.seams import START, Disturbance, Moment, Signal
+from gle_bench.dynamics.state import TAUS, Parameters
+from gle_bench.errors import UsageError
+
+# What random numbers are drawn for. Its place here is part of them, so that new names join at the end.
+DRAWN: Final = ("rate", "current", "instantaneous", "error", "feedback", *TAUS, "error_tau_m", "error_tau_r")
+GROUP: Final = 4  # names that share a range of places
+
+
+@dataclass(frozen=True)
+class SignalNoise(Disturbance):
+    """Gaussian noise that is added to a signal: x + std xi, with a new xi for every neuron, sample and step.
+
+    Attributes:
+        std: its standard deviation.
+        layers: those whose signals are noisy, 0 being the input; None: all.
+        in_evaluation: whether evaluations are noisy too.
+        stream: a number of its own for each disturbance of a run, so that their random numbers are independent.
+    """
+
+    std: float
+    layers: tuple[int, ...] | None = None
+    in_evaluation: bool = False
+    stream: int = 0
+
+    def disturb(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]) -> Tensor:
+        if self.layers is not None and layer not in self.layers:
+            return tensor
+        _check_seeds(seeds, tensor)
+        # Drawn in double precision, so that noise is the same in every precision.
+        noise = np.stack(
+            [draw.standard_normal(tensor.shape[1:]) for draw in generators(seeds, signal, layer, moment, self.stream)]
+        )
+        return torch.add(tensor, torch.from_numpy(noise).to(tensor) * self.amplitude(tensor), alpha=self.std)
+
+    def amplitude(self, tensor: Tensor) -> Tensor | float:
+        """The unit of the standard deviation."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class RateNoise(SignalNoise):
+    """Gaussian noise on rates, from the input's on."""
+
+    signals: ClassVar[frozenset[Signal]] = frozenset({"rate"})
+
+
+@dataclass(frozen=True)
+class FeedbackNoise(SignalNoise):
+    """Gaussian noise on the feedback that arrives at the layers, before phi'; at the output it is on the nudging.
+
+    Attributes:
+        relative: whether the unit of `std` is the root mean square of the layer's feedback over the neurons and samples
+            of the step, instead of 1.
+    """
+
+    signals: ClassVar[frozenset[Signal]] = frozenset({"feedback"})
+
+    relative: bool = False
+
+    def amplitude(self, tensor: Tensor) -> Tensor | float:
+        return tensor.square().mean((1, 2), keepdim=True).sqrt() if self.relative else 1.0
+
+
+@dataclass(frozen=True)
+class TauNoise:
+    """Gaussian noise on time constants: tau + std xi, but never below dt, with one xi for each tau of each neuron.
+
+    Attributes:
+        std: its standard deviation, in the unit of the time constants.
+        layers: those whose time constants are noisy; None: all.
+        stream: a number of its own for each disturbance of a run.
+    """
+
+    std: float
+    layers: tuple[int, ...] | None = None
+    stream: int = 0
+
+    def perturbed(self, network: Network, parameters: Parameters, seed: int) -> Parameters:
+        """The parameters of one member, (K, 1, ...), with noisy time constants in place of their layers' own."""
+        blocks = []
+        for block, p in zip(network.blocks, parameters, strict=True):
+            numbers = range(block.first + 1, block.first + 1 + len(block.layers))
+            new = {name: tau.clone() for name in TAUS if (tau := getattr(p, name)) is not None}
+            for name, tau in new.items():
+                for k, number in enumerate(numbers):
+                    if self.acts_on(number):
+                        tau[k] = self.taus(network, name, name, number, (seed,)).to(tau)
+            blocks.append(p._replace(**new))
+        return tuple(blocks)
+
+    def acts_on(self, layer: int) -> bool:
+        return self.layers is None or layer in self.layers
+
+    def taus(self, network: Network, name: str, drawn: str, layer: int, seeds: tuple[int, ...]) -> Tensor:
+        """A layer's noisy time constants of that name, (S, 1, N), by the random numbers of what is drawn."""
+        own = network.layers[layer - 1]
+        noise = np.stack([_normal(seed, drawn, layer, self.stream, own.neurons) for seed in seeds])
+        noisy = np.maximum(np.array(getattr(own, name)) + self.std * noise, network.dt)
+        return torch.from_numpy(noisy[:, None])
+
+
+@dataclass(frozen=True)
+class ErrorTauNoise(Disturbance):
+    """Noise on the time constants of error neurons that is independent of that on the neurons they belong to.
+
+    So an error neuron no longer inverts its neuron's filter: the inversion of tau_m and tau_r holds on average alone.
+    """
+
+    signals: ClassVar[frozenset[Signal]] = frozenset({"error_tau_m", "error_tau_r"})
+    cure: ClassVar[str] = "set errors = shared of tau-noise, or choose rule 'gle'"
+
+    noise: TauNoise
+    network: Network
+    in_evaluation: bool = True
+
+    def disturb(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]) -> Tensor:
+        if not self.noise.acts_on(layer):
+            return tensor
+        _check_seeds(seeds, tensor)
+        return self.noise.taus(self.network, signal.removeprefix("error_"), signal, layer, seeds).to(tensor)
+
+
+def _check_seeds(seeds: tuple[int, ...], tensor: Tensor) -> None:
+    if len(seeds) != len(tensor):
+        raise UsageError(f"seeds = {seeds} of the seams must be one for each of {len(tensor)} members.")
+
+
+@lru_cache(maxsize=4096)  # every step asks for them
+def _normal(seed: int, drawn: str, layer: int, stream: int, size: int) -> NDArray[np.float64]:
+    return generators((seed,), drawn, layer, START, stream)[0].standard_normal(size)
+
+
+def generators(
+    seeds: Sequence[int], drawn: str, layer: int, moment: Moment, stream: int = 0
+) -> list[np.random.Generator]:
+    """A generator for each seed, made of the arguments alone; any two that differ in one have no number in common.
+
+    Philox counts: its key and the upper words of its counter are the arguments, and drawing moves the lowest word.
+    """
+    evaluation = 0 if moment.evaluation is None else 1 + moment.evaluation
+    group, index = divmod(DRAWN.index(drawn), GROUP)
+    place = layer * GROUP + index + (group << 32)
+    counter = np.array([0, moment.step + (evaluation << 32), moment.batch, place], dtype=np.uint64)
+    keys = (np.array([seed, stream], dtype=np.uint64) for seed in seeds)
+    return [np.random.Generator(np.random.Philox(key=key, counter=counter)) for key in keys]
