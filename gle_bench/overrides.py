@@ -106,4 +106,9 @@ def _first_complaint(error: Any) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     got = "" if isinstance(first["input"], dict) else f" (got {clipped(repr(first['input']))})"
-    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{got}."
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "union_tag_not_found":
+        message = "'kind' is required"
+    elif first["type"] == "union_tag_invalid":
+        message = f"kind should be one of {first['ctx']['expected_tags']} (got {clipped(repr(first['ctx']['tag']))})"
+    return f"{where + ': ' if where else ''}{message}{got}."

@@ -158,6 +158,60 @@ def test_what_watches_and_disturbs_a_run_is_handed_to_every_step(name: str) -> N
     assert set(observer.steps) == set(range(window.steps))
 
 
+class Seen(Observer):
+    """An observer that notes the layers of each signal, and spoils what it is given."""
+
+    def __init__(self) -> None:
+        self.layers: set[tuple[Signal, int]] = set()
+
+    def see(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment) -> None:
+        self.layers.add((signal, layer))
+        tensor.fill_(torch.nan)
+
+
+class Shaken(Disturbance):
+    """Noise on one signal of every layer, and always the same."""
+
+    signals: ClassVar[frozenset[Signal]] = frozenset()
+
+    def __init__(self, signal: Signal) -> None:
+        self.signals = frozenset({signal})  # type: ignore[misc]
+
+    def disturb(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]) -> Tensor:
+        draws = [draw.standard_normal(tensor.shape[1:]) for draw in generators(seeds, signal, layer, moment)]
+        return tensor + 0.1 * torch.from_numpy(np.stack(draws)).abs()  # time constants stay above dt
+
+
+@EVERY_ONLINE_RULE
+def test_every_signal_that_it_has_is_seen_and_watching_changes_nothing(name: str) -> None:
+    network, observer = network_for("mse"), Seen()
+    ensemble, window = join(network, [begin(network, seed) for seed in SEEDS]), sequence(network, windows_of(name, 2))
+    plain, _ = learn(name, network, ensemble, window)
+    watched, _ = learn(name, network, ensemble, window, observers=(observer,))
+    assert torch.equal(pack(network, watched.parameters), pack(network, plain.parameters))
+    layers = {(signal, layer) for signal in SIGNALS for layer in range(len(network.layers) + 1)}
+    expected = {(s, n) for s, n in layers if s not in online_rule(name).lacks and (n > 0 or s == "rate")}
+    assert observer.layers >= expected
+
+
+@EVERY_ONLINE_RULE
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_a_disturbance_changes_what_it_learns_or_is_refused(name: str, signal: Signal) -> None:
+    """And each member, in any company, has what its own seed draws."""
+    network, shaken = network_for("mse"), (Shaken(signal),)
+    members, window = [begin(network, seed) for seed in SEEDS], sequence(network, windows_of(name, 10))
+    if signal in online_rule(name).lacks:
+        with pytest.raises(UsageError, match=f"Shaken changes {signal}, which its steps do not have"):
+            learn(name, network, join(network, members), window, disturbances=shaken)
+        return
+    plain, _ = learn(name, network, join(network, members), window)
+    disturbed, _ = learn(name, network, join(network, members), window, disturbances=shaken)
+    assert not torch.equal(pack(network, disturbed.parameters), pack(network, plain.parameters))
+    alone, _ = learn(name, network, members[1], of_member(window, 1), SEEDS[1:], disturbances=shaken)
+    ours = pack(network, select(network, disturbed, [1]).parameters)
+    assert_close(ours, pack(network, alone.parameters), rtol=0, atol=1e-10)
+
+
 @EVERY_ONLINE_RULE
 @EVERY_LOSS
 def test_a_member_learns_as_it_would_alone(name: str, loss: Loss) -> None:

@@ -37,6 +37,7 @@ from gle_bench.dynamics.engines.interface import Feedback
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import pack, per_parameter, unpack
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.rule import ERRORS
 from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State, present_weight, zero_state
 from gle_bench.dynamics.step import step
@@ -287,6 +288,7 @@ class ToyBPTT(OnlineRule):
 
     name: ClassVar[str] = "toy-bptt"
     window = 4
+    lacks = ERRORS
     footing: ClassVar[Footing] = Footing(streamed=True)
     options: ClassVar[type[RuleOptions]] = ToyBPTTOptions
 

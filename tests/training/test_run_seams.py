@@ -17,6 +17,9 @@ from gle_bench.training.marks import changes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NOISE = 'disturbances=[{"kind": "rate-noise", "std": 0.1}]'
+TAUS = '{"kind": "tau-noise", "std": 0.3}'
+OWN_TAUS = '{"kind": "tau-noise", "std": 0.3, "errors": "independent"}'
+FEEDBACK = '{"kind": "feedback-noise", "std": 0.1}'
 NOISY_EVALUATIONS = 'disturbances=[{"kind": "rate-noise", "std": 0.1, "in_evaluation": true}]'
 
 
@@ -49,7 +52,13 @@ def test_an_observed_run_ends_bit_identical_to_an_unobserved_one(tmp_path: Path,
 
 @pytest.mark.parametrize(
     ("rule", "noise", "protocol"),
-    [("gle", NOISE, "paper"), ("toy-bptt", NOISE, "clean"), ("gle", NOISY_EVALUATIONS, "clean")],
+    [
+        ("gle", f"disturbances=[{OWN_TAUS}, {FEEDBACK}]", "paper"),
+        ("gle-e", f"disturbances=[{TAUS}, {FEEDBACK}]", "clean"),
+        ("gle", NOISE, "paper"),
+        ("toy-bptt", NOISE, "clean"),
+        ("gle", NOISY_EVALUATIONS, "clean"),
+    ],
 )
 def test_a_killed_run_with_noise_ends_bit_identical_to_an_unbroken_one(
     tmp_path: Path, rule: str, noise: str, protocol: str
@@ -66,7 +75,7 @@ def test_a_killed_run_with_noise_ends_bit_identical_to_an_unbroken_one(
     record = seed_folder(tmp_path / "broken", 1).read()
     assert len(record.lineage) == 2
     assert record.environment.engine == "torch"  # which 'auto' picked
-    assert record.config["disturbances"][0]["std"] == 0.1
+    assert record.config["disturbances"] == list(config.model_dump(mode="json", exclude_defaults=True)["disturbances"])
 
 
 def test_noise_changes_what_is_learned_and_a_seeds_noise_is_the_same_in_any_company(tmp_path: Path) -> None:
@@ -119,9 +128,24 @@ def test_a_mark_says_a_disturbance_in_words() -> None:
             '[{"kind": "rate-noise", "std": 0.1, "layers": [1, 4]}]',
             r"layers = \[1, 4\] .* 0, its input, to 3",
         ),
-        ("toy-gle", '[{"kind": "rate-noise", "std": 0}]', r"disturbances\.0\.std: Input should be greater than 0"),
-        ("toy-gle", '[{"kind": "noise", "std": 1}]', r"disturbances\.0\.kind: Input should be 'rate-noise'"),
-        ("toy-gle", '[{"std": 1}]', r"disturbances\.0\.kind: Field required"),
+        (
+            "toy-gle",
+            '[{"kind": "rate-noise", "std": 0}]',
+            r"disturbances\.0\.rate-noise\.std: Input should be greater than 0",
+        ),
+        (
+            "toy-gle",
+            '[{"kind": "noise", "std": 1}]',
+            r"disturbances\.0: kind should be one of 'rate-noise', 'feed.* \(got 'noise'\)",
+        ),
+        ("toy-gle", '[{"std": 1}]', r"disturbances\.0: 'kind' is required"),
+        ("toy-gle", '[{"kind": "feedback-noise", "std": 1, "layers": [0]}]', "has layers 1, 2, 3, which have feedback"),
+        (
+            "toy-gle",
+            '[{"kind": "tau-noise", "std": 1, "layers": [4]}]',
+            "has layers 1, 2, 3, which have time constants",
+        ),
+        ("toy-gle", f"[{TAUS}, {TAUS}]", "name 2 of kind tau-noise, but a time constant is drawn once"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(tmp_path: Path, model: str, value: str, complaint: str) -> None:
@@ -133,3 +157,20 @@ def test_what_cannot_be_is_refused_in_words(tmp_path: Path, model: str, value: s
 def test_an_offline_model_is_not_watched(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"without steps of its own that could be watched; leave the observers out"):
         run(configured("toy-classes", "toy-mlp"), [1], tmp_path, observers=(Watching(),))
+
+
+@pytest.mark.parametrize("rule", ["gle", "bptt"])
+@pytest.mark.parametrize("noise", [FEEDBACK, TAUS], ids=["feedback", "tau"])
+def test_noise_on_feedback_or_time_constants_changes_what_is_learned(tmp_path: Path, rule: str, noise: str) -> None:
+    run(configured("toy-classes", "toy-gle", f"disturbances=[{noise}]", rule=rule), [1], tmp_path / "noisy")
+    run(configured("toy-classes", "toy-gle", rule=rule), [1], tmp_path / "plain")
+    pairs = list(zip(parameters(tmp_path / "noisy", 1), parameters(tmp_path / "plain", 1), strict=True))
+    assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("rule", ["bptt", "rtrl", "instantaneous"])
+def test_rules_without_error_neurons_refuse_noise_on_their_time_constants(tmp_path: Path, rule: str) -> None:
+    config = configured("toy-classes", "toy-gle", f"disturbances=[{OWN_TAUS}]", rule=rule)
+    with pytest.raises(UsageError, match=r"changes error_tau_m and error_tau_r, .*; set errors = shared of tau-noise"):
+        run(config, [1], tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
