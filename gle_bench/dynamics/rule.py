@@ -94,7 +94,7 @@ class OnlineRule(LearningRule):
             way of its own is back at 'torch' alone, until it names others itself.
         ordered: whether it can learn in networks whose layers are traversed in order, without delays.
         window: time steps that it sees at once, None for those of a whole sample; there is one update a window.
-        lacks: the signals that its steps do not have, so that no disturbance can change them.
+        lacks: the signals that its steps do not have or do not use, so that no disturbance of them has an effect.
         follows: whether it wants to see each update of the parameters, by `follow`.
     """
 
@@ -129,7 +129,7 @@ class OnlineRule(LearningRule):
         for disturbance in seams.disturbances:
             if absent := sorted(disturbance.signals & self.lacks):
                 kind = type(disturbance).__name__
-                return f"{kind} changes {' and '.join(absent)}, which its steps do not have; {disturbance.cure}"
+                return f"{kind} changes {' and '.join(absent)}, which its steps do not use; {disturbance.cure}"
         return None
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:

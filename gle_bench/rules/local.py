@@ -45,7 +45,10 @@ class LocalRule(OnlineRule):
 
     @property
     def lacks(self) -> frozenset[Signal]:  # type: ignore[override]
-        return frozenset() if self.choices.error_filters else ERROR_TAUS
+        choices = self.choices
+        if choices.feedback == "broadcast" and choices.own == "trace":  # nobody listens to the error that would be sent
+            return ERROR_TAUS | {"error"}
+        return frozenset() if choices.error_filters else ERROR_TAUS
 
     def request_refusal(self, request: RuleRequest) -> str | None:
         from gle_bench.dynamics.network import unlike_dense

@@ -1,8 +1,9 @@
 """The contract of rules: tests that every registered rule must pass, online rules on small networks in float64."""
 
 from contextlib import suppress
-from typing import get_args
+from typing import ClassVar, get_args
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,10 +16,12 @@ from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, cloned, join, pack, select
 from gle_bench.dynamics.ensemble import learned as learned_names
 from gle_bench.dynamics.network import Network
+from gle_bench.dynamics.noise import generators
 from gle_bench.dynamics.optimizers import Optimizer
-from gle_bench.dynamics.seams import Moment, Observer, Seams, Signal
+from gle_bench.dynamics.seams import SIGNALS, Disturbance, Moment, Observer, Seams, Signal
 from gle_bench.dynamics.state import BlockParameters
 from gle_bench.dynamics.window import Window
+from gle_bench.errors import UsageError
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.words import Loss
 
@@ -84,15 +87,22 @@ def online_rule(name: str) -> OnlineRule:
 
 
 def learn(
-    name: str, network: Network, carry: Carry, window: Window, seeds: tuple[int, ...] = SEEDS
+    name: str,
+    network: Network,
+    carry: Carry,
+    window: Window,
+    seeds: tuple[int, ...] = SEEDS,
+    observers: tuple[Observer, ...] = (),
+    disturbances: tuple[Disturbance, ...] = (),
 ) -> tuple[Carry, Tensor]:
     """The ensemble after the rule has learned from a window, and its outputs; whole samples follow one another."""
     rates = torch.full((carry.state[0].u.shape[1],), RATE, dtype=torch.float64)
     rule, engine, outputs = online_rule(name), TorchEngine(), []
     length = SAMPLE if rule.window is None else window.steps
+    seams = Seams(observers, disturbances, seeds)
     for begin in range(0, window.steps, length):
         sample = window.part(begin, begin + length)
-        carry, answers = engine.learn(network, rule, Optimizer("sgd"), carry, sample, rates, seams=Seams(seeds=seeds))
+        carry, answers = engine.learn(network, rule, Optimizer("sgd"), carry, sample, rates, seams=seams)
         outputs.append(answers)
     return carry, torch.cat(outputs, 2)
 
@@ -201,7 +211,7 @@ def test_a_disturbance_changes_what_it_learns_or_is_refused(name: str, signal: S
     network, shaken = network_for("mse"), (Shaken(signal),)
     members, window = [begin(network, seed) for seed in SEEDS], sequence(network, windows_of(name, 10))
     if signal in online_rule(name).lacks:
-        with pytest.raises(UsageError, match=f"Shaken changes {signal}, which its steps do not have"):
+        with pytest.raises(UsageError, match=f"Shaken changes {signal}, which its steps do not use"):
             learn(name, network, join(network, members), window, disturbances=shaken)
         return
     plain, _ = learn(name, network, join(network, members), window)
