@@ -61,20 +61,22 @@ template <class T> void give_parameters(const LayerBuffers<T> &buffers, int64_t 
     each_tau_part(buffers, [&](T *torch, T *ours) { std::copy_n(ours, n, member_of(torch, member, n)); });
 }
 
-// What the rule remembers, but for feedback weights: torch's, or back. f(torch's, ours, what to do with them).
+// What the rule remembers. Of a delay line that is as long as the block's longest delay, a layer whose own delay is
+// shorter reads the last steps alone; those before are given back as zeros.
 template <class T> void Network<T>::take_memory(const LayerBuffers<T> &buffers) {
     const Remembered<T> &memory = buffers.layer->memory;
     const int longest = int(buffers.layer->longest), inputs = buffers.inputs, neurons = buffers.neurons;
+    const int delay = int(buffers.layer->delay);
     const T age = memory.age ? memory.age[member_] : T(0);
     take_back(buffers, member_, run_);
-    for (int step = -longest; step < 0 && memory.rates; ++step) {
+    for (int step = -delay; step < 0 && memory.rates; ++step) {
         T *slot = buffers.presynaptic.at(step);
         to_turned(buffers, line(memory.rates, longest, step, inputs), slot);
         ones_turned(buffers, age >= T(-step) ? T(1) : T(0), slot);
     }
-    for (int step = 1 - longest; step < 0 && memory.slopes; ++step)
+    for (int step = 1 - delay; step < 0 && memory.slopes; ++step)
         to_panels(space_, line(memory.slopes, longest - 1, step, neurons), neurons, buffers.slope.at(step), neurons);
-    for (int step = -longest; step < 0 && memory.u_dots; ++step)
+    for (int step = -delay; step < 0 && memory.u_dots; ++step)
         to_panels(space_, line(memory.u_dots, longest, step, neurons), neurons, buffers.u_dot.at(step), neurons);
     for (int p = 0; p < buffers.populations.count() && memory.trace; ++p) {
         T *trace = trace_of(buffers, buffers.trace, p);
@@ -90,6 +92,7 @@ template <class T> void Network<T>::take_memory(const LayerBuffers<T> &buffers) 
 template <class T> void Network<T>::give_memory(const LayerBuffers<T> &buffers) {
     const Remembered<T> &memory = buffers.layer->memory;
     const int longest = int(buffers.layer->longest), inputs = buffers.inputs, neurons = buffers.neurons;
+    const int delay = int(buffers.layer->delay);
     const int64_t end = run_.steps;
     const auto give = [&](const T *ours, T *torch) {
         from_panels(space_, 0, space_.panels.count, ours, neurons, neurons, torch);
@@ -99,11 +102,17 @@ template <class T> void Network<T>::give_memory(const LayerBuffers<T> &buffers) 
         const size_t n = buffers.neurons;
         from_rows<T>(buffers, buffers.back, member_of(memory.back, member_, n * inputs), nullptr);
     }
-    for (int step = -longest; step < 0 && memory.rates; ++step)
+    const auto forget = [&](T *torch, int count, int unread, int rows) {
+        if (torch && unread > 0) std::fill_n(line(torch, count, 0, rows), size_t(unread) * space_.batch * rows, T(0));
+    };
+    forget(memory.rates, longest, longest - delay, inputs);
+    forget(memory.slopes, longest - 1, longest - delay, neurons);
+    forget(memory.u_dots, longest, longest - delay, neurons);
+    for (int step = -delay; step < 0 && memory.rates; ++step)
         from_turned(buffers, buffers.presynaptic.at(end + step), line(memory.rates, longest, step, inputs));
-    for (int step = 1 - longest; step < 0 && memory.slopes; ++step)
+    for (int step = 1 - delay; step < 0 && memory.slopes; ++step)
         give(buffers.slope.at(end + step), line(memory.slopes, longest - 1, step, neurons));
-    for (int step = -longest; step < 0 && memory.u_dots; ++step)
+    for (int step = -delay; step < 0 && memory.u_dots; ++step)
         give(buffers.u_dot.at(end + step), line(memory.u_dots, longest, step, neurons));
     give_traces(buffers);
     if (!memory.instant_square) return;

@@ -206,10 +206,10 @@ template <class T> class Network {
             for (int p = 0; p < layer.populations.count(); ++p) {
                 const int n = layer.populations.first[p];
                 const T next = layer.membrane.step[n], ahead = layer.membrane.ahead[n];
-                T *trace = trace_of(layer, layer.trace, p), *filtered = trace_of(layer, layer.filtered, p);
+                T *trace = trace_of(layer, layer.trace, p), *filtered = trace_of(layer, space_.filtered, p);
                 for (size_t k = at; k < end; k += V) {
                     const Vector<T> before = load(trace + k), rate = load(rates + k);
-                    store(filtered + k, towards<T>(before, rate, ahead));
+                    if (ahead != 1) store(filtered + k, towards<T>(before, rate, ahead));
                     store(trace + k, towards<T>(before, rate, next));
                 }
             }
@@ -222,7 +222,8 @@ template <class T> class Network {
 
     // What the update of a population multiplies its errors by.
     const T *teaching(const LayerBuffers<T> &layer, int population, int step) const {
-        if (layer.traced) return trace_of(layer, layer.filtered, population);
+        if (layer.traced && layer.membrane.ahead[layer.populations.first[population]] != 1) // else F r is r
+            return trace_of(layer, space_.filtered, population);
         return layer.presynaptic.at(step - layer.late_rates);
     }
 

@@ -20,19 +20,21 @@ class Arena {
         return reinterpret_cast<T *>(piece);
     }
     void allocate() {
-        block_ = static_cast<char *>(std::aligned_alloc(ALIGNMENT, used_));
-        if (!block_) throw std::bad_alloc();
+        memory_ = std::calloc(used_ + ALIGNMENT, 1); // large ones come zeroed, and their pages when they are used
+        if (!memory_) throw std::bad_alloc();
+        const auto address = reinterpret_cast<uintptr_t>(memory_);
+        block_ = static_cast<char *>(memory_) + (ALIGNMENT - address % ALIGNMENT) % ALIGNMENT;
         size_ = used_;
         used_ = 0;
-        clear();
     }
     void clear() { std::fill(block_, block_ + size_, 0); }
     size_t used() const { return used_; }
     Arena() = default;
     Arena(const Arena &) = delete;
-    ~Arena() { std::free(block_); }
+    ~Arena() { std::free(memory_); }
 
   private:
+    void *memory_ = nullptr;
     char *block_ = nullptr;
     size_t used_ = 0, size_ = 0;
 };
@@ -121,7 +123,7 @@ template <class T> struct LayerBuffers {
     T *learnt;    // the error of the layer's own update: `e` or `instant`
     Ring<T> slope, u_dot;             // (N) of the batch; no u_dot unless time constants learn
     Ring<T> presynaptic;              // turned rates of the layer below (see Network::turn); the workspace's own slot
-    T *trace, *filtered;              // (P) times as much: low-passed, and what the update multiplies
+    T *trace;                         // (P) times as much: low-passed
     T *instant_square, *error_square; // (N) of the batch
     T *back;                          // (N, stride), or (N, C) from the output; null: W
     Backward<T> backward;
@@ -148,15 +150,15 @@ template <class T> struct LayerBuffers {
     }
 
   private:
-    // What waits for its error: a delay line holds the longest delay of its block, and a tape a window.
+    // What waits for its error: a delay line holds what is still to be read, and a tape a window.
     void lay_out_lines(Arena &arena, size_t size, size_t width, const Run<T> &run) {
         const Remembered<T> &memory = layer->memory;
         const int64_t tape = std::max<int64_t>(run.window, 1);
-        slope.lay_out(arena, size, memory.slopes ? layer->longest : tape);
+        slope.lay_out(arena, size, memory.slopes ? layer->delay : tape);
         if (run.learn_tau_m || run.learn_tau_r)
-            u_dot.lay_out(arena, size, memory.u_dots ? layer->longest + 1 : tape);
+            u_dot.lay_out(arena, size, memory.u_dots ? layer->delay + 1 : tape);
         if (memory.rates || run.window)
-            presynaptic.lay_out(arena, stride * width, memory.rates ? layer->longest + 1 : tape);
+            presynaptic.lay_out(arena, stride * width, memory.rates ? layer->delay + 1 : tape);
     }
 
     void lay_out_memory(Arena &arena, size_t size, size_t width, const Run<T> &run) {
@@ -166,7 +168,6 @@ template <class T> struct LayerBuffers {
         instant = run.learn_tau_m || run.learn_tau_r || apart ? arena.take<T>(size) : nullptr;
         learnt = apart ? instant : e;
         trace = if_any(memory.trace, populations.count() * stride * width);
-        filtered = if_any(memory.trace, populations.count() * stride * width);
         instant_square = if_any(memory.instant_square, size);
         error_square = if_any(memory.error_square, size);
         const size_t outputs = run.layer[run.layers - 1].neurons;
@@ -198,7 +199,8 @@ template <class T> struct Workspace {
     Ring<T> nudging;                 // (C) of the batch, of the steps of a tape
     T *feedback[2];                  // W^T e of layers of even and of odd number, of the step, at `feedback_of`
     int widest = 0;                  // layer's inputs, padded
-    T *turned; // rates below the layer at hand: strips of (width, up to COLUMNS vectors of inputs)
+    T *turned;   // rates below the layer at hand: strips of (width, up to COLUMNS vectors of inputs)
+    T *filtered; // what its membranes would make of them, a population each; null unless the rule has traces
 
     // Panels are divided among `threads`, so there should be a multiple of that many; results do not depend on it.
     explicit Workspace(const Run<T> &run, int threads = 1)
@@ -231,6 +233,10 @@ template <class T> struct Workspace {
         mask = arena.take<T>(width());
         for (T *&buffer : feedback) buffer = arena.take<T>(widest * width());
         turned = run.learns ? arena.take<T>(widest * width()) : nullptr;
+        size_t most = 0;
+        for (const LayerBuffers<T> &buffers : layers)
+            if (buffers.traced) most = std::max(most, size_t(buffers.populations.count()) * buffers.stride);
+        filtered = most ? arena.take<T>(most * width()) : nullptr;
         for (LayerBuffers<T> &buffers : layers)
             if (!buffers.presynaptic) buffers.presynaptic.first = turned;
         if (run.window) nudging.lay_out(arena, layers.back().neurons * width(), run.window);
