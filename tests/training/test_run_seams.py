@@ -12,6 +12,7 @@ from toy_runs import assert_alike, checkpoint, configured, parameters, run, seed
 from gle_bench.config import config_hash, meaning
 from gle_bench.dynamics.seams import Moment, Observer, Signal
 from gle_bench.errors import UsageError
+from gle_bench.testing.engines import Tried
 from gle_bench.tracking.record import Mark, read_mark
 from gle_bench.training.marks import changes
 
@@ -75,7 +76,7 @@ def test_a_killed_run_with_noise_ends_bit_identical_to_an_unbroken_one(
     record = seed_folder(tmp_path / "broken", 1).read()
     assert len(record.lineage) == 2
     assert record.environment.engine == "torch"  # which 'auto' picked
-    assert record.config["disturbances"] == list(config.model_dump(mode="json", exclude_defaults=True)["disturbances"])
+    assert record.config["disturbances"] == config.model_dump(mode="json")["disturbances"]
 
 
 def test_noise_changes_what_is_learned_and_a_seeds_noise_is_the_same_in_any_company(tmp_path: Path) -> None:
@@ -174,3 +175,14 @@ def test_rules_without_error_neurons_refuse_noise_on_their_time_constants(tmp_pa
     with pytest.raises(UsageError, match=r"changes error_tau_m and error_tau_r, .*; set errors = shared of tau-noise"):
         run(config, [1], tmp_path)
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_shared_noise_on_time_constants_runs_in_every_engine_and_says_so_in_the_marks(
+    tmp_path: Path, engine: Tried
+) -> None:
+    config = configured("toy-classes", "toy-gle", f"disturbances=[{TAUS}]", "precision=float64")
+    run(config, [1], tmp_path / "tried", engine=engine.name)
+    run(config, [1], tmp_path / "torch", engine="torch")
+    assert_alike(tmp_path / "tried", tmp_path / "torch", 1, 1e-10)
+    marks = [str(mark) for mark in seed_folder(tmp_path / "tried", 1).read().marks]
+    assert "disturbances=tau-noise (std 0.3, errors shared)" in marks
