@@ -1,0 +1,64 @@
+"""What local rules refuse, from the command line: one sentence, before anything is written."""
+
+from pathlib import Path
+
+import pytest
+from command import glebench
+from local_rules import local
+
+from gle_bench.dynamics.convolution import Convolution
+from gle_bench.dynamics.network import Layer, Network
+from gle_bench.dynamics.rule import RuleRequest
+
+TOY, SERIES, TCN = ("toy-signal", "toy-gle"), ("mackey-glass", "gle"), ("mnist1d", "tcn")
+ORDERED = "integrator = 'exponential' traverses the layers in order, and has sent = gle or instantaneous"
+
+
+@pytest.mark.parametrize(
+    ("pair", "rule", "assignments", "sentence"),
+    [
+        (
+            TOY,
+            "gle",
+            ["sent=foo"],
+            "--set: sent: Input should be 'gle', 'instantaneous', 'gain', 'lowpass' or 'clipped' (got 'foo').",
+        ),
+        (TOY, "gle", ["own=error"], "--set: own: Input should be 'sent' or 'trace' (got 'error')."),
+        (TOY, "gle", ["feedback=W"], "--set: feedback: Input should be 'transpose', 'random', 'broadcast' or "),
+        (TOY, "gle", ["delay=some"], "--set: delay: Input should be 'none', 'presynaptic' or 'full' (got 'some')."),
+        (TOY, "eprop", ["signal=half"], "--set: signal: Input should be 'steady' or 'jacobian' (got 'half')."),
+        (TOY, "gle", ["signal=jacobian"], "signal = jacobian is of errors without filters, not of sent = gle with own"),
+        (TOY, "gle-clipped", ["clip=0"], "--set: clip: Input should be greater than 0 (got 0)."),
+        (TOY, "gle-gain", ["gain_time=-1"], "--set: gain_time: Input should be greater than 0 (got -1)."),
+        (TOY, "gle-kp", ["decay=nan"], "--set: decay: Input should be a finite number (got 'nan')."),
+        (TOY, "gle-lowpass", ["lowpass_tau=0"], "--set: lowpass_tau: Input should be greater than 0 (got 0)."),
+        (TOY, "eprpo", [], "Unknown rule 'eprpo'. Did you mean 'eprop'?"),
+        (TCN, "rflo", [], "Rule 'rflo' needs a network that learns online; tcn learns by backprop."),
+        (SERIES, "eprop", [], ORDERED),
+        (SERIES, "gle-gain", [], ORDERED),
+        (SERIES, "gle-kp", [], ORDERED),
+        (SERIES, "gle", ["delay=full"], ORDERED),
+    ],
+)
+def test_a_choice_or_a_rule_that_does_not_fit_is_refused(
+    tmp_path: Path, pair: tuple[str, str], rule: str, assignments: list[str], sentence: str
+) -> None:
+    task, model = pair
+    words = [word for assignment in assignments for word in ("--set", assignment)]
+    refused = glebench("run", task, "--model", model, "--rule", rule, *words, "--runs", tmp_path / "runs")
+    assert refused.code == 2
+    assert sentence in refused.told
+    assert not (tmp_path / "runs").exists()
+
+
+def test_individual_traces_of_a_convolution_are_refused() -> None:
+    """A trace for every weight of every position is what learned time constants would take."""
+    convolution = Convolution((1, 4, 4), 2, 3)
+    network = Network((Layer(*convolution.sizes, (1.0,), (0.5,), connection=convolution),), 0.1, learn_tau_m=True)
+    request = RuleRequest(network, 10, 4, 1, 8)
+    refusal = local("eprop").request_refusal(request)
+    assert str(refusal).startswith("own = trace with time constants that learn needs a trace for every weight")
+    assert "layer 1, connected by Convolution," in str(refusal)
+    assert local("gle").request_refusal(request) is None
+    fixed = Network(network.layers, 0.1)
+    assert local("eprop").request_refusal(request._replace(network=fixed)) is None
