@@ -53,7 +53,7 @@ class Neurons:
         options, (block,) = LocalOptions(**choices), self.network.blocks
         for now in instant[:, None, None]:
             result, memory = equations.sent_error(
-                options, block, state, now, self.tau_m, self.tau_r, self.network.dt, memory
+                options, block, state, now, (self.tau_m, self.tau_r), self.network.dt, memory
             )
             state = state._replace(v=result.v, e=result.e)
             sent.append(result.e[0, 0])
