@@ -278,6 +278,7 @@ def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data =
 def bench(
     network: Annotated[list[str] | None, typer.Option(help="Network gle-15k, gle-42k or gsc; all by default.")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Engine torch, native or graph; all by default.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="Rule to compare with gle, on one thread.")] = None,
     threads: Annotated[int | None, typer.Option(help="Number of CPU cores to measure for; all by default.")] = None,
     repeats: Annotated[int, typer.Option(help="Number of repeats; medians are printed.")] = 5,
     steps: Annotated[int | None, typer.Option(help="Time steps in a repeat; as many as take 0.3 s by default.")] = None,
@@ -288,7 +289,7 @@ def bench(
     from gle_bench.tracking.environment import environment
 
     gc.enable()
-    measured = command.bench(network or (), engine or (), threads, repeats, steps)
+    measured = command.bench(network or (), engine or (), threads, repeats, steps, rule or ())
     surroundings = environment("", "", measured["device"], 1)
     machine = surroundings.model_dump(mode="json", include={"python", "platform", "packages", "cpu", "gpu", "git"})
     _print({**measured, "machine": machine}, as_json, command.as_text)

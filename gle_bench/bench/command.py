@@ -7,25 +7,34 @@ from typing import Any
 
 from rich.progress import Progress
 
-from gle_bench.bench.cases import Case, Missing, cases
+from gle_bench.bench.cases import PAPER_RULE, Case, Missing, cases
 from gle_bench.bench.measure import measure, ticks
 from gle_bench.errors import UsageError, clipped
 from gle_bench.surroundings import streams
 from gle_bench.surroundings.machine import usable_cores
 
 HEADER = ("network", "engine", "threads", "networks", "ms/step", "GFLOP/s", "sgemm", "ratio", "peak MiB")
+RULE_HEADER = ("rule", "x gle")  # of the columns after the engine, where rules are compared
 MOST = 10_000  # largest value of --threads, --repeats and --steps
 LEGEND = """\
 ms/step   wall milliseconds of a learning step, a network
 GFLOP/s   of all networks: 6 x parameters x batch a step and network
 sgemm     GFLOP/s of a 1000 x 1000 x 1000 float32 product on one thread, between the repeats; ratio: GFLOP/s over it
 peak MiB  rise of memory while the networks were set up and took their first 10 steps"""
+RULE_LEGEND = "x gle     ms/step over that of rule gle by the same engine"
 
 
 def bench(
-    networks: Iterable[str], engines: Iterable[str], threads: int | None, repeats: int, steps: int | None
+    networks: Iterable[str],
+    engines: Iterable[str],
+    threads: int | None,
+    repeats: int,
+    steps: int | None,
+    rules: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Measures the cases of these networks and engines (empty: all); returns the rows and what was not measured.
+
+    Rules are compared with `gle`, by one network on one thread.
 
     Raises:
         UsageError: a name is unknown, a number is out of range, or nothing can be measured here.
@@ -33,7 +42,7 @@ def bench(
     for option, value in (("--threads", threads), ("--repeats", repeats), ("--steps", steps)):
         if value is not None and not 1 <= value <= MOST:
             raise UsageError(f"{option} {clipped(str(value))}: must be from 1 to {MOST:,}.")
-    measurable, missing = cases(networks, engines, threads or usable_cores())
+    measurable, missing = cases(networks, engines, threads or usable_cores(), rules)
     if not measurable:
         raise UsageError(f"Nothing to measure here: {'; '.join(_reasons(missing))}; name another --engine.")
     with _progress(measurable, repeats) as tick:
@@ -52,7 +61,13 @@ def as_text(measured: dict[str, Any]) -> str:
     machine = measured["machine"]
     where = f"{machine['cpu']}, {measured['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
     title = f"Measured on this machine now ({where}): medians, --repeats {measured['repeats']}, in turns."
-    lines = [*_table([HEADER, *map(_cells, measured["rows"])]), "", LEGEND]
+    rows, legend, names = [HEADER, *map(_cells, measured["rows"])], [LEGEND], 2
+    if any(row["rule"] != PAPER_RULE for row in measured["rows"]):
+        beside = [RULE_HEADER, *map(_rule_cells, measured["rows"])]
+        rows = [(*row[:2], *more, *row[2:]) for row, more in zip(rows, beside, strict=True)]
+        legend.append(RULE_LEGEND)
+        names = 3
+    lines = [*_table(rows, names), "", *legend]
     missing = [Missing(**one) for one in measured["not_measured"]]
     return "\n".join([title, "", *lines, *(f"Not measured: {reason}." for reason in _reasons(missing))])
 
@@ -71,12 +86,16 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """The rows as lines of text, with aligned columns: names to the left and numbers to the right."""
+def _rule_cells(row: dict[str, Any]) -> tuple[str, str]:
+    return row["rule"], "" if row["over_gle"] is None else f"{row['over_gle']:.2f}"
+
+
+def _table(rows: Sequence[tuple[str, ...]], names: int = 2) -> list[str]:
+    """The rows as lines of text, with aligned columns: so many names to the left, and numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if number < 2 else cell.rjust(width)
+            cell.ljust(width) if number < names else cell.rjust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows

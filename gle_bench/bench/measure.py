@@ -3,12 +3,12 @@
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
 
-from gle_bench.bench.cases import Case, Missing
+from gle_bench.bench.cases import PAPER_RULE, Case, Missing
 from gle_bench.bench.memory import peak_rise
 from gle_bench.bench.networks import NETWORKS
 from gle_bench.bench.runner import Runner, threads
@@ -32,6 +32,8 @@ class Row:
         peak_bytes: rise of memory while the networks were set up and took their first 10 steps: parameters, moments,
             state, the engine's own memory, and the data and outputs of these steps. None if the system does not
             report it.
+        rule: the learning rule of the case.
+        over_gle: ms_per_step over that of rule `gle` by the same engine in the same layout; None for `gle` itself.
     """
 
     network: str
@@ -43,6 +45,8 @@ class Row:
     sgemm_gflops: float
     flops_over_sgemm: float
     peak_bytes: int | None
+    rule: str = PAPER_RULE
+    over_gle: float | None = None
 
 
 @dataclass
@@ -84,7 +88,7 @@ def measure(
             tick()
         for one, around in zip(series, pairwise(samples), strict=True):
             one.sgemm += around
-    return [row(one) for one in series], missing
+    return with_ratios([row(one) for one in series]), missing
 
 
 def ticks(cases: int, repeats: int) -> int:
@@ -97,7 +101,23 @@ def row(series: Series) -> Row:
     case = series.runner.case
     step, rate = statistics.median(series.seconds), statistics.median(series.sgemm)
     gflops = 6 * series.runner.parameters * NETWORKS[case.network]().batch * case.networks / step / 1e9
-    return Row(*case, 1e3 * step / case.networks, gflops, rate, gflops / rate, series.peak_bytes)
+    *place, rule = case
+    return Row(*place, 1e3 * step / case.networks, gflops, rate, gflops / rate, series.peak_bytes, rule)
+
+
+def with_ratios(rows: list[Row]) -> list[Row]:
+    """The rows, each beside that of `gle` by the same engine in the same layout."""
+
+    def place(one: Row) -> tuple[object, ...]:
+        return one.network, one.engine, one.threads, one.networks
+
+    paper = {place(one): one.ms_per_step for one in rows if one.rule == PAPER_RULE}
+    return [
+        replace(one, over_gle=one.ms_per_step / paper[place(one)])
+        if one.rule != PAPER_RULE and place(one) in paper
+        else one
+        for one in rows
+    ]
 
 
 def _begin(case: Case, steps: int | None) -> Series:

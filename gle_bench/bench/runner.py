@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from gle_bench.bench.cases import Case
+from gle_bench.bench.cases import Case, online_rule
 from gle_bench.bench.networks import NETWORKS
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.interface import start
@@ -17,7 +17,6 @@ from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import BlockParameters
 from gle_bench.dynamics.window import Window
-from gle_bench.rules.gle import GLE
 
 REPEAT_S = 0.3  # seconds of a repeat: long compared with a call, short compared with changes of the machine's load
 ENOUGH_S = 0.03  # seconds of a trial that is long enough to estimate the time of a step
@@ -37,7 +36,7 @@ class Runner:
     def __init__(self, case: Case, steps: int) -> None:
         standard = NETWORKS[case.network]()
         self.case, self._batch, self._sample = case, standard.batch, standard.shape.steps
-        self._network, self._optimizer, self._rule = standard.network(), Optimizer("adam"), GLE()
+        self._network, self._optimizer, self._rule = standard.network(), Optimizer("adam"), online_rule(case.rule)
         self._engine = choice.make(case.engine)
         self._seams = Seams(seeds=tuple(range(case.networks)))
         members = [standard.model.initialise(self._network, seed) for seed in self._seams.seeds]

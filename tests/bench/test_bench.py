@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ KEYS = (
     "sgemm_gflops",
     "flops_over_sgemm",
     "peak_bytes",
+    "rule",
+    "over_gle",
 )
 TINY = ("--steps", 1, "--repeats", 1)
 
@@ -94,6 +97,28 @@ def test_the_engine_of_the_gpu_says_that_there_is_none() -> None:
     found, missing = cases(["gsc"], ["graph"], 2)
     assert found == []
     assert missing == [Missing("gsc", "graph", "there is no GPU")]
+
+
+def test_rules_are_compared_with_gle_by_one_network_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing.choice, "refusal", only_torch)
+    found, _ = cases(["gle-15k"], ["torch"], 4, ["eprop", "bptt", "eprop"])
+    assert found == [ALONE._replace(rule=name) for name in ("gle", "eprop", "bptt")]
+
+
+def test_a_rule_that_cannot_learn_here_is_named_with_its_reason() -> None:
+    found, missing = cases(["gsc"], ["torch"], 1, ["rtrl"])
+    assert found == [Case("gsc", "torch", 1, 1)]
+    assert missing[0].reason.startswith("rule 'rtrl': ")
+    with pytest.raises(UsageError, match=r"^Rule 'backprop' does not learn online, .*; choose another --rule\.$"):
+        cases(["gsc"], ["torch"], 1, ["backprop"])
+
+
+def test_a_ratio_is_to_gle_by_the_same_engine() -> None:
+    paper = Row("gle-15k", "torch", 1, 1, 0.5, 9.0, 90.0, 0.1, None)
+    other = replace(paper, engine="native", ms_per_step=0.1)
+    rows = [paper, other, *(replace(one, rule="eprop", ms_per_step=0.6) for one in (paper, other))]
+    ratios = [one.over_gle for one in measure.with_ratios(rows)]
+    assert ratios == [None, None, pytest.approx(1.2), pytest.approx(6.0)]
 
 
 # The laws ------------------------------------------------------------------------------------------------------------
