@@ -101,8 +101,8 @@ def row(series: Series) -> Row:
     case = series.runner.case
     step, rate = statistics.median(series.seconds), statistics.median(series.sgemm)
     gflops = 6 * series.runner.parameters * NETWORKS[case.network]().batch * case.networks / step / 1e9
-    *place, rule = case
-    return Row(*place, 1e3 * step / case.networks, gflops, rate, gflops / rate, series.peak_bytes, rule)
+    times = (1e3 * step / case.networks, gflops, rate, gflops / rate)
+    return Row(case.network, case.engine, case.threads, case.networks, *times, series.peak_bytes, case.rule)
 
 
 def with_ratios(rows: list[Row]) -> list[Row]:
