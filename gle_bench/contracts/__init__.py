@@ -1,4 +1,4 @@
-"""What a task, a model, a learning rule and a batch are.
+"""The contracts: the interfaces that every task, model, learning rule and batch of data fulfils.
 
 Shapes, everywhere:
 
@@ -9,8 +9,8 @@ Shapes, everywhere:
 Inside the dynamics K layers of one shape lie side by side: W (K, S, N_out, N_in), b and the time constants
 (K, S, 1, N), the state (K, S, B, N); see `gle_bench.dynamics.state`.
 
-Importing PyTorch takes a second, of which tables and lists need nothing: our own modules that declare tasks, models and
-rules import it only where they compute. A stranger's need not.
+Importing PyTorch takes a second, and tables and lists do not need it. Our own modules that declare tasks, models and
+rules therefore import it only where they compute. Plugins may import it at the top of a module.
 """
 
 from gle_bench.config import ModelConfig, RuleOptions

@@ -8,12 +8,12 @@ from gle_bench.words import Budget, Protocol
 
 @dataclass(frozen=True)
 class RunCommand:
-    """One `glebench run`; as it stands without options, a full run of all of the paper's seeds.
+    """A command `glebench run ...`. Its defaults describe a full run (budget `paper`) with all of the paper's seeds.
 
     Attributes:
-        rule: None: the model's own.
-        seeds: as `--seeds` takes them.
-        settings: each as `--set` takes it.
+        rule: name of the learning rule; None: the model's own rule.
+        seeds: the seeds in the notation of `--seeds`.
+        settings: changes of the configuration, each in the notation of `--set`.
     """
 
     task: str
@@ -26,7 +26,7 @@ class RunCommand:
 
     @property
     def words(self) -> list[str]:
-        """What follows `glebench`."""
+        """The arguments that follow `glebench` on the command line, word by word."""
         rule = ["--rule", self.rule] if self.rule else []
         protocol = ["--protocol", self.protocol] if self.protocol != "paper" else []
         settings = [word for setting in self.settings for word in ("--set", setting)]
@@ -34,5 +34,5 @@ class RunCommand:
         return ["run", self.task, *chosen, *protocol, *settings]
 
     def __str__(self) -> str:
-        """One line for a shell, quoted where that is needed."""
+        """The whole command as one line for a shell, quoted where necessary."""
         return shlex.join(["glebench", *self.words])

@@ -1,4 +1,4 @@
-"""Samples: what models must fit, batches, and splits that give them."""
+"""The data of a task: the shape of its samples, batches of samples, and the splits from which batches are fetched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Shape(NamedTuple):
-    """What a model has to fit: time steps, input channels, output channels or classes."""
+    """The shape of a task's samples: time steps, input channels, and output channels or classes."""
 
     steps: int
     inputs: int
@@ -19,8 +19,8 @@ class Shape(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Samples side by side. A leading dimension of 1 stands for the same data in every member of the ensemble; a time
-    dimension of 1 for inputs that stay constant over all `steps`."""
+    """A batch of samples. A leading dimension of 1 means that all members of the ensemble get the same data. A time
+    dimension of 1 means that the inputs are constant over all `steps`."""
 
     steps: int
     inputs: Tensor  # (S|1, B, T|1, C_in)
@@ -29,26 +29,27 @@ class Batch(NamedTuple):
 
 
 class Split(Protocol):
-    """One part of a data set, in samples; a sample of an unbroken stream is a chunk of it.
+    """One part of a data set, such as the training split: a sequence of samples, which are fetched in batches.
 
-    A split of classes has them as `targets`, (M,), which balanced sampling needs. One whose `fetch` takes long says
-    `slow = True`: it is then called ahead of time, in threads.
+    If the data are one continuous signal, its samples are chunks of that signal. A split with classes has the class of
+    each sample in `targets`, (M,), which balanced sampling needs. A split whose `fetch` takes long sets `slow = True`;
+    `fetch` is then called ahead of time, in threads.
     """
 
     def __len__(self) -> int: ...
 
     def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
-        """The samples `indices` (B,), as a batch with S = 1.
+        """The samples with the numbers `indices` (B,), as a batch with S = 1.
 
-        `seed`, `epoch` and a sample's place in that epoch, `place` for the first of these, decide any augmentation, so
-        that nothing else does. (Where samples are drawn with replacement, one may come twice in an epoch.)
+        Augmentation must depend on `seed`, `epoch` and a sample's position in the epoch, and on nothing else. `place`
+        is the position of the first sample. (A sample that is drawn with replacement may occur twice in an epoch.)
         """
         ...
 
 
 @dataclass(frozen=True)
 class TensorSplit:
-    """A split that lies in memory: inputs (M, T|1, C_in), targets (M,) or (M, T, C_out), mask (M, T|1)."""
+    """A split held in memory as tensors: inputs (M, T|1, C_in), targets (M,) or (M, T, C_out), mask (M, T|1)."""
 
     inputs: Tensor
     targets: Tensor
@@ -64,10 +65,10 @@ class TensorSplit:
 
 
 class Data(NamedTuple):
-    """What a task loads: its splits ('train', 'validation' and/or 'test') and what identifies them.
+    """The data of a task after loading: its splits ('train', 'validation' and/or 'test') and their checksums.
 
-    `fingerprint` is a SHA-256 over the content; `official` is False for anything but the data set itself; `digests` has
-    one SHA-256 a split; `notes` say how these data differ from what the task's rules ask for.
+    `fingerprint` is a SHA-256 of the whole content; `digests` has one SHA-256 for each split; `official` is True only
+    for the published data set itself; `notes` say how these data differ from what the task's protocol asks for.
     """
 
     splits: Mapping[str, Split]

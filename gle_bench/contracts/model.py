@@ -1,4 +1,4 @@
-"""What a model is: a family of networks, and a pair of one with a task."""
+"""The interfaces of models: families of networks that learn online or offline, and pairs of a model with a task."""
 
 from __future__ import annotations
 
@@ -20,36 +20,39 @@ if TYPE_CHECKING:
 
 
 class OnlineModel(ModelConfig):
-    """A family whose networks learn while the sample streams in: its fields are the hyper-parameters."""
+    """A family of GLE networks, which learning rules can train step by step; its fields are the hyper-parameters."""
 
     def network(self, shape: Shape, loss: Loss) -> Network:
-        """The network for a task of that shape."""
+        """The network for a task whose samples have this shape."""
         raise NotImplementedError
 
     def initialise(self, network: Network, seed: int) -> Parameters:
-        """Parameters with S = 1, in float32, a function of the seed alone."""
+        """The initial parameters of one network (S = 1), in float32. They depend on the seed alone."""
         raise NotImplementedError
 
 
 class Stepwise(Protocol):
-    """What the module of an `OfflineModel` with `closed_loop` has beside its `forward`, of which it is the steps."""
+    """A module that can also run one time step at a time, so that its outputs can become its next inputs.
+
+    The modules of an `OfflineModel` with `closed_loop` are of this kind. Their steps together compute what `forward`
+    computes.
+    """
 
     def start(self, batch: int) -> Tensor | tuple[Tensor, ...]:
-        """The memory before the first time step."""
+        """The module's memory (hidden state) before the first time step, for a batch of this size."""
         ...
 
     def step(self, x: Tensor, memory: Any) -> tuple[Tensor, Any]:
-        """One time step: x (B, C_in) and the memory so far -> outputs (B, C_out) and the memory from here on."""
+        """One time step: inputs (B, C_in) and the old memory -> outputs (B, C_out) and the new memory."""
         ...
 
 
 class OfflineModel(ModelConfig):
-    """A family that sees the whole sequence and learns by autograd, or in closed form: its fields are the
-    hyper-parameters.
+    """A family of networks that read whole sequences and learn by autograd or in closed form.
 
-    `streamed` says that it reads one time step after the other, as a recurrent network does, though it answers and
-    learns at the end. `closed_loop` says that its module also goes step by step, as `Stepwise` does. `normalised` says
-    that its module normalises over a batch or a layer, or drops out.
+    Its fields are the hyper-parameters. `streamed` is True if the network reads one time step after the other, like a
+    recurrent network, although it answers and learns at the end. `closed_loop` is True if its module fulfils
+    `Stepwise`. `normalised` is True if its module normalises over a batch or a layer, or uses dropout.
     """
 
     streamed: ClassVar[bool] = False
@@ -57,23 +60,23 @@ class OfflineModel(ModelConfig):
     normalised: ClassVar[bool] = False
 
     def build(self, shape: Shape, seed: int) -> nn.Module:
-        """A module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; a function of the seed alone."""
+        """A new module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; weights depend on the seed alone."""
         raise NotImplementedError
 
     def rate_groups(self, module: nn.Module) -> Sequence[RateGroup]:
-        """The module's parameters, each in one group, with their factors on the learning rate."""
+        """The groups into which the module's parameters are divided, each with its factor on the learning rate."""
         return [RateGroup(tuple(module.parameters()))]
 
 
 class RateGroup(NamedTuple):
-    """Parameters that learn at the same factor times the learning rate."""
+    """A group of parameters that share one factor on the learning rate."""
 
     parameters: tuple[nn.Parameter, ...]
     factor: float = 1.0
 
 
 def footing(rule: LearningRule, model: ModelConfig) -> Footing:
-    """What a rule and a model together are granted."""
+    """The footing of a rule together with a model: the advantages that the two use in training."""
     if not isinstance(model, OfflineModel):
         return rule.granted
     return replace(rule.granted, streamed=rule.granted.streamed or model.streamed, normalised=model.normalised)
@@ -81,15 +84,15 @@ def footing(rule: LearningRule, model: ModelConfig) -> Footing:
 
 @dataclass(frozen=True)
 class Pair:
-    """One model on one task: an experiment, as a function of the budget, with the seeds that the paper used.
+    """A model on a task, with the function that configures the experiment and the seeds that the paper used.
 
     Attributes:
         configure: returns the full configuration for a budget.
-        seeds: the paper's, the first of which is the default.
-        summary: one line for lists.
+        seeds: the seeds of the paper; the first one is the default.
+        summary: a description of one line, for lists.
         notes: how the network or its recipe differs from the paper's text, and why.
-        tried: how many other settings we know to have been tried on the task before these, or in their place; None:
-            some, and nobody counted them. What the authors of a paper tried, whose settings these are, is unknown.
+        tried: the number of other settings that are known to have been tried on the task before these were chosen;
+            None: some were tried, and nobody counted them. Trials by the authors of a paper are not known.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""How many parameters a configuration's network learns."""
+"""The number of learned parameters of a configuration's network."""
 
 from gle_bench.config import RunConfig
 from gle_bench.contracts.model import OfflineModel, OnlineModel
@@ -7,7 +7,7 @@ from gle_bench.errors import GleBenchError
 
 
 def parameter_count(task: Task, config: RunConfig) -> int:
-    """How many parameters the configuration's network learns.
+    """The number of learned parameters of the configuration's network, without building the whole experiment.
 
     Raises:
         GleBenchError: if the model is neither online nor offline.

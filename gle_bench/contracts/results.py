@@ -1,4 +1,4 @@
-"""Results: how they are read, and what the literature has."""
+"""The results of a task: the metric they are measured in, and results and settings from the literature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gle_bench.words import Direction, Selection, SpreadKind
 
 @dataclass(frozen=True)
 class Metric:
-    """How a result is called and read: `unit` as printed, `better` up or down."""
+    """The metric of a result: its name, its unit as printed, and whether higher or lower values are better."""
 
     name: str
     unit: str = ""
@@ -18,20 +18,22 @@ class Metric:
 
 
 def averaged(name: str) -> str:
-    """The name of a metric measured with averaged weights, beside that of the raw weights: accuracy_averaged."""
+    """The name of a metric when it is measured with averaged weights, for example `accuracy_averaged`."""
     return f"{name}_averaged"
 
 
 @dataclass(frozen=True)
 class Published:
-    """A number from the literature, for one cell of a table.
+    """A result from the literature, which a table shows beside ours.
 
     Attributes:
-        model: the model of ours that it is compared with.
-        value, spread: in the metric's unit; `spread_kind` says what the spread is, `n` over how many seeds.
-        margin: half width of equivalence in the metric's unit, fixed before our runs; None: compare without verdict.
-        selection: 'last' or 'best' epoch.
-        source: table and version; caveat: what a reader must know.
+        model: our model that the result is compared with.
+        value, spread: in the metric's unit; `spread_kind` names the kind of spread, `n` is the number of seeds.
+        margin: half the width of the equivalence interval, in the metric's unit, fixed before our runs; None: the
+            comparison gets no verdict.
+        selection: the epoch that was reported, 'last' or 'best'.
+        source: the paper's table and version.
+        caveat: a warning that readers need in order to understand the result.
     """
 
     model: str
@@ -48,12 +50,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Setting:
-    """A line of the literature's table that says how its models were trained.
+    """A training setting of the literature's models, such as the number of epochs, as the paper prints it.
 
     Attributes:
-        name: as `Task.describe` calls ours; 'parameters' is counted from the network.
-        printed: {model: as printed}.
-        notes: {model: what a reader must know}, where the literature disagrees with itself, or ours with it.
+        name: the name that `Task.describe` gives to our own setting; 'parameters' is counted from the network.
+        printed: {model: value as printed}.
+        notes: {model: note}, where the literature contradicts itself, or our setting differs from it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a task is."""
+"""The interface of a task: its data, its loss, its metric and its protocol."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Options = TypeVar("Options", bound=TaskOptions, default=Any)
 
 
 class Task(Generic[Options]):
-    """A data set with its protocol: a subclass in one file, named in the registry or as an entry point.
+    """A data set with its protocol, loss and metric. A task is a subclass that the registry or an entry point names.
 
-    `Options` is the type of what can be chosen about its data: `options` holds the class itself, and every pair of the
-    task configures an instance of it. The defaults are those of a classification of sequences; see `decide` and
-    `measure`.
+    `Options` is the type of the task's data options. The attribute `options` holds this class, and the configuration of
+    each of the task's pairs holds an instance. The default methods are those of a task that classifies sequences; see
+    `decide` and `measure`.
     """
 
     name: ClassVar[str]
@@ -40,20 +40,20 @@ class Task(Generic[Options]):
     loss: ClassVar[Loss] = "ce"
     options: ClassVar[type[TaskOptions]] = TaskOptions
     published: ClassVar[tuple[Published, ...]] = ()
-    setup: ClassVar[tuple[Setting, ...]] = ()  # the paper's, which its table sets beside ours
+    setup: ClassVar[tuple[Setting, ...]] = ()  # the paper's training settings, shown beside ours
     stream: ClassVar[bool] = False  # True: samples are chunks of one unbroken signal, seen in order, state carried on
     reset: ClassVar[StateReset] = "never"  # when the state of an online model starts at zero
-    data_per_seed: ClassVar[bool] = False  # True: `load` is called with each seed, else once with None
-    downloads: ClassVar[bool] = False  # True: `prepare` goes to the network, which a preview does not
-    alike: ClassVar[tuple[int, ...]] = ()  # classes of which all samples may be one and the same, such as silence
-    notes: ClassVar[tuple[str, ...]] = ()  # what `glebench show` and the tables' footnotes say
-    traced: ClassVar[tuple[int, ...]] = ()  # rounds after which the evaluated outputs are kept, as after the last
+    data_per_seed: ClassVar[bool] = False  # True: `load` is called with each seed; False: once, with None
+    downloads: ClassVar[bool] = False  # True: `prepare` downloads files, so that a preview does not call it
+    alike: ClassVar[tuple[int, ...]] = ()  # classes whose samples may all be identical, such as silence
+    notes: ClassVar[tuple[str, ...]] = ()  # remarks shown by `glebench show` and in the footnotes of tables
+    traced: ClassVar[tuple[int, ...]] = ()  # rounds whose evaluated outputs are kept, besides those of the last one
 
     def learned_by(self, model: ModelConfig) -> Task[Options]:
-        """The task as that model learns it: with the model's loss, where it names one of its own.
+        """The task with the loss that the model learns by: the model's own loss if it has one, else the task's.
 
         Raises:
-            UsageError: cross-entropy, where there are no classes.
+            UsageError: the model's loss is cross-entropy, and the task has no classes.
         """
         if model.loss is None or model.loss == self.loss:
             return self
@@ -64,34 +64,34 @@ class Task(Generic[Options]):
         return learned
 
     def shape(self, options: Options) -> Shape:
-        """What models must fit."""
+        """The shape of the task's samples under these data options, which models must fit."""
         raise NotImplementedError
 
     def describe(self, config: RunConfig) -> Mapping[str, str]:
-        """What `setup` lists, but the parameters, as a configuration has it: {name of the setting: as printed}."""
+        """The training settings of a configuration under the names of `setup`: {name of the setting: as printed}."""
         return {}
 
     def sizes(self, config: RunConfig) -> Mapping[str, int]:
-        """How many samples each split of the official data has under a configuration; empty: not known beforehand."""
+        """The number of samples of each split of the official data; empty if it is known only after loading."""
         return {}
 
     def prepare(self, folder: Path, options: Options, report: Callable[[str], None]) -> None:
-        """Gets or makes the data under `folder` (the task's own), if it is not there yet.
+        """Downloads or generates the data into the task's own `folder`, unless they are there already.
 
         Raises:
-            GleBenchError: if it cannot be had; the text says where to put it by hand.
+            GleBenchError: the data cannot be obtained; the text says where to put them by hand.
         """
 
     def by_hand(self, folder: Path) -> str:
-        """How to put the data under `folder` without `prepare`, as the end of a sentence; empty: there is no way."""
+        """How to put the data into `folder` by hand, as the end of a sentence; empty if that is impossible."""
         return ""
 
     def is_prepared(self, folder: Path, options: Options) -> bool:
-        """Whether `load` would find its data."""
+        """Whether the data are in `folder`, so that `load` can read them."""
         return True
 
     def load(self, folder: Path, options: Options, protocol: Protocol, seed: int | None) -> Data:
-        """The splits under a protocol. `clean` has 'train', 'validation' and 'test'; `paper` what the paper had.
+        """The data under a protocol: splits 'train', 'validation' and 'test' for `clean`, the paper's own for `paper`.
 
         Raises:
             GleBenchError: missing or corrupt data, with the path and the cure.
@@ -99,11 +99,11 @@ class Task(Generic[Options]):
         raise NotImplementedError
 
     def evaluation_split(self, protocol: Protocol) -> str:
-        """The split that is evaluated while training, and that schedulers see."""
+        """The name of the split that is evaluated during training and whose metric learning-rate schedulers use."""
         return "validation"
 
     def targets(self, batch: Batch, outputs: int) -> Tensor:
-        """Target rates (S|1, B, T|1, C) of an online model: signals as they are, classes as one-hot."""
+        """The target rates of an online model, (S|1, B, T|1, C): signals unchanged, classes in one-hot form."""
         if batch.targets.dim() == 2:
             from torch import nn
 
@@ -111,17 +111,17 @@ class Task(Generic[Options]):
         return batch.targets
 
     def feedback(self, options: Options) -> Feedback | None:
-        """Closes the loop in evaluation: gives each step's input from the outputs so far. None: the loop stays open."""
+        """The function that makes each step's input from earlier outputs in evaluation; None: the loop stays open."""
         return None
 
     def decide(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """What a model's outputs (S, B, T, C) amount to: logits summed over time, (S, B, C), or the signal itself."""
+        """The model's answers from its outputs (S, B, T, C): logits summed over time, (S, B, C), or the signals."""
         return outputs.sum(2) if batch.targets.dim() == 2 else outputs
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Loss of each sample, (S, B): averaged over the time steps that the mask leaves.
+        """The loss of each sample, (S, B), averaged over the time steps that the mask selects.
 
-        Cross-entropy of each step's softmax (Eq. 53), or half the squared error summed over channels (Eq. 51).
+        That is the cross-entropy of each step's softmax (Eq. 53), or half the summed squared error (Eq. 51).
         """
         targets = self.targets(batch, outputs.shape[-1])
         if self.loss == "ce":
@@ -129,16 +129,17 @@ class Task(Generic[Options]):
         return mean_over_time((targets - outputs).square().sum(-1) / 2, batch.mask)
 
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Metrics of each sample, (S, B), whose means over a split are reported."""
+        """The metrics of each sample, {name: (S, B)}. Their means over a split are reported."""
         if batch.targets.dim() == 2:
             return {"accuracy": 100.0 * (decisions.argmax(-1) == batch.targets).double()}
         return {"mse": mean_over_time((decisions - batch.targets).square().mean(-1), batch.mask)}
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """-log softmax of the target class: (..., C) and one-hot targets -> (...).
+    """The cross-entropy, -log softmax of the target class, from logits (..., C) and one-hot targets: (...).
 
-    By hand: torch's log_softmax along so short a dimension takes ten times as long, as long as the networks themselves.
+    It is written out here, because torch's log_softmax along so short a dimension takes ten times as long, which is as
+    long as the networks themselves take.
     """
     import torch
 
@@ -148,7 +149,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def mean_over_time(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Means over the time steps that the mask (S|1, B, T|1) leaves: (S, B, T) -> (S, B)."""
+    """The means over the time steps that the mask (S|1, B, T|1) selects: (S, B, T) -> (S, B)."""
     if mask is None:
         return values.mean(-1)
     weight = mask.expand_as(values)

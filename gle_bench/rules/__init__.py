@@ -1,1 +1,1 @@
-"""How parameters learn."""
+"""The learning rules, by which the parameters of networks are updated."""

@@ -1,4 +1,4 @@
-"""The adjoint method: the general case of the variational formulation, exact over a sample or looking K steps ahead."""
+"""The adjoint method as a learning rule: exact over a whole sample, or with errors that look K steps ahead."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def _lookahead(value: Any) -> Any:
 
 
 class AdjointOptions(RuleOptions):
-    """What can be chosen about `adjoint`.
+    """The options of the learning rule `adjoint`.
 
     Attributes:
         scheme: 'discrete', the exact adjoint of the network's step; 'paper', the paper's Algorithm 2, which
             approaches it to first order in dt.
-        lookahead: steps that the error of a step looks ahead; 'sample': to the end of the sample.
+        lookahead: the number of future steps that the error of a step takes into account; 'sample': all that follow.
     """
 
     scheme: Literal["discrete", "paper"] = "discrete"
@@ -41,19 +41,20 @@ class AdjointOptions(RuleOptions):
 
 
 class Adjoint(OnlineRule):
-    """The adjoint method, the general case of the variational formulation: errors that integrate the future.
+    """The adjoint method: exact gradients by errors that are integrated backward in time.
 
-    They are those of the stationary point of the paper's energy, summed over time, as the nudging vanishes.
+    The errors are those of the stationary point of the paper's energy, summed over time, in the limit of weak nudging.
 
-    Over a sample there is one update, at its end. With a `lookahead` of K there is one at every step: the gradient of
-    the costs so far by what the parameters did K steps ago, and in the discrete scheme as many steps more as rates take
-    from the layer to the output. So K = 0 has the direct effect on the output alone, and a K as long as the sample has
-    the exact gradient, if the network runs on for so long. Where the state is reset between samples, what has not been
-    learned by then is lost.
+    By default there is one update for each sample, at its end. With a `lookahead` of K steps there is one update at
+    every step. It descends the gradient of the costs up to this step by the effect that the parameters had K steps ago;
+    in the discrete scheme, the steps that rates take from the layer to the output are added to K. With K = 0 only the
+    direct effect on the output counts. With K as long as the sample the gradient is exact, if the network runs on for K
+    steps after the sample. Where the state is reset between samples, effects not yet learned are lost.
 
-    The method and the paper's form of it are published, and so is that the adjoint is the general case of a variational
-    formulation (arXiv 2603.09600, abstract), whose local equations are not public. The look-ahead is derived here, and
-    so is that the exact discrete adjoint is the stationary point of the sum over steps (facts/rules.md, section 6).
+    The method and the paper's form of it are published. A preprint states that the adjoint method is the general case
+    of a variational formulation (arXiv 2603.09600, abstract); its local equations are not public. The look-ahead is
+    derived here, and so is the proof that the exact discrete adjoint is the stationary point of the energy summed over
+    steps (facts/rules.md, section 6).
     """
 
     name: ClassVar[str] = "adjoint"
@@ -71,7 +72,7 @@ class Adjoint(OnlineRule):
 
     @property
     def granted(self) -> Footing:
-        """With a look-ahead it learns while the sample is streaming in."""
+        """The footing under the chosen look-ahead: a finite one lets the rule learn while the sample streams in."""
         return self.footing if self.window is None else Footing(online=True, streamed=True, whole_sequence=False)
 
     def request_refusal(self, request: RuleRequest) -> str | None:
@@ -88,7 +89,7 @@ class Adjoint(OnlineRule):
         return () if self.window is None else empty_slide(network, parameters, batch, self._reach(network))
 
     def _reach(self, network: Network) -> int:
-        """Steps of the sliding tape, this one included."""
+        """The number of steps on the sliding tape, the present step included."""
         delay = len(network.layers) if self.chosen.scheme == "discrete" else 0
         steps: int = self.chosen.lookahead + delay + 1
         return steps
@@ -110,7 +111,7 @@ class Adjoint(OnlineRule):
         return self._ahead(network, parameters, recorded, memory)
 
     def _whole(self, network: Network, parameters: Parameters, recorded: Recorded, seams: Seams) -> Learned:
-        """Over a sample, from its end."""
+        """The gradients of a whole sample, computed backward in time from its end."""
         from gle_bench.dynamics.adjoint import exact_errors, mean_gradients, paper_errors
         from gle_bench.dynamics.window import Learned
 
@@ -125,7 +126,7 @@ class Adjoint(OnlineRule):
     def _ahead(
         self, network: Network, parameters: Parameters, recorded: Recorded, memory: tuple[Tensor, ...]
     ) -> Learned:
-        """From this step back to the one that learns now."""
+        """The gradients of one past step, by errors computed backward in time from the present step."""
         from gle_bench.dynamics.adjoint import exact_errors, mean_gradients, one_step, paper_errors
         from gle_bench.dynamics.tape import first_steps, slide, tape_of
         from gle_bench.dynamics.window import Learned
@@ -133,7 +134,7 @@ class Adjoint(OnlineRule):
         memory = slide(memory, recorded.tape)
         tape, there = tape_of(network, memory)
         discrete = self.chosen.scheme == "discrete"
-        if discrete:  # this step has its cost and its slopes, and no consequences yet
+        if discrete:  # of the present step, only the cost and the slopes are known
             slopes, nudging = [block.slopes[:, :, -1] for block in tape.blocks], tape.nudging[:, -1]
             tape = first_steps(tape, tape.steps - 1)
             errors = exact_errors(network, parameters, tape, slopes, nudging)

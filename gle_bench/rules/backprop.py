@@ -1,4 +1,4 @@
-"""Backpropagation (through time) by autograd, offline: the rule of the baselines."""
+"""The learning rule of the offline baselines: backpropagation (through time) by autograd."""
 
 from typing import ClassVar
 
@@ -6,6 +6,6 @@ from gle_bench.contracts import GradientRule
 
 
 class Backprop(GradientRule):
-    """The exact gradient of the whole sample's loss. It grants itself all that GLE does without: see `Footing`."""
+    """Backpropagation through the whole sample by autograd: the exact gradient of the loss, not local, not online."""
 
     name: ClassVar[str] = "backprop"

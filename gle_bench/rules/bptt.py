@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class BPTT(OnlineRule):
     """Backpropagation through time: the exact gradient of a window of steps, or of a whole sample.
 
-    A window starts from the state that the one before left, and knows nothing of how that came about. Its gradient is
-    made backward in time by the discrete adjoint of the network's step (`dynamics.adjoint`), which is what autograd
-    gives, to rounding. A convolution's bias learns by the connection's own gradient, which is a mean over positions.
+    A window starts from the final state of the window before, and no gradient flows back into that one. The gradient is
+    computed backward in time by the discrete adjoint of the network's step (`dynamics.adjoint`); it equals autograd's
+    up to rounding. A convolution's bias learns by the connection's own gradient, which is a mean over positions.
     """
 
     name: ClassVar[str] = "bptt"
@@ -42,7 +42,7 @@ class BPTT(OnlineRule):
 
     @property
     def granted(self) -> Footing:
-        """With windows shorter than a sample it learns while the sample is streaming in."""
+        """The footing under the chosen window: one shorter than a sample lets the rule learn while it streams in."""
         return self.footing if self.window is None else Footing(online=True, streamed=True, whole_sequence=False)
 
     def request_refusal(self, request: RuleRequest) -> str | None:
@@ -51,7 +51,7 @@ class BPTT(OnlineRule):
         if self.window is not None and self.window > request.steps:
             return f"window = {self.window} is longer than a sample, which has {request.steps} steps; lower it"
         if 1 in (self.window, request.steps):
-            return "window = 1 ends before any weight has reached the cost, which takes 2 steps; raise it"
+            return "window = 1 is too short, because a weight takes 2 steps to affect the cost; raise it"
         return exact_refusal(request.network)
 
     def learn(

@@ -1,4 +1,4 @@
-"""Ridge regression of a linear readout in closed form: the rule of echo state networks and trivial predictors."""
+"""The learning rule of echo state networks and linear predictors: a linear readout, fitted in closed form."""
 
 from typing import ClassVar
 
@@ -6,6 +6,6 @@ from gle_bench.contracts import ClosedFormRule
 
 
 class ReadoutRule(ClosedFormRule):
-    """The linear readout that minimises the squared error over all samples seen, with a penalty on its weights."""
+    """Ridge regression of a linear readout: least squares over all samples seen, with a penalty on the weights."""
 
     name: ClassVar[str] = "readout"

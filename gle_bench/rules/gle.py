@@ -6,6 +6,6 @@ from gle_bench.rules.local import LocalRule
 
 
 class GLE(LocalRule):
-    """Generalized Latent Equilibrium, Eqs. 21-24: the network's own dynamics give the gradient at every step."""
+    """Generalized Latent Equilibrium, Eqs. 21-24: the network's own dynamics compute the gradient at every step."""
 
     name: ClassVar[str] = "gle"

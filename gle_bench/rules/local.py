@@ -1,8 +1,8 @@
 """Local rules: one update a time step, from errors that are local in space and time.
 
-A rule is a row of choices (`gle_bench.dynamics.choices`), from which the step of a network takes its equations; other
-combinations are made by `--set`. Whoever derives a rule from one of these and gives it a `learn` of its own has the
-network's step at hand, too.
+A local rule is a combination of options (`gle_bench.dynamics.choices`) that select the equations of the network's step.
+Each class below is one combination; `--set` makes others. A subclass with a `learn` of its own can still call the
+network's step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class LocalRule(OnlineRule):
-    """A learning rule whose errors and updates are local in space and time, made of choices."""
+    """A learning rule whose errors and updates are local in space and time, defined by its options."""
 
     engines: ClassVar[frozenset[str]] = frozenset({"torch", "native", "graph"})
     ordered: ClassVar[bool] = True
@@ -35,7 +35,7 @@ class LocalRule(OnlineRule):
 
     @property
     def choices(self) -> LocalOptions:
-        """The choices that were made, with the parameters of some of them."""
+        """The options of this rule."""
         chosen: LocalOptions = self.chosen
         return chosen
 
@@ -133,7 +133,7 @@ class LocalRule(OnlineRule):
     def follow(
         self, network: Network, before: Parameters, parameters: Parameters, memory: tuple[Tensor, ...], rates: Tensor
     ) -> tuple[Tensor, ...]:
-        """Moves the feedback weights B as the optimizer moved W, since both have one gradient; then both decay."""
+        """The memory after an update: B has moved as the optimizer moved W, whose gradient it shares; both decay."""
         from gle_bench.dynamics import local_memory
 
         kept = local_memory.nested(network, self.choices, memory)
@@ -141,14 +141,14 @@ class LocalRule(OnlineRule):
 
 
 class Instantaneous(LocalRule):
-    """The instantaneous error of every layer, without a filter in time: backpropagation at every moment."""
+    """Backpropagation at every moment: each layer learns by its instantaneous error, without a filter in time."""
 
     name: ClassVar[str] = "instantaneous"
     options = LocalOptions.with_defaults(sent="instantaneous")
 
 
 class GLEEligibility(LocalRule):
-    """GLE's errors from above, and the neuron's own filter on the presynaptic rate instead of the error."""
+    """GLE with eligibility traces: a neuron's own update filters the presynaptic rates in time, not the error."""
 
     name: ClassVar[str] = "gle-e"
     derived: ClassVar[bool] = True
@@ -156,14 +156,14 @@ class GLEEligibility(LocalRule):
 
 
 class EProp(LocalRule):
-    """e-prop: instantaneous errors from above with eligibility traces (Bellec 2020), SnAp-1 in every layer."""
+    """e-prop (Bellec 2020): instantaneous errors and eligibility traces, which is SnAp-1 in every layer."""
 
     name: ClassVar[str] = "eprop"
     options = LocalOptions.with_defaults(sent="instantaneous", own="trace")
 
 
 class GLEFull(LocalRule):
-    """GLE with delay lines: rates and slopes wait for the error that belongs to them."""
+    """GLE with delay lines: rates and slopes phi' are delayed until the error that they caused arrives."""
 
     name: ClassVar[str] = "gle-full"
     derived: ClassVar[bool] = True
@@ -171,7 +171,7 @@ class GLEFull(LocalRule):
 
 
 class InstantaneousFull(LocalRule):
-    """The instantaneous error with delay lines: rates and slopes wait for the error that belongs to them."""
+    """`instantaneous` with delay lines: rates and slopes phi' are delayed until the error that they caused arrives."""
 
     name: ClassVar[str] = "instantaneous-full"
     derived: ClassVar[bool] = True
@@ -179,7 +179,7 @@ class InstantaneousFull(LocalRule):
 
 
 class GLEEligibilityFull(LocalRule):
-    """`gle-e` with delay lines: traces and slopes wait for the error that belongs to them."""
+    """`gle-e` with delay lines: traces and slopes phi' are delayed until the error that they caused arrives."""
 
     name: ClassVar[str] = "gle-e-full"
     derived: ClassVar[bool] = True
@@ -187,7 +187,7 @@ class GLEEligibilityFull(LocalRule):
 
 
 class EPropFull(LocalRule):
-    """e-prop with delay lines, which is exact for every layer whose upper layers have tau_m = tau_r."""
+    """e-prop with delay lines: its gradient of a layer is exact if all layers above have tau_m = tau_r."""
 
     name: ClassVar[str] = "eprop-full"
     derived: ClassVar[bool] = True
@@ -195,7 +195,7 @@ class EPropFull(LocalRule):
 
 
 class GLEGain(LocalRule):
-    """GLE with a gain in every error neuron, by which its error is the least-squares estimate of the adjoint."""
+    """GLE with a gain in every error neuron, which makes its error the least-squares estimate of the adjoint."""
 
     name: ClassVar[str] = "gle-gain"
     derived: ClassVar[bool] = True
@@ -203,7 +203,7 @@ class GLEGain(LocalRule):
 
 
 class GLELowpass(LocalRule):
-    """GLE with a low-pass filter on every error that is sent down, as of a synapse."""
+    """GLE with a synaptic low-pass filter on every error that is sent to the layer below."""
 
     name: ClassVar[str] = "gle-lowpass"
     derived: ClassVar[bool] = True
@@ -211,7 +211,7 @@ class GLELowpass(LocalRule):
 
 
 class GLEClipped(LocalRule):
-    """GLE with error neurons that saturate."""
+    """GLE with error neurons that saturate: an error is clipped to a fixed range."""
 
     name: ClassVar[str] = "gle-clipped"
     derived: ClassVar[bool] = True
@@ -219,21 +219,21 @@ class GLEClipped(LocalRule):
 
 
 class RFLO(LocalRule):
-    """RFLO: eligibility traces with the output's error, broadcast by fixed random weights (Murray 2019)."""
+    """RFLO (Murray 2019): eligibility traces, and the output's error sent to every layer by fixed random weights."""
 
     name: ClassVar[str] = "rflo"
     options = LocalOptions.with_defaults(sent="instantaneous", own="trace", feedback="broadcast")
 
 
 class GLEFeedbackAlignment(LocalRule):
-    """GLE with fixed random weights in place of W^T: feedback alignment (Lillicrap 2016)."""
+    """GLE with feedback alignment (Lillicrap 2016): fixed random weights instead of W^T carry the errors down."""
 
     name: ClassVar[str] = "gle-fa"
     options = LocalOptions.with_defaults(feedback="random")
 
 
 class GLEKolenPollack(LocalRule):
-    """GLE with feedback weights that learn to be W^T by the gradient of W and decay (Kolen and Pollack 1994)."""
+    """GLE with feedback weights that learn to equal W^T, by W's gradient and decay (Kolen and Pollack 1994)."""
 
     name: ClassVar[str] = "gle-kp"
     options = LocalOptions.with_defaults(feedback="kolen-pollack")

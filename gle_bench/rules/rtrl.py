@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from gle_bench.dynamics.state import Parameters, State
     from gle_bench.dynamics.window import Learned, Window
 
-LIMIT: Final = 2**30  # bytes of influence that a run may carry; a step needs about as much again
+LIMIT: Final = 2**30  # bytes that a run's influence may take; a step needs about as much again
 
 
 class RTRL(OnlineRule):
-    """Real-time recurrent learning: the exact gradient of every step's cost, at that step; for small networks.
+    """Real-time recurrent learning, for small networks: the exact gradient of each step's cost, at that step.
 
     The rule carries the influence of every parameter on the state (`dynamics.influence`). With frozen weights the sum
-    over a sample is the exact gradient. Where weights change at every step, the influence is that of weights which have
-    changed since.
+    over a sample is the exact gradient. When the weights change at every step, the influence is approximate, because
+    older contributions were computed with older weights.
     """
 
     name: ClassVar[str] = "rtrl"
@@ -33,7 +33,7 @@ class RTRL(OnlineRule):
     lacks: frozenset[Signal] = ERRORS
 
     def depth(self, network: Network) -> int:
-        """How many layers below the output, this one included, the influence is carried in."""
+        """The number of upper layers, counted from the output layer down, whose influence is carried."""
         return len(network.layers)
 
     def request_refusal(self, request: RuleRequest) -> str | None:

@@ -1,4 +1,4 @@
-"""SnAp-n: real-time recurrent learning by the influence on n layers, which trains the upper n."""
+"""SnAp-n: real-time recurrent learning that keeps influences in n layers only, and so trains the upper n layers."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 class SnApOptions(RuleOptions):
-    """What can be chosen about `snap`.
+    """The options of the learning rule `snap`.
 
     Attributes:
-        layers: n, the layers in which a parameter's influence is kept, its own layer the first of them.
+        layers: n, the number of layers in which a parameter's influence is kept, counted upwards from its own.
     """
 
     layers: Count = 1
 
 
 class SnAp(RTRL):
-    """SnAp-n, a sparse approximation of `rtrl`: what a parameter does to its own layer and n - 1 layers above it.
+    """SnAp-n, a sparse `rtrl`: a parameter's influence is kept in its own layer and in n - 1 layers above it.
 
-    The stack is one recurrent state here, with a step between layers. Only an influence that reaches the output teaches
-    anything, so the upper n layers learn by the exact gradient, and those below not at all: n = 1 trains the output
-    layer, and n = L is `rtrl`.
+    All layers together form one recurrent state here, with one time step between layers. Only an influence that reaches
+    the output contributes to a gradient. The upper n layers therefore learn by the exact gradient, and the layers below
+    them do not learn: n = 1 trains the output layer, and n = L is `rtrl`.
     """
 
     name: ClassVar[str] = "snap"
@@ -43,5 +43,5 @@ class SnAp(RTRL):
         if depth > len(network.layers):
             return f"layers = {depth} is more than the {len(network.layers)} layers of the network; lower it"
         if not any(layer.connection.plastic for layer in network.layers[-depth:]):
-            return f"layers = {depth} leaves nothing to learn, because the layers down to there are fixed; raise it"
+            return f"layers = {depth} leaves nothing to learn, because all of the upper {depth} are fixed; raise it"
         return super().request_refusal(request)

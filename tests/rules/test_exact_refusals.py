@@ -15,7 +15,7 @@ TOY = ("toy-signal", "toy-gle")
         (TOY, "bptt", ["window=0"], "--set: window: must be a number of steps from 1 on, or 'sample' (got 0)."),
         (TOY, "bptt", ["window=all"], "--set: window: must be a number of steps from 1 on, or 'sample' (got 'all')."),
         (TOY, "bptt", ["window=11"], "window = 11 is longer than a sample, which has 10 steps; lower it."),
-        (TOY, "bptt", ["window=1"], "window = 1 ends before any weight has reached the cost, which takes 2 steps"),
+        (TOY, "bptt", ["window=1"], "window = 1 is too short, because a weight takes 2 steps to affect the cost"),
         (TOY, "bptt", ["gamma=0.5"], "gamma = 0.5 of layer 1 lets errors of GLE move the membrane"),
         (
             TOY,
