@@ -35,6 +35,7 @@ class BlockMemory(NamedTuple):
 
 Memory = tuple[BlockMemory, ...]
 EMPTY = BlockMemory()
+OWN_STREAM = 2**32  # of random numbers: beyond those of disturbances, which are counted from 0
 OF_SAMPLES = ("rates", "slopes", "u_dots", "trace", "tau_trace", "instant_square", "error_square")
 
 
@@ -140,7 +141,7 @@ def _random_weights(
     layers = len(block.layers)
     members = []
     for seed in seeds:
-        generator = np.random.Generator(np.random.Philox(key=np.array([seed, number], dtype=np.uint64)))
+        generator = np.random.Generator(np.random.Philox(key=np.array([seed, OWN_STREAM + number], dtype=np.uint64)))
         if options.feedback == "broadcast":
             drawn = generator.standard_normal((layers, block.like.neurons, network.outputs)) / network.outputs**0.5
         else:
