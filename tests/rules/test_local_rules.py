@@ -190,6 +190,9 @@ def test_the_jacobian_signal_shrinks_by_alpha_in_every_layer_that_it_passes() ->
         assert_close([x for x in ours if x is not None], [factor * x for x in theirs if x is not None])
 
 
+# Causality -----------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("rule", ["gle", "eprop-full", "gle-gain", "rflo", "gle-kp"])
 def test_what_comes_later_changes_nothing_before_it(rule: str) -> None:
     """To the bit: gradients of all steps up to the one at which inputs and targets change."""
