@@ -19,13 +19,15 @@ class Arena {
         used_ += (count * sizeof(T) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         return reinterpret_cast<T *>(piece);
     }
-    void allocate() {
-        memory_ = std::calloc(used_ + ALIGNMENT, 1); // large ones come zeroed, and their pages when they are used
+    // A block of zeros. Its pages come at once, or those of a long tape, of which much may stay unused, one by one.
+    void allocate(bool at_once = true) {
+        memory_ = std::calloc(used_ + ALIGNMENT, 1);
         if (!memory_) throw std::bad_alloc();
         const auto address = reinterpret_cast<uintptr_t>(memory_);
         block_ = static_cast<char *>(memory_) + (ALIGNMENT - address % ALIGNMENT) % ALIGNMENT;
         size_ = used_;
         used_ = 0;
+        if (at_once) clear();
     }
     void clear() { std::fill(block_, block_ + size_, 0); }
     size_t used() const { return used_; }
@@ -207,7 +209,7 @@ template <class T> struct Workspace {
         : batch(int(run.batch)), panels((batch + LANES<T> - 1) / LANES<T>, COLUMNS, threads), scratch(threads) {
         each_layer(run, [&](const Layer<T> &layer, const int64_t *own) { layers.emplace_back(layer, own); });
         lay_out(run);
-        arena.allocate();
+        arena.allocate(!run.window);
         lay_out(run);
     }
 
