@@ -1,1 +1,1 @@
-"""Generalized Latent Equilibrium itself: pure PyTorch, free of Lightning, tasks and files."""
+"""Networks of Generalized Latent Equilibrium, their dynamics and their engines, without Lightning, tasks or files."""

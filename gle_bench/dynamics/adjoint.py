@@ -1,8 +1,8 @@
-"""Errors made backward in time from a tape: by the exact discrete adjoint, or as in the paper's Algorithm 2.
+"""The errors of the adjoint method, computed backward in time from a tape: exactly, or as in the paper's Algorithm 2.
 
-Errors are named as in GLE, and have its sign. E is what reaches a layer from above: W^T lambda, or at the output the
-nudging; i = phi' o E takes the place of the instantaneous error, and lambda that of the error e. With these two, the
-gradients of weights, biases and time constants are those of Eqs. 21-24 (docs/facts/rules.md, section 5.0).
+Errors have the names and the sign that they have in GLE. E is the feedback that reaches a layer from above: W^T lambda,
+or at the output the nudging. i = phi' o E takes the place of the instantaneous error, and lambda that of the error e.
+With these two, the gradients are those of Eqs. 21-24 (docs/facts/rules.md, section 5.0).
 
 The paper discretises the continuous adjoint, without delays between layers: its errors differ from the exact ones by
 O(dt). Signs are those of the released code; its terminal condition of hidden layers is replaced by the one that follows
@@ -23,7 +23,7 @@ from gle_bench.dynamics.tape import BlockTape, Tape
 
 
 class BlockErrors(NamedTuple):
-    """The errors of a block in T steps, each (K, S, T, B, N)."""
+    """The errors of a block of layers in T steps, each (K, S, T, B, N)."""
 
     error: Tensor  # lambda
     instantaneous: Tensor  # i
@@ -33,7 +33,7 @@ Errors = tuple[BlockErrors | None, ...]  # None for relays, and where nothing le
 
 
 def exact_refusal(network: Network) -> str | None:
-    """Why the exact gradient of this network is not that of the recursions here, as a clause with the cure."""
+    """The reason why the discrete adjoint is not exact for this network, as a clause with the cure; None: it is."""
     if network.ordered:
         return (
             f"integrator = '{network.integrator}' traverses the layers in order, and the exact gradient is derived for "
@@ -61,7 +61,7 @@ def exact_errors(
     Args:
         slopes: phi' of each block at that instant, (K, S, B, N).
         nudging: E of the output at that instant, (S, B, C); None: the cost ends with the last step.
-        seams: what watches and disturbs errors, as of the first step.
+        seams: the observers and disturbances of errors, as of the first step.
     """
     errors = _blank_errors(network, tape)
     aboves = [
@@ -100,9 +100,9 @@ def _block_errors(
     owed: Tensor,
     seams: Seams,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """lambda and i of a step, as disturbances leave them, and -dC/du before it, all (K, S, B, N).
+    """The errors lambda and i of a step after disturbances, and -dC/du before the step, all (K, S, B, N).
 
-    What a step gets, i and the -dC/du of the next one, goes into lambda or is handed on to the step before.
+    The sum of i and the -dC/du of the next step is divided into lambda and the -dC/du of the step before.
     """
     tau_m, tau_r, first = present(parameters.tau_m), present(parameters.tau_r), block.first + 1
     instant = slope * (seams.pass_block("feedback", first, above) if seams else above)
@@ -114,7 +114,7 @@ def _block_errors(
 
 
 def _feedback(block: Block, parameters: BlockParameters, error: Tensor) -> Tensor:
-    """W^T lambda of a step, (K, S, B, N_in); zeros where nobody looks at them."""
+    """The feedback W^T lambda of a step, (K, S, B, N_in); zeros where it is not needed."""
     if not block.feeds_back:
         return error.new_zeros(*error.shape[:-1], block.like.inputs)
     fed = block.connection.feedback(present(parameters.weight).flatten(0, 1), error.flatten(0, 1))
@@ -134,7 +134,7 @@ def paper_errors(network: Network, parameters: Parameters, tape: Tape, seams: Se
     """The errors of Algorithm 2, layer by layer from the output, each backward in time from the last step.
 
     Args:
-        seams: what watches and disturbs errors, as of the first step.
+        seams: the observers and disturbances of errors, as of the first step.
     """
     errors, above = list[BlockErrors | None](), tape.nudging
     for block, p, own in reversed(list(zip(network.blocks, parameters, tape.blocks, strict=True))):
@@ -170,10 +170,10 @@ def _block_history(
 
 
 def _backward(instant: Tensor, tau_m: Tensor, tau_r: Tensor, dt: float) -> Tensor:
-    """lambda of all steps from alpha of all steps, (S, T, B, N), backward in time.
+    """The errors lambda of all steps from the instantaneous errors i of all steps, (S, T, B, N), backward in time.
 
-    lambda(t - dt) = exp(-dt/tau_m) lambda(t) + (dt alpha(t) - tau_r (alpha(t) - alpha(t - dt))) / tau_m, and at the end
-    lambda = tau_r/tau_m alpha, which the natural boundary condition of the variation demands of every layer.
+    lambda(t - dt) = exp(-dt/tau_m) lambda(t) + (dt i(t) - tau_r (i(t) - i(t - dt))) / tau_m. At the last step
+    lambda = tau_r/tau_m i, which is the natural boundary condition of the variation in every layer.
     """
     decay, errors = torch.exp(-dt / tau_m), torch.empty_like(instant)
     errors[:, -1] = error = tau_r / tau_m * instant[:, -1]
@@ -184,7 +184,7 @@ def _backward(instant: Tensor, tau_m: Tensor, tau_r: Tensor, dt: float) -> Tenso
 
 
 def _pass(seams: Seams, signal: Signal, layer: int, tensor: Tensor) -> Tensor:
-    """What disturbances make of a layer's signal in all steps, (S, T, B, N)."""
+    """A layer's signal in all steps, (S, T, B, N), after the disturbances."""
     if not seams:
         return tensor
     return torch.stack([seams.at(t).pass_layer(signal, layer, own) for t, own in enumerate(tensor.unbind(1))], 1)
@@ -193,7 +193,7 @@ def _pass(seams: Seams, signal: Signal, layer: int, tensor: Tensor) -> Tensor:
 def mean_gradients(
     network: Network, parameters: Parameters, tape: Tape, errors: Errors, start: int = 0, stop: int | None = None
 ) -> Parameters:
-    """The mean over the batch and steps start to stop of Eqs. 21-24, with lambda for e and i for e_inst."""
+    """The gradients of Eqs. 21-24 with lambda for e and i for e_inst: means over the batch and steps start to stop."""
 
     def flat(tensor: Tensor) -> Tensor:
         return tensor[:, :, start:stop].flatten(2, 3)  # the steps side by side, as a larger batch
@@ -210,9 +210,9 @@ def mean_gradients(
 
 
 def one_step(network: Network, tape: Tape, errors: Errors, recorded: Tensor, staggered: bool) -> tuple[Tape, Errors]:
-    """What the layers learn from, of one step each: layer number l, from 0, of step l, or all of them of step 0.
+    """A tape of one step and its errors, taken from a longer tape: step 0, or if `staggered` step l of layer l.
 
-    Steps that have not been recorded teach nothing.
+    Layers are counted from 0. The errors of steps that have not been recorded are set to zero.
     """
 
     def chosen(block: Block, tensor: Tensor, weigh: bool = False) -> Tensor:

@@ -1,6 +1,6 @@
-"""The choices that make a local learning rule on a GLE network: data, which the step of a network reads; and `bptt`'s.
+"""The options of the local learning rules, which select the equations of a network's step, and those of `bptt`.
 
-`gle`, the rule of the paper, is what all defaults together give. The equations are in `gle_bench.dynamics.local`.
+The defaults together give `gle`, the rule of the paper. The equations are in `gle_bench.dynamics.local`.
 """
 
 from typing import Annotated, Any, Literal
@@ -12,23 +12,23 @@ from gle_bench.words import DelayLine, ErrorPath, LearningSignal, OwnError, Sent
 
 
 class LocalOptions(RuleOptions):
-    """The choices that make a local learning rule, with the parameters of some of them.
+    """The options that define a local learning rule: its errors, updates, feedback weights and delays.
 
     Attributes:
         sent: the error that a layer passes down. 'gle' is e = D^+_{tau_m} I^-_{tau_r} {e_inst}, 'instantaneous' is
-            e_inst itself; 'gain' is e times <e_inst^2> / <e^2>, 'lowpass' is I^- of e, 'clipped' is e within bounds.
-        own: what a layer's own update multiplies. 'sent' is the error that it sends with the presynaptic rate (Eqs.
-            21 to 24); 'trace' is e_inst with the rate as the neuron's own membrane filters it.
-        feedback: the weights that carry errors down: 'transpose' is W^T; 'random' are fixed random weights B;
-            'broadcast' brings the output's error to every layer by random weights; 'kolen-pollack' are weights B that
-            learn by the gradient of W, and decay as W does, so that B approaches W.
-        delay: with 'presynaptic', rates wait for the error that belongs to them; with 'full', slopes phi' wait, too.
-        signal: the gain of an instantaneous error from layer to layer: 'steady' is 1, that of constant errors, and
+            e_inst itself, 'gain' is e times <e_inst^2> / <e^2>, 'lowpass' is I^- of e, 'clipped' is e within bounds.
+        own: the factors of a layer's own update. 'sent' multiplies the error that the layer sends by the presynaptic
+            rate (Eqs. 21 to 24); 'trace' multiplies e_inst by the rate filtered by the neuron's own membrane.
+        feedback: the weights that carry errors down. 'transpose' is W^T; 'random' are fixed random weights B;
+            'broadcast' sends the output's error to every layer by random weights; 'kolen-pollack' are weights B that
+            learn by the gradient of W and decay as W does, so that B approaches W.
+        delay: 'presynaptic' delays rates until the error that they caused arrives; 'full' delays slopes phi', too.
+        signal: the gain of an instantaneous error from layer to layer. 'steady' is 1, the gain of constant errors;
             'jacobian' is tau_r / tau_m, the derivative within a time step, for sent = instantaneous with own = trace.
         gain_time: time constant of the averages <.> of sent = gain, in the unit of the network's time constants.
-        lowpass_tau: time constant of sent = lowpass, in the same unit.
-        clip: the largest absolute error of sent = clipped.
-        decay: of feedback = kolen-pollack: each update multiplies W and B by 1 - rate * decay.
+        lowpass_tau: time constant of the filter of sent = lowpass, in the same unit.
+        clip: the largest absolute error under sent = clipped.
+        decay: the decay under feedback = kolen-pollack: each update multiplies W and B by 1 - rate * decay.
     """
 
     sent: SentError = "gle"
@@ -45,7 +45,7 @@ class LocalOptions(RuleOptions):
     def _signal_of_instantaneous_errors(self) -> "LocalOptions":
         if self.signal == "jacobian" and (self.sent, self.own) != ("instantaneous", "trace"):
             raise ValueError(
-                f"signal = jacobian is of errors without filters, not of sent = {self.sent} with own = {self.own}; "
+                f"signal = jacobian needs errors without filters, not sent = {self.sent} with own = {self.own}; "
                 "set signal = steady, or sent = instantaneous and own = trace"
             )
         return self
@@ -57,7 +57,7 @@ class LocalOptions(RuleOptions):
 
     @classmethod
     def with_defaults(cls, **defaults: Any) -> "type[LocalOptions]":
-        """The same options with other defaults."""
+        """A class with the same options and other defaults."""
         fields = {name: (cls.model_fields[name].annotation, value) for name, value in defaults.items()}
         made: type[LocalOptions] = create_model(cls.__name__, __base__=cls, **fields)  # type: ignore[call-overload]
         return made
@@ -73,10 +73,10 @@ def _window(value: Any) -> Any:
 
 
 class BPTTOptions(RuleOptions):
-    """What can be chosen about `bptt`.
+    """The options of the learning rule `bptt`.
 
     Attributes:
-        window: the steps of a window, at whose end the weights change; 'sample': a whole sample.
+        window: the number of steps of a window, at the end of which the weights change; 'sample': a whole sample.
     """
 
     window: Annotated[int | Literal["sample"], BeforeValidator(_window)] = "sample"

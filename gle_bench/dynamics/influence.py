@@ -21,7 +21,7 @@ Influence = tuple[Tensor, ...]  # U and R in layer m and in each one above, for 
 
 
 class _Layer(NamedTuple):
-    """What a step's influence needs of a layer."""
+    """The values of a layer in one step from which its influences are computed."""
 
     weight: Tensor  # (S, N, N_in)
     tau_m: Tensor  # (S, 1, N)
@@ -32,7 +32,7 @@ class _Layer(NamedTuple):
 
 
 def influence_refusal(network: Network) -> str | None:
-    """Why the influence of this network's parameters is not known here, as a clause with the cure."""
+    """The reason why influences cannot be computed in this network, as a clause with the cure; None: they can."""
     for number, layer in enumerate(network.layers, 1):
         if not isinstance(layer.connection, Dense):
             kind = type(layer.connection).__name__
@@ -41,13 +41,13 @@ def influence_refusal(network: Network) -> str | None:
 
 
 def traced_layers(network: Network, depth: int) -> list[int]:
-    """Numbers, from 0, of the layers whose parameters' influence is carried: those that learn of the upper `depth`."""
+    """The indices, from 0, of the layers whose parameters' influence is carried: plastic ones of the upper `depth`."""
     first = max(0, len(network.layers) - depth)
     return [number for number in range(first, len(network.layers)) if network.layers[number].connection.plastic]
 
 
 def influence_size(network: Network, depth: int) -> int:
-    """Numbers that the influence of one network takes for one sample."""
+    """The size of the influence of one network for one sample, as a count of numbers."""
     total = 0
     for number in traced_layers(network, depth):
         layer, above = network.layers[number], network.layers[number + 1 :]
@@ -56,7 +56,7 @@ def influence_size(network: Network, depth: int) -> int:
 
 
 def no_influence(network: Network, parameters: Parameters, batch: int, depth: int) -> Influence:
-    """The influence before the first step: none."""
+    """The influence before the first step, which is zero everywhere."""
     like, influence = present_weight(parameters), []
     for number in traced_layers(network, depth):
         layer = network.layers[number]
@@ -75,7 +75,7 @@ def advance_influence(
     step: Step,
     depth: int,
 ) -> Influence:
-    """The influence after a step: all layers read that of before it, and switch together.
+    """The influence after a step. All layers read the influence before the step, and are updated together.
 
     Args:
         inputs: the input of the step, (S, B, N_in).
@@ -96,7 +96,7 @@ def advance_influence(
 def influence_gradients(
     network: Network, parameters: Parameters, influence: Influence, nudging: Tensor, depth: int
 ) -> Parameters:
-    """The gradient of a step's cost, a batch mean, from the influence before the step; zero where none is carried.
+    """The gradient of a step's cost from the influence before the step: a batch mean, zero where none is carried.
 
     Args:
         nudging: -dC/dr of the output, (S, B, C).
@@ -133,12 +133,12 @@ def _layers(network: Network, parameters: Parameters, inputs: Tensor, before: St
 
 
 def _features(network: Network, layer: Layer) -> int:
-    """F, a neuron's parameters that learn."""
+    """The number F of a neuron's parameters that learn."""
     return layer.inputs + layer.bias + network.learn_tau_m + network.learn_tau_r
 
 
 def _own(network: Network, layer: Layer, values: _Layer, u: Tensor) -> list[Tensor]:
-    """U and R of a layer's own parameters after the step, (S, B, N, F)."""
+    """The influences U and R of a layer's parameters on that layer itself, after the step, (S, B, N, F)."""
     tau_m, tau_r = (tau.transpose(1, 2)[:, None] for tau in (values.tau_m, values.tau_r))  # (S, 1, N, 1)
     drive = torch.zeros_like(u)
     drive[..., : layer.inputs] = values.rates[:, :, None]
@@ -156,20 +156,26 @@ def _own(network: Network, layer: Layer, values: _Layer, u: Tensor) -> list[Tens
 
 
 def _drive(layer: _Layer, r: Tensor, own: bool) -> Tensor:
-    """J = W R, (S, B, P, N), from R of the layer below; where the P parameters are its own, each has one neuron."""
+    """The drive J = W R, (S, B, P, N), from R of the layer below.
+
+    If the P parameters belong to the layer below (`own`), each of them influences one of its neurons only.
+    """
     weight = layer.weight.transpose(1, 2)[:, None]  # (S, 1, N_in, N)
     return (r[..., None] * weight[:, :, :, None]).flatten(2, 3) if own else r @ weight
 
 
 def _gradient(r: Tensor, nudging: Tensor, layer: Layer, own: bool) -> Tensor:
-    """The gradient by a layer's parameters, (S, N, F), from R of the output, which may be that layer itself."""
+    """The gradient of a layer's parameters, (S, N, F), from their influence R on the output layer.
+
+    With `own`, the layer is the output layer itself.
+    """
     if own:
         return (r * nudging[..., None]).mean(1).neg()
     return (r @ nudging[..., None]).mean(1).neg().view(len(r), layer.neurons, -1)
 
 
 def _split(network: Network, layer: Layer, gradient: Tensor) -> list[Tensor | None]:
-    """(S, N, F) as the gradients of weight, bias, tau_m and tau_r."""
+    """The gradients of weight, bias, tau_m and tau_r, split from one tensor (S, N, F)."""
     columns = iter(gradient[..., layer.inputs :].unbind(-1))
     there = (layer.bias, network.learn_tau_m, network.learn_tau_r)
     return [gradient[..., : layer.inputs], *(next(columns)[:, None] if learns else None for learns in there)]

@@ -1,4 +1,4 @@
-"""Local learning rules at work in one block: the error that it sends, and the gradients that it learns by.
+"""The equations of local learning rules in a block of layers: the error that the block sends, and its gradients.
 
 With F the filter of a neuron's membrane, from its current to its prospective potential, the error of the paper's rule
 is e = F^-1 e_inst, and a trace is F r. The equations are those of facts/rules.md, sections 5.3 to 5.5 and 6.2.
@@ -25,14 +25,14 @@ class Sent(NamedTuple):
 
 
 class Learnt(NamedTuple):
-    """What a block learns by, in the order of the products of Eqs. 21 to 24."""
+    """The factors of a block's gradients: errors, presynaptic rates, derivatives of the potential (Eqs. 21 to 24)."""
 
     error: Tensor  # (K, S, B, N)  e of Eqs. 21 to 23, or e_inst where a trace stands for the filter of the error
     instantaneous: Tensor  # (K, S, B, N)  e_inst of Eq. 24
     rates: Tensor  # (K, S, B, N_in)  presynaptic rates; (K, S, P, B, N_in) their traces by population
-    bias: Tensor | None  # (K, S, 1, 1|N)  what stands for the bias's constant input of 1; None: it is 1
-    u_dot: Tensor | None  # (K, S, B, N)  what tau_m learns by
-    u_dot_now: Tensor | None  # (K, S, B, N)  what tau_r learns by
+    bias: Tensor | None  # (K, S, 1, 1|N)  input of the bias, delayed or filtered as rates are; None: it is 1
+    u_dot: Tensor | None  # (K, S, B, N)  derivative of the potential for tau_m, delayed or filtered as rates are
+    u_dot_now: Tensor | None  # (K, S, B, N)  derivative of the potential for tau_r, delayed alone
 
 
 def sent_error(
@@ -44,7 +44,7 @@ def sent_error(
     dt: float,
     memory: BlockMemory,
 ) -> tuple[Sent, BlockMemory]:
-    """The error that the block passes down, from its instantaneous error (K, S, B, N).
+    """The error that the block passes down, made from its instantaneous error (K, S, B, N), and the new memory.
 
     Args:
         taus: tau_m and tau_r of the error neurons, (K, S, 1, N).
@@ -71,13 +71,13 @@ def filters_errors(options: LocalOptions, block: Block) -> bool:
 
 
 def gain(instant_square: Tensor, error_square: Tensor) -> Tensor:
-    """The least-squares gain <e_inst^2> / <e^2> of the error on the adjoint; 1 before there was any error."""
+    """The gain <e_inst^2> / <e^2> that makes e the least-squares estimate of the adjoint; 1 before the first error."""
     there = error_square > 0
     return torch.where(there, instant_square / torch.where(there, error_square, 1), 1)
 
 
 def late_slope(slope: Tensor, memory: BlockMemory, delays: list[int]) -> tuple[Tensor, BlockMemory]:
-    """phi' of the moment to which the error from above belongs, D - 1 steps ago."""
+    """The slope phi' of D - 1 steps ago, when the activity occurred that the present error from above belongs to."""
     if memory.slopes is None or memory.slopes.shape[2] == 0:
         return slope, memory
     late, slopes = delayed(memory.slopes, slope, [steps - 1 for steps in delays])
@@ -85,11 +85,11 @@ def late_slope(slope: Tensor, memory: BlockMemory, delays: list[int]) -> tuple[T
 
 
 def delayed(line: Tensor, now: Tensor, delays: list[int]) -> tuple[Tensor, Tensor]:
-    """What a delay line (K, S, D, ...) gives for each of its K layers, and the line one step later.
+    """The output of a delay line (K, S, D, ...) for each of its K layers, and the line one step later.
 
     Args:
-        now: what enters it, (K, S, ...).
-        delays: steps of each layer, from 0 to D.
+        now: the values that enter the line, (K, S, ...).
+        delays: the delay of each layer in steps, from 0 to D.
     """
     whole = torch.cat([line, now[:, :, None]], 2)
     longest = line.shape[2]
@@ -109,15 +109,15 @@ def gradients(
     delays: list[int],
     memory: BlockMemory,
 ) -> tuple[BlockParameters, BlockMemory]:
-    """The block's gradients in this step, and its memory after it. A block whose connection is fixed learns nothing.
+    """The block's gradients in this step, all None if its connection is fixed, and its memory after the step.
 
-    All that is presynaptic passes its delay line first and then its filter, since both are linear.
+    Presynaptic signals pass the delay line first and then the filter; the order does not matter, as both are linear.
 
     Args:
         e, instant: the error that the block sends and its instantaneous error, (K, S, B, N).
-        rates: presynaptic, (K, S, B, N_in).
+        rates: presynaptic rates, (K, S, B, N_in).
         u_dot: derivative of the potential, (K, S, B, N); None where no time constant learns.
-        delays: steps by which presynaptic signals wait, of each layer.
+        delays: the steps by which presynaptic signals are delayed, for each layer.
     """
     if not block.connection.plastic:
         return BlockParameters(None, None, None, None), memory
@@ -143,7 +143,7 @@ def _delayed(by: Learnt, delays: list[int], memory: BlockMemory) -> tuple[Learnt
 def _filtered(
     network: Network, block: Block, by: Learnt, parameters: BlockParameters, memory: BlockMemory
 ) -> tuple[Learnt, BlockMemory]:
-    """F of all that the block learns by; the error is then e_inst (facts/rules.md, sections 5.3 and 5.5)."""
+    """The factors with F applied to the presynaptic ones and e_inst as error (facts/rules.md, sections 5.3 and 5.5)."""
     tau_m, tau_r, dt = present(parameters.tau_m), present(parameters.tau_r), network.dt
     trace, rates = _trace(network, block, present(memory.trace), by.rates, tau_m, tau_r)
     memory, one, u_dot = memory._replace(trace=trace), by.bias, by.u_dot
@@ -160,7 +160,7 @@ def _filtered(
 def _trace(
     network: Network, block: Block, trace: Tensor, rates: Tensor, tau_m: Tensor, tau_r: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The low-passed rates and F r of each population, (K, S, P, B, N_in)."""
+    """The traces of each population, (K, S, P, B, N_in): the low-passed rates, and the filtered rates F r."""
     first = populations(network, block).first.to(tau_m.device)[:, None, None]  # (K, 1, 1, P)
     own_m, own_r = (torch.take_along_dim(tau, first, 3).transpose(2, 3)[..., None] for tau in (tau_m, tau_r))
     return neurons.membrane_step(trace, rates[:, :, None], own_m, own_r, network.dt)
@@ -169,9 +169,10 @@ def _trace(
 def local_gradients(
     network: Network, block: Block, e: Tensor, instant: Tensor, rates: Tensor, u_dot: Tensor | None, biased: bool
 ) -> BlockParameters:
-    """Eqs. 21 to 24 without delays and traces, from (K, S, B, N) and presynaptic rates (K, S, B, N_in).
+    """The gradients of Eqs. 21 to 24 without delays and traces.
 
-    A block whose connection is fixed learns nothing, its time constants included.
+    They are made from tensors (K, S, B, N) and presynaptic rates (K, S, B, N_in). A block whose connection is fixed
+    learns nothing, not even its time constants.
     """
     if not block.connection.plastic:
         return BlockParameters(None, None, None, None)
@@ -179,7 +180,7 @@ def local_gradients(
 
 
 def _products(network: Network, block: Block, by: Learnt, biased: bool, traced: bool) -> BlockParameters:
-    """Eqs. 21 to 24, from what the block learns by."""
+    """The gradients of Eqs. 21 to 24, made from their factors."""
     bias = None
     if biased:
         error = by.error if by.bias is None else by.error * by.bias
@@ -199,7 +200,7 @@ def _unflat(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 def _traced_gradient(network: Network, block: Block, by: Learnt) -> Tensor:
-    """The gradient of the weights from a trace of each population, which only its own members learn by."""
+    """The gradient of the weights from traces, where each neuron uses the trace of its own population."""
     if by.rates.shape[2] == by.error.shape[-1] and isinstance(block.connection, Dense):  # a trace for every neuron
         return torch.einsum("ksbn,ksnbi->ksni", by.error, by.rates) / -by.error.shape[2]
     members = populations(network, block).members.to(by.error)[:, None, :, None]  # (K, 1, P, 1, N)
@@ -208,6 +209,6 @@ def _traced_gradient(network: Network, block: Block, by: Learnt) -> Tensor:
 
 
 def broadcast(back: Tensor, top: Tensor, is_output: bool) -> Tensor:
-    """The output's error (S, B, C) as it reaches each of a block's layers, (K, S, B, N), by weights (K, S, N, C)."""
+    """The output's error (S, B, C), sent to each of a block's layers, (K, S, B, N), by weights (K, S, N, C)."""
     spread = torch.einsum("ksnc,sbc->ksbn", back, top)
     return torch.cat([spread[:-1], top[None]]) if is_output else spread

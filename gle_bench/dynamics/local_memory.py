@@ -1,9 +1,9 @@
-"""What a local learning rule remembers from step to step, beside the network's own state: tensors, a block each.
+"""The memory of a local learning rule: the tensors that it keeps from step to step, beside the network's state.
 
     K stacked layers   S networks   D delay in steps   P populations of equal time constants   B batch   N neurons
 
-A population shares one trace of each presynaptic rate: the trace depends on the neuron through its time constants
-alone. Where time constants learn or are noisy, every neuron is a population of its own.
+The neurons of a population share one trace of each presynaptic rate, because the trace depends on a neuron only through
+its time constants. Where time constants learn or are noisy, every neuron is a population of its own.
 """
 
 from functools import lru_cache
@@ -19,7 +19,7 @@ from gle_bench.dynamics.state import Parameters, present
 
 
 class BlockMemory(NamedTuple):
-    """The memory of a block. What its rule does not need is None."""
+    """The memory of a local learning rule for one block of layers. A tensor that the rule does not need is None."""
 
     rates: Tensor | None = None  # (K, S, D, B, N_in)  presynaptic rates of the last D steps, the oldest first
     slopes: Tensor | None = None  # (K, S, D - 1, B, N)  phi' of the last D - 1 steps
@@ -47,7 +47,7 @@ class Populations(NamedTuple):
 
 
 def populations(network: Network, block: Block) -> Populations:
-    """The populations of a block; each neuron alone where time constants learn or are its own."""
+    """The populations of a block of layers. Where time constants learn or are noisy, each neuron is one of its own."""
     return _populations(block, network.learn_tau_m or network.learn_tau_r or network.own_taus)
 
 
@@ -73,24 +73,24 @@ def _populations(block: Block, alone: bool) -> Populations:
 
 
 def delays(network: Network, options: LocalOptions) -> list[list[int]]:
-    """D of each block's layers: the steps by which an error is later than the rate that it belongs to.
+    """The delay D of each layer, block by block: the number of steps from a rate to the arrival of its error.
 
-    A rate reaches the output by one step a layer. The error takes none to come back by broadcast; else one a layer, and
-    none through a relay.
+    A rate takes one step for each layer on its way to the output. The error returns at once by broadcast; otherwise it
+    takes one step for each layer, and none through a relay.
     """
     back = [int(block.relay is None and options.feedback != "broadcast") for block in network.blocks]
-    above, found = 0, []
+    above, in_blocks = 0, []
     for block, backward in reversed(list(zip(network.blocks, back, strict=True))):
         own = []
         for _ in block.layers:
             own.append(1 + above)
             above += 1 + backward
-        found.append(own[::-1])
-    return found[::-1]
+        in_blocks.append(own[::-1])
+    return in_blocks[::-1]
 
 
 def shapes(network: Network, block: Block, options: LocalOptions, delay: int, batch: int) -> dict[str, tuple[int, ...]]:
-    """What a block remembers, without its feedback weights: name -> shape after (K, S)."""
+    """The tensors of a block's memory, without its feedback weights: {name: shape without the leading (K, S)}."""
     if block.relay is not None or not block.has_errors:
         return {}
     neurons, inputs, learns = block.like.neurons, block.like.inputs, block.connection.plastic
@@ -112,7 +112,7 @@ def shapes(network: Network, block: Block, options: LocalOptions, delay: int, ba
 def start(
     network: Network, parameters: Parameters, options: LocalOptions, batch: int, seeds: tuple[int, ...]
 ) -> Memory:
-    """The memory before the first step, all zero but for the random weights, which are made from the seeds."""
+    """The memory before the first step: all zero, but for random feedback weights, which depend on the seeds."""
     memories = []
     for number, (block, steps, p) in enumerate(zip(network.blocks, delays(network, options), parameters, strict=True)):
         kept = shapes(network, block, options, max(steps), batch)
@@ -126,17 +126,17 @@ def start(
 
 
 def has_back(block: Block, options: LocalOptions) -> bool:
-    """Whether a block has weights of its own that carry errors down."""
+    """Whether a block has feedback weights of its own, instead of W^T."""
     return options.feedback != "transpose" and block.relay is None and block.has_errors
 
 
 def _random_weights(
     network: Network, block: Block, options: LocalOptions, like: Tensor, number: int, seeds: tuple[int, ...]
 ) -> Tensor:
-    """Random feedback weights, of each member by its own seed.
+    """The random feedback weights of a block, drawn for each member of the ensemble from its own seed.
 
-    Those that take the place of W^T are uniform within 1/sqrt(N_in), as W is at first; those from the output are normal
-    with standard deviation 1/sqrt(C) (Murray 2019).
+    Weights in place of W^T are uniform within 1/sqrt(N_in), like the initial W. Weights from the output are normal with
+    standard deviation 1/sqrt(C) (Murray 2019).
     """
     layers = len(block.layers)
     members = []
@@ -152,12 +152,12 @@ def _random_weights(
 
 
 def flat(memory: Memory) -> tuple[Tensor, ...]:
-    """The tensors that are there, as a rule hands them to its engine: (S, K, ...)."""
+    """The tensors of a memory that are not None, in the form in which an engine carries them: (S, K, ...)."""
     return tuple(tensor.transpose(0, 1) for block in memory for tensor in block if tensor is not None)
 
 
 def nested(network: Network, options: LocalOptions, tensors: tuple[Tensor, ...]) -> Memory:
-    """Inverse of `flat`."""
+    """The memory with the tensors of a flat list in their places, block by block: the inverse of `flat`."""
     rest = iter(tensors)
     memories = []
     for block, steps in zip(network.blocks, delays(network, options), strict=True):
@@ -167,7 +167,7 @@ def nested(network: Network, options: LocalOptions, tensors: tuple[Tensor, ...])
 
 
 def resumed(network: Network, memory: Memory, batch: int) -> Memory:
-    """The memory at the start of a batch of that size: tiled or truncated, as the state is, and forgotten with it."""
+    """The memory at the start of a batch of this size, tiled or truncated or reset exactly as the state is."""
     return tuple(
         own._replace(
             **{
@@ -194,9 +194,9 @@ def aligned(
     memory: Memory,
     rates: Tensor,
 ) -> Memory:
-    """The memory after an update under feedback = kolen-pollack; W decays in place.
+    """The memory after an update under feedback = kolen-pollack, with new feedback weights B. W decays in place.
 
-    The gradient of B is that of W, transposed, and the optimizer takes every number by itself: B moves as W does.
+    The gradient of B is the transpose of that of W, and the optimizer treats each number separately: B moves as W does.
     """
     memories = []
     for block, old, new, own in zip(network.blocks, before, after, memory, strict=True):

@@ -1,7 +1,7 @@
-"""Networks whose layers are traversed in order: rates upwards, then errors downwards, with no delays between layers.
+"""The step of networks whose layers are computed in order, rates upwards and then errors downwards, without delays.
 
-What is left to integrate are u and v. 'exponential' holds what drives them over the step; 'rk4' is the classical
-Runge-Kutta scheme, with the traversal once a stage. Weights stand still inside a step.
+Only u and v are integrated. 'exponential' keeps their drives constant during the step. 'rk4' is the classical
+Runge-Kutta scheme, with one traversal of the layers in each stage. Weights are constant during a step.
 """
 
 from collections.abc import Callable
@@ -21,26 +21,26 @@ from gle_bench.dynamics.step import Instant, Signals, Step, output_feedback, ste
 from gle_bench.errors import UsageError
 
 NOTHING = BlockParameters(None, None, None, None)
-Following = Callable[[Tensor], Instant]  # the instant at t + dt, from the output y(t), (S, B, C)
+Following = Callable[[Tensor], Instant]  # makes the external signals of t + dt from the output y(t), (S, B, C)
 
 
 class Variables(NamedTuple):
-    """What is integrated, or its derivatives, a layer each: (S, B, N)."""
+    """The integrated variables u and v of all layers, or their derivatives, each (S, B, N)."""
 
     u: tuple[Tensor, ...]
     v: tuple[Tensor, ...]
 
 
 class Traversal(NamedTuple):
-    """All layers at one instant, a layer each, (S, B, N) unless noted. Errors are None where they have no effect."""
+    """The signals of all layers at one time, each (S, B, N) unless noted. Errors are None where they have no effect."""
 
     inputs: Tensor  # (S, B, N_in)  the input's rates
-    current: tuple[Tensor, ...]  # W r + b: what u is drawn to
+    current: tuple[Tensor, ...]  # W r + b, the drive of u
     rate: tuple[Tensor, ...]
     slope: tuple[Tensor, ...]  # phi'
-    instantaneous: tuple[Tensor | None, ...]  # what v is drawn to
+    instantaneous: tuple[Tensor | None, ...]  # the drive of v
     error: tuple[Tensor | None, ...]
-    feedback: tuple[Tensor | None, ...]  # (S, B, N_in)  W^T e; None where nothing looks at it
+    feedback: tuple[Tensor | None, ...]  # (S, B, N_in)  W^T e; None where it is not needed
 
 
 def advance(
@@ -56,7 +56,7 @@ def advance(
     options: LocalOptions = PAPER,
     memory: Memory = (),
 ) -> Step:
-    """The step of the network's integrator: `network.step` or `ordered_step`."""
+    """One step of a network by its own integrator: `step` for 'euler', else `ordered_step`."""
     if network.ordered:
         return ordered_step(
             network,
@@ -89,24 +89,27 @@ def ordered_step(
     options: LocalOptions = PAPER,
     memory: Memory = (),
 ) -> Step:
-    """From t to t + dt. Pure and differentiable; of the old state it reads u and v alone.
+    """One step from t to t + dt of a network whose layers are computed in order, as a pure, differentiable function.
+
+    Of the old state it reads only u and v.
 
     Args:
-        parameters, state: of the S networks.
-        now: the instant t. Its mask holds throughout the step.
-        following: called by 'rk4', once, with y(t): the instant t + dt. 'exponential' never looks ahead.
-        midpoint: the instant t + dt/2, for 'rk4'; None: the mean of both ends.
-        plastic: whether gradients are wanted; without, they are all None.
-        errors: False freezes v and e, which a passing evaluation never looks at.
-        seams: what watches and disturbs this step.
-        options, memory: the local rule: of its choices `sent` may be instantaneous, and `feedback` random.
+        parameters, state: those of the S networks.
+        now: the external signals of time t. Their mask applies to the whole step.
+        following: gives the external signals of t + dt from y(t). 'rk4' calls it once, 'exponential' never.
+        midpoint: the external signals of t + dt/2, for 'rk4'; None: the mean of those of t and t + dt.
+        plastic: whether to compute gradients; if False, they are all None.
+        errors: False leaves v and e as they are, to save time in evaluation.
+        seams: the observers and disturbances of this step.
+        options, memory: the options and the memory of the local rule; `sent` may be gle or instantaneous, and
+            `feedback` transpose or random.
 
     Returns:
-        The state with u and v of t + dt, and r, e, phi' and W^T e of t; the gradients and signals of t, among which
-        the output y(t), which has seen the input of t.
+        The state with u and v of t + dt, and r, e, phi' and W^T e of t; the gradients and signals of t. The output y(t)
+        depends on the input of t.
 
     Raises:
-        UsageError: the network's layers are not ordered.
+        UsageError: the network's integrator is 'euler'.
     """
     if not network.ordered:
         raise UsageError("integrator = 'euler' lets all layers switch together; use step, or another integrator.")
@@ -128,17 +131,17 @@ def ordered_step(
 
 
 class ErrorPath(NamedTuple):
-    """How errors go down."""
+    """The settings by which errors are passed down from layer to layer."""
 
-    prospective: bool  # whether they look ahead
-    back: tuple[Tensor | None, ...]  # each layer's weights, (1, S, N, N_in); None: its own
+    prospective: bool  # whether errors are prospective
+    back: tuple[Tensor | None, ...]  # feedback weights of each layer, (1, S, N, N_in); None: its own weights W
     taus: tuple[tuple[Tensor, Tensor], ...]  # tau_m and tau_r of each layer's error neurons, (S, 1, N)
 
 
 def _error_taus(
     network: Network, parameters: Parameters, errors: bool, options: LocalOptions, seams: Seams
 ) -> tuple[tuple[Tensor, Tensor], ...]:
-    """tau_m and tau_r of each layer's error neurons, which hold throughout the step."""
+    """The time constants tau_m and tau_r of each layer's error neurons, constant during the step."""
     taus = []
     for n, (block, p) in enumerate(zip(network.blocks, parameters, strict=True), 1):
         tau_m, tau_r = present(p.tau_m)[0], present(p.tau_r)[0]
@@ -157,7 +160,7 @@ def traverse(
     seams: Seams,
     path: ErrorPath,
 ) -> Traversal:
-    """Rates upwards and errors downwards, given u and v."""
+    """The signals of all layers at one time, from given u and v: rates upwards, then errors downwards."""
     passed = seams.pass_layer if seams else None
     currents, rates, slopes = [], [], []
     rate = inputs = now.inputs if passed is None else passed("rate", 0, now.inputs)
@@ -233,9 +236,9 @@ def _rk4(
     return _moved(start, mean, dt)
 
 
-def _derivatives(parameters: Parameters, at: Variables, found: Traversal, path: ErrorPath) -> Variables:
+def _derivatives(parameters: Parameters, at: Variables, stage: Traversal, path: ErrorPath) -> Variables:
     u_dots, v_dots = [], []
-    layers = zip(parameters, *at, found.current, found.instantaneous, path.taus, strict=True)
+    layers = zip(parameters, *at, stage.current, stage.instantaneous, path.taus, strict=True)
     for p, u, v, current, instant, (_, tau_r) in layers:
         u_dots.append(neurons.membrane_derivative(u, current, present(p.tau_m)[0]))
         v_dots.append(torch.zeros_like(v) if instant is None else neurons.error_derivative(v, instant, tau_r))
@@ -263,7 +266,7 @@ def _mean_target(now: Instant, later: Instant) -> Tensor | None:
 
 
 def _new_state(network: Network, state: State, moved: Variables, first: Traversal, path: ErrorPath) -> State:
-    """u and v of t + dt beside what the traversal at t found; what it did not look at stays as it was."""
+    """The new state: u and v of t + dt, the other variables from the traversal at t, or unchanged if not computed."""
     blocks = []
     for n, (block, old) in enumerate(zip(network.blocks, state, strict=True)):
         e, feedback, v = first.error[n], first.feedback[n], moved.v[n]
@@ -288,16 +291,16 @@ def _gradients(
     parameters: Parameters,
     u_dots: tuple[Tensor | None, ...],
 ) -> Parameters:
-    """Eqs. 21-24 at t."""
-    found = []
+    """The gradients of Eqs. 21-24 at time t."""
+    gradients = []
     for n, block in enumerate(network.blocks):
         e, instant, below = first.error[n], first.instantaneous[n], first.rate[n - 1] if n else first.inputs
         if e is None or instant is None:
-            found.append(NOTHING)
+            gradients.append(NOTHING)
             continue
         bias = parameters[n].bias is not None
-        found.append(local.local_gradients(network, block, e[None], instant[None], below[None], u_dots[n], bias))
-    return tuple(found)
+        gradients.append(local.local_gradients(network, block, e[None], instant[None], below[None], u_dots[n], bias))
+    return tuple(gradients)
 
 
 def _u_dots(
@@ -309,5 +312,5 @@ def _u_dots(
 
 
 def _own(p: BlockParameters) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    """Weight (S, N, N_in), bias, tau_m and tau_r (S, 1, N) of a block's only layer."""
+    """The weight (S, N, N_in), bias, tau_m and tau_r (S, 1, N) of a block that consists of one layer."""
     return present(p.weight)[0], None if p.bias is None else p.bias[0], present(p.tau_m)[0], present(p.tau_r)[0]

@@ -1,4 +1,4 @@
-"""Learning rules: the three kinds, what each promises, and what a method is granted (its footing)."""
+"""The interfaces of learning rules: online rules, gradient rules and closed-form rules; and the footing of a method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Footing:
-    """What a method is granted: the equal-footing columns of a board."""
+    """The advantages that a method uses, such as whole sequences: the equal-footing columns of a leaderboard."""
 
     online: bool = False  # parameters change while the sample is still streaming in
     streamed: bool = False  # sees one time step after the other, not the sequence as an image
@@ -36,14 +36,14 @@ ERRORS: Final[frozenset[Signal]] = ERROR_TAUS | {"feedback", "instantaneous", "e
 
 
 class LearningRule(ABC):
-    """A rule by which a network's parameters are updated, of one of the three kinds below.
+    """A rule by which a network's parameters are updated. Each rule is of one of the three kinds below.
 
     Attributes:
-        name: as on the command line.
-        version: raised when what the rule computes changes.
-        footing: what the rule is granted.
-        derived: whether the rule is a derivation of this project, and in no paper; lists and tables say so.
-        options: the type of what can be chosen about the rule, all of it with defaults.
+        name: the name on the command line.
+        version: a number that is raised when the rule's results change.
+        footing: the advantages that the rule uses.
+        derived: whether the rule was derived in this project and is in no paper; lists and tables say so.
+        options: the type of the rule's options, all of which have defaults.
     """
 
     name: ClassVar[str]
@@ -54,48 +54,48 @@ class LearningRule(ABC):
 
     @cached_property
     def chosen(self) -> Any:
-        """What was chosen, of the type `options`; its defaults, unless the rule is made by `with_options`."""
+        """The values of the rule's options, an instance of `options`: the defaults unless `with_options` set them."""
         return self.options()
 
     def with_options(self, chosen: RuleOptions) -> Self:
-        """The same rule with these options."""
+        """A copy of the rule with these options."""
         rule = copy(self)
         rule.chosen = chosen
         return rule
 
     @property
     def granted(self) -> Footing:
-        """What the rule is granted with the options that were chosen."""
+        """The footing of the rule under its chosen options."""
         return self.footing
 
     def refusal(self, model: ModelConfig) -> str | None:
-        """Why the rule cannot train that model, as a clause ("it has layers without weights"); None: it can.
+        """The reason why the rule cannot train a model, as a clause ("it has layers without weights"); None: it can.
 
-        It is asked for models that learn in the rule's way only: online, by gradients, or in closed form.
+        It is called only for models of the rule's own kind: online, by gradients, or in closed form.
         """
         return None
 
 
 class RuleRequest(NamedTuple):
-    """What an online rule is asked to train, as an experiment knows it before it starts."""
+    """The network and the sizes of the data that an online rule would train, as known before an experiment starts."""
 
     network: Network
     steps: int  # time steps of a sample
     batch: int  # samples of a batch
-    members: int  # networks that learn side by side
+    members: int  # networks of the ensemble
     itemsize: int  # bytes of a number
 
 
 class OnlineRule(LearningRule):
-    """A rule that sees a window of time steps and returns gradients, while the sample is still streaming in.
+    """A rule for GLE networks that learns from windows of time steps: it returns the gradients for one update each.
 
     Attributes:
-        engines: those that can run it; 'torch' can run everything. A subclass that learns, starts or cuts windows in a
-            way of its own is back at 'torch' alone, until it names others itself.
-        ordered: whether it can learn in networks whose layers are traversed in order, without delays.
-        window: time steps that it sees at once, None for those of a whole sample; there is one update a window.
-        lacks: the signals that its steps do not have or do not use, so that no disturbance of them has an effect.
-        follows: whether it wants to see each update of the parameters, by `follow`.
+        engines: the engines that can run it; 'torch' can run every rule. A subclass that overrides how the rule learns,
+            starts or cuts windows has 'torch' only, unless it names others itself.
+        ordered: whether it can train networks whose layers are computed in order, without delays.
+        window: the number of time steps that it sees at once; None: a whole sample. There is one update per window.
+        lacks: the signals that its steps do not have or do not use, so that disturbing them has no effect.
+        follows: whether its memory follows each update of the parameters, by `follow`.
     """
 
     engines: ClassVar[frozenset[str]] = frozenset({"torch"})
@@ -110,22 +110,22 @@ class OnlineRule(LearningRule):
             cls.engines = frozenset({"torch"})
 
     def window_in(self, steps: int) -> int:
-        """Time steps of a window in a sample of that many steps."""
+        """The number of time steps of a window, in samples of `steps` steps."""
         return self.window or steps
 
     def request_refusal(self, request: RuleRequest) -> str | None:
-        """Why the rule cannot train that network on such samples, as a clause that ends with the cure; None: it can.
+        """The reason why the rule cannot train a network on such data, as a clause with the cure; None: it can.
 
-        It is asked once, before anything is written.
+        It is called once, before the run writes anything.
         """
         network = request.network
         if network.ordered and not self.ordered:
             # A rule that runs the network by itself calls `step`, which refuses it, but in its first batch only.
-            return f"it knows no integrator = '{network.integrator}', but 'euler' only; choose that, or rule 'gle'"
+            return f"it does not support integrator = '{network.integrator}'; choose 'euler', or rule 'gle'"
         return None
 
     def seams_refusal(self, seams: Seams) -> str | None:
-        """Why the rule cannot learn under these disturbances, as a clause that ends with the cure; None: it can."""
+        """The reason why the rule cannot learn under these disturbances, as a clause with the cure; None: it can."""
         for disturbance in seams.disturbances:
             if absent := sorted(disturbance.signals & self.lacks):
                 kind = type(disturbance).__name__
@@ -133,10 +133,10 @@ class OnlineRule(LearningRule):
         return None
 
     def start(self, network: Network, parameters: Parameters, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
-        """The rule's memory before its first window (eligibility traces, say), each tensor (S, ...).
+        """The rule's memory before its first window, such as eligibility traces: tensors (S, ...).
 
-        `seeds` are those of the S members, in their order; empty where the engine's caller named none. A member's
-        memory depends on its own seed alone, so that it learns as it would without the others.
+        `seeds` are those of the S members in their order; empty if the caller of the engine gave none. A member's
+        memory must depend on its own seed only, so that it learns as it would without the other members.
         """
         return ()
 
@@ -149,9 +149,9 @@ class OnlineRule(LearningRule):
         batch: int,
         seeds: tuple[int, ...],
     ) -> tuple[Tensor, ...]:
-        """The rule's memory at the start of a batch, from that after the last one, whose size was `before`.
+        """The rule's memory at the start of a batch, made from the memory after the last batch, of size `before`.
 
-        A rule begins anew where the size has changed, unless it knows better.
+        By default the memory is kept if the size is the same; otherwise it starts anew.
         """
         return memory if before == batch else self.start(network, parameters, batch, seeds)
 
@@ -169,11 +169,11 @@ class OnlineRule(LearningRule):
         memory: tuple[Tensor, ...],
         rates: Tensor,
     ) -> tuple[Tensor, ...]:
-        """The rule's memory after an update; called where `follows` is true.
+        """The rule's memory after an update of the parameters; called if `follows` is true.
 
         Args:
-            before, parameters: of before the update and after it. The latter may be changed in place.
-            rates: learning rate of each member, (S,).
+            before, parameters: the parameters before and after the update. The latter may be changed in place.
+            rates: the learning rate of each member, (S,).
         """
         return memory
 
@@ -187,18 +187,18 @@ class OnlineRule(LearningRule):
         window: Window,
         seams: Seams,
     ) -> Learned:
-        """Runs the network over the window. Gradients are means over the batch and the steps; descending them learns.
+        """Runs the network over the window; returns gradients for descent, which are means over batch and steps.
 
-        `seams` watch and disturb the run, as of the window's first step: `step` of the window's step t is given
+        `seams` are the observers and disturbances as of the window's first step; step t of the window uses
         `seams.at(t)`.
 
-        It is called without autograd: a rule that differentiates says `torch.enable_grad()` itself.
+        It is called without autograd: a rule that differentiates uses `torch.enable_grad()` itself.
         """
 
 
 class GradientRule(LearningRule):
-    """A rule that leaves a whole sample to autograd: an offline model is trained by the gradient of its loss."""
+    """A rule for offline models that learn by autograd, from the gradient of a whole sample's loss."""
 
 
 class ClosedFormRule(LearningRule):
-    """A rule that solves for a linear readout in closed form (`models.readout`), from all samples seen."""
+    """A rule for offline models whose linear readout is fitted in closed form to all samples (`models.readout`)."""

@@ -1,19 +1,19 @@
-"""What can be watched and changed in a run while it steps: an `Observer` sees signals, a `Disturbance` replaces them.
+"""Observers and disturbances of a running network: an `Observer` sees its signals, a `Disturbance` replaces them.
 
     signal          of layers   shape        what it is
     rate            0 to L      (S, B, N)    r, which drives the layer above; of layer 0 the input, of L the output
-    current         1 to L      (S, B, N)    W r + b (+ gamma e), which u is drawn to
+    current         1 to L      (S, B, N)    W r + b (+ gamma e), the drive of u
     feedback        1 to L      (S, B, N)    W^T e or B e, as it arrives from above; at the output the nudging
-    instantaneous   1 to L      (S, B, N)    phi' o feedback, which v is drawn to
+    instantaneous   1 to L      (S, B, N)    phi' o feedback, the drive of v
     error           1 to L      (S, B, N)    e, which Eqs. 21-24 learn by
     error_tau_m     1 to L      (S, 1, N)    tau_m of the error neurons, by which e looks ahead of v
     error_tau_r     1 to L      (S, 1, N)    tau_r of the error neurons, by which v is low-passed
 
 Layers are counted as in the paper: the input is layer 0, `network.layers[0]` is layer 1. Layers that are stacked in a
-block are seen one by one, and a relay (pooling) is a layer with a rate and nothing else. Each signal passes once a
-step. Where layers are traversed in order, 'rk4' passes through them four times in one step: a disturbance changes each
-traversal, by the same random numbers, and an observer sees the first one, which is that of t. Errors that nothing needs
-are not computed, and nobody sees them. A disturbance of the rate leaves phi' as it was.
+block are passed one by one, and a relay (pooling) is a layer with a rate only. Each signal is passed once in a step.
+The integrator 'rk4' traverses the layers four times in one step: a disturbance acts on each traversal, with the same
+random numbers, and an observer sees the first one, at time t. Errors that are not needed are neither computed nor
+passed. A disturbance of the rate does not change phi'.
 """
 
 from abc import ABC, abstractmethod
@@ -26,14 +26,14 @@ from torch import Tensor
 
 Signal = Literal["rate", "current", "feedback", "instantaneous", "error", "error_tau_m", "error_tau_r"]
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
-Pass = Callable[[Signal, int, Tensor], Tensor]  # what a signal of a layer, or of a block from that layer on, becomes
+Pass = Callable[[Signal, int, Tensor], Tensor]  # passes a signal of a layer, or of a block from that layer on
 
 
 class Moment(NamedTuple):
     """The time of a step within a run."""
 
-    batch: int = 0  # batches that the run learned before, over all its sittings
-    step: int = 0  # of the batch, counted from 0
+    batch: int = 0  # batches that the run has learned before, also before an interruption
+    step: int = 0  # step within the batch, counted from 0
     evaluation: int | None = None  # the batch's number within an evaluation; None: the network learns
 
 
@@ -41,22 +41,23 @@ START = Moment()
 
 
 class Observer(ABC):
-    """What watches a run. It is given copies, so that it cannot change the run, and is no part of a run's identity."""
+    """An object that is shown the signals of a run, as copies, so that it changes neither the run nor its identity."""
 
     @abstractmethod
     def see(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment) -> None:
-        """Called with every signal of every layer, as the disturbances left it."""
+        """Receives one signal of one layer, after the disturbances; called for every signal and layer."""
 
 
 class Disturbance(ABC):
-    """What changes signals of a run, and is part of the run's identity.
+    """An object that changes signals of a run, such as noise, and is part of the run's identity.
 
-    It must be a function of its arguments alone, member by member: then a member's result does not depend on its
-    company, and a resumed run gives the same bits. `noise.generators` makes random numbers of this kind.
+    It must be a function of its arguments alone, separately for each member of the ensemble. A member's result then
+    does not depend on the other members, and a resumed run gives the same bits. `noise.generators` makes suitable
+    random numbers.
 
     Attributes:
-        signals: those it is called for.
-        cure: what a user can do whose rule does not have them, as a clause.
+        signals: the signals that it changes.
+        cure: the advice to a user whose rule does not have these signals, as a clause.
         in_evaluation: whether it acts in evaluations too.
     """
 
@@ -66,7 +67,7 @@ class Disturbance(ABC):
 
     @abstractmethod
     def disturb(self, signal: Signal, layer: int, tensor: Tensor, moment: Moment, seeds: tuple[int, ...]) -> Tensor:
-        """What takes the tensor's place, in its shape; the tensor itself must stay as it is.
+        """The tensor that replaces the signal, of the same shape; the given tensor must not be changed.
 
         Args:
             seeds: one for each of the S members.
@@ -75,10 +76,10 @@ class Disturbance(ABC):
 
 @dataclass(frozen=True)
 class Seams:
-    """The observers and disturbances of an ensemble at one moment. Without any it is false, and costs nothing.
+    """The observers and disturbances of an ensemble at one moment. Its truth value is False if there are none.
 
-    Whoever trains makes it for each batch; the engine hands it to the rule as it is at the window's first step, and the
-    rule hands it to `step` or `advance`, `at` the step in question.
+    The trainer makes one for each batch. The engine passes it to the rule as it is at the window's first step, and the
+    rule passes it on to `step` or `advance`, moved to their step by `at`.
     """
 
     observers: tuple[Observer, ...] = ()
@@ -90,21 +91,21 @@ class Seams:
         return bool(self.observers or self.disturbances)
 
     def at(self, steps: int) -> "Seams":
-        """The seams so many steps later."""
+        """The same observers and disturbances, `steps` steps later."""
         return replace(self, moment=self.moment._replace(step=self.moment.step + steps)) if self else self
 
     def in_evaluation(self, number: int) -> "Seams":
-        """The seams of an evaluation's batch of that number: without the disturbances that act on learning alone."""
+        """The seams for batch `number` of an evaluation, without the disturbances that act during learning only."""
         acting = tuple(disturbance for disturbance in self.disturbances if disturbance.in_evaluation)
         return replace(self, disturbances=acting, moment=self.moment._replace(evaluation=number))
 
     @property
     def unobserved(self) -> "Seams":
-        """The disturbances alone."""
+        """The same seams with the disturbances only, without observers."""
         return replace(self, observers=()) if self.observers else self
 
     def pass_layer(self, signal: Signal, layer: int, tensor: Tensor) -> Tensor:
-        """What the disturbances make of a layer's signal, which the observers then see."""
+        """A layer's signal after the disturbances. The observers see the result."""
         for disturbance in self.disturbances:
             if signal in disturbance.signals:
                 tensor = disturbance.disturb(signal, layer, tensor, self.moment, self.seeds)
@@ -113,7 +114,7 @@ class Seams:
         return tensor
 
     def pass_block(self, signal: Signal, first: int, tensor: Tensor) -> Tensor:
-        """The same for K stacked layers, (K, S, ...), the lowest of them layer number `first`."""
+        """The signal of K stacked layers, (K, S, ...), after the disturbances; the lowest is layer number `first`."""
         layers = [self.pass_layer(signal, first + k, own) for k, own in enumerate(tensor)]
         return torch.stack(layers) if self.disturbances else tensor
 

@@ -1,12 +1,12 @@
-"""A GLE network's parameters and its state: tensors, a block each, and what they start from.
+"""The parameters and the state of a GLE network, as tensors of each block of layers, and their initial values.
 
     S networks (ensemble)   B batch   N neurons   K stacked layers (a block, see `gle_bench.dynamics.network`)
     weight (K, S, N, N_in)   bias, tau_m, tau_r (K, S, 1, N)   u, v, r, e (K, S, B, N)
 
 A convolution's weight is (K, S, C_out, C, k, k), its bias (K, S, 1, C_out). A relay (pooling) has no parameters and no
-neurons: of its state it has r alone, the rates that it passed on, and the rest is (K, S, B, 0).
+neurons: its state is only r, the rates that it passed on; the other tensors are empty, (K, S, B, 0).
 
-`tensor[k]` is layer k's own view, with the shapes of the paper: W (S, N, N_in), u (S, B, N).
+`tensor[k]` is a view of layer k, with the shapes of the paper: W (S, N, N_in), u (S, B, N).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from gle_bench.errors import UsageError
 
 
 class BlockParameters(NamedTuple):
-    """Parameters of a block, or their gradients: None where there is none."""
+    """The parameters of a block of layers, or their gradients. What a block does not have is None."""
 
     weight: Tensor | None  # (K, S, N, N_in)
     bias: Tensor | None  # (K, S, 1, N)
@@ -29,14 +29,14 @@ class BlockParameters(NamedTuple):
 
 
 class BlockState(NamedTuple):
-    """Dynamical variables of a block at step n, each (K, S, B, N) unless noted."""
+    """The dynamical variables of a block of layers at step n, each (K, S, B, N) unless noted."""
 
     u: Tensor
     v: Tensor
     r: Tensor
     e: Tensor
     slope: Tensor  # phi'
-    feedback: Tensor  # (K, S, B, N_in)  W^T e, with the W of when e was computed
+    feedback: Tensor  # (K, S, B, N_in)  W^T e, with the weights W at the time when e was computed
 
 
 TAUS = ("tau_m", "tau_r")
@@ -45,7 +45,7 @@ State = tuple[BlockState, ...]
 
 
 def zero_state(network: Network, parameters: Parameters, batch: int) -> State:
-    """The state before the first step: all zero, phi' too, so that the first errors vanish."""
+    """The state before the first step: all variables are zero, including phi', so that the first errors vanish."""
     like = present_weight(parameters)
     states = []
     for block in network.blocks:
@@ -58,17 +58,17 @@ def zero_state(network: Network, parameters: Parameters, batch: int) -> State:
 
 
 def silent(state: State) -> bool:
-    """Whether no error is under way: without a target none will ever be, and errors need not be computed."""
+    """Whether all errors in a state are zero. Without a target they then stay zero, and need not be computed."""
     return not any(bool(x.any()) for block in state for x in (block.v, block.e, block.feedback))
 
 
 def present_weight(parameters: Parameters) -> Tensor:
-    """The first weight, (K, S, ...): every network has one, though not every block."""
+    """The weight of the first block that has weights, (K, S, ...). Every network has one."""
     return next(p.weight for p in parameters if p.weight is not None)
 
 
 def constrain(network: Network, parameters: Parameters) -> None:
-    """Clamps learned time constants to their range, in place: the engine's own copies. Fixed layers keep theirs."""
+    """Clamps learned time constants to `network.tau_range`, in place. Those of fixed layers do not change."""
     for block, p in zip(network.blocks, parameters, strict=True):
         for learns, tau in ((network.learn_tau_m, p.tau_m), (network.learn_tau_r, p.tau_r)):
             if learns and block.like.connection.plastic and tau is not None:
@@ -76,19 +76,19 @@ def constrain(network: Network, parameters: Parameters) -> None:
 
 
 def present(tensor: Tensor | None) -> Tensor:
-    """The tensor, which is there."""
-    assert tensor is not None, "weights and time constants are always there; only gradients may be None"
+    """The given tensor, after an assertion for type checkers that it is not None."""
+    assert tensor is not None, "a block with neurons has weights and time constants; only gradients may be None"
     return tensor
 
 
 def initial_parameters(
     network: Network, weights: Sequence[Tensor | None], biases: Sequence[Tensor | None]
 ) -> Parameters:
-    """Parameters of one network (S = 1) from each layer's weight and bias, in their dtype and device.
+    """The parameters of one network (S = 1), made from each layer's weight and bias, with their dtype and device.
 
     Args:
-        weights: (N, N_in), or as the layer's connection shapes it; None for a relay.
-        biases: (N), or as many as the layer's connection has; None where there is none.
+        weights: (N, N_in), or the shape that the layer's connection has; None for a relay.
+        biases: (N), or as many as the layer's connection has; None for a layer without biases.
 
     Raises:
         UsageError: a tensor of another shape.
@@ -111,14 +111,14 @@ def initial_parameters(
 
 def _check_shapes(number: int, block: Block, weight: Tensor | None, bias: Tensor | None) -> None:
     connection, like = block.connection, block.like
-    wanted = {
+    expected_shapes = {
         "weight": (weight, connection.weight_shape(like.inputs, like.neurons)),
         "bias": (bias, (connection.biases(like.neurons),) if like.bias else None),
     }
-    for name, (tensor, shape) in wanted.items():
-        found = None if tensor is None else tuple(tensor.shape)
-        if found != shape:
-            raise UsageError(f"{name} of layer {number} has shape {found}; {connection} needs {shape}.")
+    for name, (tensor, expected) in expected_shapes.items():
+        shape = None if tensor is None else tuple(tensor.shape)
+        if shape != expected:
+            raise UsageError(f"{name} of layer {number} has shape {shape}; {connection} needs {expected}.")
 
 
 def _taus(values: list[tuple[float, ...]], block: Block, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A GLE network at work: one step of all its layers; the shapes are those of `gle_bench.dynamics.state`."""
+"""One time step of a GLE network in which all layers are updated together, with shapes as in `dynamics.state`."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from gle_bench.errors import UsageError
 
 
 class Signals(NamedTuple):
-    """What a step passes on besides state and gradients."""
+    """The signals of one step that its callers need besides the new state and the gradients."""
 
     output: Tensor  # (S, B, C)  r_L of step n, before the update
     instantaneous: tuple[Tensor | None, ...]  # a block each, (K, S, B, N)
@@ -24,15 +24,15 @@ class Signals(NamedTuple):
 
 
 class Instant(NamedTuple):
-    """What the world gives at one instant."""
+    """The external signals of one time step: the network's input, its target and the mask of the target."""
 
     inputs: Tensor  # (S, B, N_in)
-    target: Tensor | None  # (S|1, B, C)  target rates, or one-hot classes; None: nobody nudges
+    target: Tensor | None  # (S|1, B, C)  target rates, or one-hot classes; None: no nudging
     mask: Tensor | None  # (S|1, B, 1)  1 where the target counts
 
 
 class Step(NamedTuple):
-    """What one step returns. Gradients have the parameters' shapes; descending along them learns."""
+    """The result of one step. Gradients have the parameters' shapes and the sign for gradient descent."""
 
     state: State
     gradients: Parameters
@@ -54,25 +54,27 @@ def step(
     options: LocalOptions = PAPER,
     memory: Memory = (),
 ) -> Step:
-    """All layers read step n and switch together (facts/algorithms.md, section 3). Pure and differentiable.
+    """One step of a network: all layers read the state of step n, and are then updated together.
+
+    It is the step of facts/algorithms.md, section 3, as a pure and differentiable function.
 
     Args:
-        parameters, state: of the S networks.
+        parameters, state: those of the S networks.
         inputs: (S, B, N_in), the input of step n.
-        target: (S|1, B, C) target rates or one-hot classes; None: nobody nudges (beta = 0).
+        target: (S|1, B, C) target rates or one-hot classes; None: there is no nudging (beta = 0).
         mask: (S|1, B, 1), 1 where the target counts.
-        plastic: whether gradients are wanted; without, they are all None.
-        errors: False freezes v and e where they do not move the membrane, which a passing evaluation never looks at.
-        seams: what watches and disturbs this step.
-        options, memory: the local rule that errors and gradients follow, and what it remembers of the steps before;
-            `gle` by default, which remembers nothing.
+        plastic: whether to compute gradients; if False, they are all None.
+        errors: False leaves v and e as they are wherever errors do not move the membrane, to save time in evaluation.
+        seams: the observers and disturbances of this step.
+        options, memory: the options of the local rule, and its memory of earlier steps; by default those of `gle`,
+            which has no memory.
 
     Raises:
-        UsageError: the network's layers are ordered.
+        UsageError: the network has an integrator that updates layers in order.
     """
     if network.ordered:
         raise UsageError(
-            f"integrator = '{network.integrator}' has no step in which all layers switch together; "
+            f"integrator = '{network.integrator}' has no step that updates all layers together; "
             "use ordered_step, or integrator = 'euler'."
         )
     passed = seams.pass_block if seams else None
@@ -103,7 +105,7 @@ def step(
 
 
 class _World(NamedTuple):
-    """What a block is given in a step, beside its parameters and its state."""
+    """The inputs of a block's step: rates from below, feedback from above, and the local rule's memory and delays."""
 
     below: Tensor  # (S, B, N_in)
     above: Tensor | None  # (S, B, N), feedback for the last of its layers; (K, S, B, N) for each; None: no errors
@@ -114,7 +116,7 @@ class _World(NamedTuple):
 
 
 class _BlockStep(NamedTuple):
-    """What a block's step returns."""
+    """The result of one step of a block of layers."""
 
     state: BlockState
     gradients: BlockParameters
@@ -124,7 +126,7 @@ class _BlockStep(NamedTuple):
 
 
 def _spread(network: Network, memory: Memory, top: Tensor) -> list[Tensor | None]:
-    """The feedback of every block's layers by broadcast, (K, S, B, N); None for relays and where nothing learns."""
+    """The feedback to each block's layers by broadcast, (K, S, B, N); None for relays and where nothing learns."""
     last = len(memory) - 1
     return [
         None if own.back is None else local.broadcast(own.back, top, index == last) for index, own in enumerate(memory)
@@ -134,7 +136,7 @@ def _spread(network: Network, memory: Memory, top: Tensor) -> list[Tensor | None
 def _from_above(
     network: Network, state: State, relayed: dict[int, tuple[Tensor, Tensor]], top: Tensor
 ) -> list[Tensor | None]:
-    """What takes the place of each block's feedback from above, (S, B, N); relays pass it on in the same step."""
+    """The feedback from above to the last layer of each block, (S, B, N); relays pass it on in the same step."""
     aboves: list[Tensor | None] = []
     above = top
     for index, block in reversed(list(enumerate(network.blocks))):
@@ -147,7 +149,7 @@ def _from_above(
 
 
 def output_feedback(network: Network, output: Tensor, target: Tensor | None, mask: Tensor | None) -> Tensor:
-    """What takes the place of W^T e above the last layer: the nudging without phi', which the layer multiplies in."""
+    """The feedback to the output layer, in place of W^T e: the nudging, still without the layer's factor phi'."""
     if target is None:
         return torch.zeros_like(output)
     prediction = torch.softmax(output, -1) if network.loss == "ce" else output
@@ -217,7 +219,7 @@ def _relay_step(block: Block, state: BlockState, rates: Tensor, passed: Pass | N
 
 
 def _stacked(below: Tensor, lower: Tensor) -> Tensor:
-    """Inputs of a block's layers: `below` (S, B, N_in) for the first, its own lower layers' rates for the others."""
+    """The inputs of a block's layers: `below` (S, B, N_in) for the first, lower rates for the others."""
     return below[None] if lower.shape[0] == 0 else torch.cat([below[None], lower])
 
 

@@ -1,4 +1,4 @@
-"""Tapes: what the steps of a window leave behind, from which gradients are made backward in time (`adjoint`)."""
+"""Tapes: recordings of a network's rates and slopes, from which gradients are computed backward in time (`adjoint`)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from gle_bench.dynamics.window import Window
 
 
 class BlockTape(NamedTuple):
-    """What T steps leave behind of a block, each as it was before its step."""
+    """The recording of a block of layers over T steps: its signals as they were before each step."""
 
     rates: Tensor  # (K, S, T, B, N_in)  of the layers below
     slopes: Tensor  # (K, S, T, B, N)  phi'
@@ -22,7 +22,7 @@ class BlockTape(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What T steps leave behind."""
+    """The recording of a network over T steps: a tape for each block of layers, and the nudging of the output."""
 
     blocks: tuple[BlockTape, ...]
     nudging: Tensor  # (S, T, B, C)  E of the output
@@ -33,7 +33,7 @@ class Tape(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A window that was run and recorded."""
+    """The result of running a network over a window: the tape, the new state and the outputs."""
 
     tape: Tape
     state: State  # after the window
@@ -41,7 +41,7 @@ class Recorded(NamedTuple):
 
 
 def record(network: Network, parameters: Parameters, state: State, window: Window, seams: Seams) -> Recorded:
-    """Runs the network over the window, without errors, and records it."""
+    """Runs the network over the window, without errors, and records a tape of it."""
     members, size, outputs = state[0].u.shape[1], window.inputs.shape[1], []
     tape = blank_tape(network, state, window.steps, size)
     for t in range(window.steps):
@@ -65,7 +65,7 @@ def record(network: Network, parameters: Parameters, state: State, window: Windo
 
 
 def blank_tape(network: Network, state: State, steps: int, size: int) -> Tape:
-    """A tape to be filled, of tensors like those of the state."""
+    """A new tape of `steps` steps whose tensors are not filled yet, in the state's precision and on its device."""
     blocks = []
     for block, own in zip(network.blocks, state, strict=True):
         shape, neurons = (len(block.layers), own.u.shape[1], steps, size), own.u.shape[-1]
@@ -76,7 +76,7 @@ def blank_tape(network: Network, state: State, steps: int, size: int) -> Tape:
 
 
 def first_steps(tape: Tape, steps: int) -> Tape:
-    """The first steps of a tape: views."""
+    """The first steps of a tape, as views of its tensors."""
     blocks = (
         BlockTape(*(None if x is None else x[:, :, :steps] for x in block))  # type: ignore[arg-type]
         for block in tape.blocks
@@ -85,14 +85,17 @@ def first_steps(tape: Tape, steps: int) -> Tape:
 
 
 def empty_slide(network: Network, parameters: Parameters, batch: int, steps: int) -> tuple[Tensor, ...]:
-    """A sliding tape of so many steps before the first one, as a rule's memory: tensors (S, ...)."""
+    """A sliding tape on which nothing is recorded yet, in the form of a rule's memory: zero tensors (S, ...).
+
+    A sliding tape holds the last `steps` steps, and marks which of them have been recorded.
+    """
     tape = blank_tape(network, zero_state(network, parameters, batch), steps, batch)
     parts = _parts(tape)
     return (*(torch.zeros_like(part) for part in parts), tape.nudging.new_zeros(len(tape.nudging), steps))
 
 
 def slide(memory: Sequence[Tensor], step: Tape) -> tuple[Tensor, ...]:
-    """The sliding tape one step later: the oldest step is dropped."""
+    """The sliding tape after one more step, which is recorded at its end; the oldest step is dropped."""
     *parts, recorded = memory
     time = [2] * (len(parts) - 1) + [1]
     moved = [
@@ -103,7 +106,7 @@ def slide(memory: Sequence[Tensor], step: Tape) -> tuple[Tensor, ...]:
 
 
 def tape_of(network: Network, memory: Sequence[Tensor]) -> tuple[Tape, Tensor]:
-    """The tape that a memory is, and (S, T), 1 where a step has been recorded."""
+    """The sliding tape in a rule's memory as a `Tape`, and a tensor (S, T) that is 1 where a step has been recorded."""
     *parts, nudging, recorded = memory
     of_block = 3 if network.learn_tau_m or network.learn_tau_r else 2
     blocks = []
@@ -114,6 +117,6 @@ def tape_of(network: Network, memory: Sequence[Tensor]) -> tuple[Tape, Tensor]:
 
 
 def _parts(tape: Tape) -> list[Tensor]:
-    """The tensors of a tape, (S, K, T, B, N) each, and the nudging, (S, T, B, C)."""
+    """All tensors of a tape: those of its blocks, (S, K, T, B, N) each, and the nudging, (S, T, B, C)."""
     blocks = [x.transpose(0, 1) for block in tape.blocks for x in block if x is not None]
     return [*blocks, tape.nudging]

@@ -1,4 +1,4 @@
-"""The window of time steps that a learning rule sees at once, and what the rule makes of it."""
+"""The window of time steps that a learning rule sees at once, and the result of learning from it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,22 +10,22 @@ from gle_bench.dynamics.step import Instant
 
 
 class Window(NamedTuple):
-    """The time steps that a rule sees at once. A time dimension of 1 stands for equal steps throughout."""
+    """The inputs and targets of the time steps that a rule sees at once. A time dimension of 1: constant values."""
 
     steps: int
     inputs: Tensor  # (S|1, B, T|1, N_in)
     target: Tensor | None  # (S|1, B, T|1, C)  target rates, or one-hot classes
     mask: Tensor | None  # (S|1, B, T|1)  1 where the target counts
-    following: Instant | None = None  # the instant after the last step; None: nobody knows it
+    following: Instant | None = None  # the signals of the step after the last one; None: they are not known
 
     def part(self, start: int, stop: int) -> "Window":
-        """Steps start to stop (exclusive): views. Not `following`, which would be a matter of the whole ensemble."""
+        """The window of steps start to stop (exclusive), as views, without `following`."""
         target = None if self.target is None else _cut(self.target, start, stop)
         mask = None if self.mask is None else _cut(self.mask, start, stop)
         return Window(stop - start, _cut(self.inputs, start, stop), target, mask)
 
     def at(self, t: int, ensemble: int) -> Instant:
-        """The instant of step t. The one after the last is `following`, or where that is None the last one held."""
+        """The signals of step t. After the last step they are `following`, or if that is None the last step's again."""
         if t == self.steps:
             if self.following is not None:
                 return self.following
@@ -41,11 +41,11 @@ def _cut(tensor: Tensor, start: int, stop: int) -> Tensor:
 
 
 class Learned(NamedTuple):
-    """What a rule makes of a window."""
+    """The result of a learning rule on a window: the new state, the gradients, the outputs and the rule's memory."""
 
     state: State
     gradients: Parameters  # means over the batch and the steps
     outputs: Tensor  # (S, B, steps, C)  r_L before each step
     memory: tuple[Tensor, ...] = ()
-    # The mean of what steps start to stop (exclusive) contribute to the gradients; None: only the whole is known.
+    # The gradient of steps start to stop (exclusive), a mean over these; None: only that of the whole window is known.
     part: Callable[[int, int], Parameters] | None = None

@@ -106,7 +106,7 @@ def test_a_rule_that_does_not_say_that_it_can_is_given_no_ordered_layers() -> No
     assert asked(GLE(), integrator="exponential") is None
     reason = asked(OfItsOwn(), integrator="exponential")
     assert reason is not None
-    assert reason.startswith("it knows no integrator = 'exponential', but 'euler' only; ")
+    assert reason.startswith("it does not support integrator = 'exponential'; choose 'euler'")
 
 
 def test_an_engine_that_is_asked_for_runs_or_is_refused(refusals: dict[str, Refusal]) -> None:
