@@ -27,7 +27,7 @@ ORDERED = "integrator = 'exponential' traverses the layers in order, and has sen
         (TOY, "gle", ["feedback=W"], "--set: feedback: Input should be 'transpose', 'random', 'broadcast' or "),
         (TOY, "gle", ["delay=some"], "--set: delay: Input should be 'none', 'presynaptic' or 'full' (got 'some')."),
         (TOY, "eprop", ["signal=half"], "--set: signal: Input should be 'steady' or 'jacobian' (got 'half')."),
-        (TOY, "gle", ["signal=jacobian"], "signal = jacobian is of errors without filters, not of sent = gle with own"),
+        (TOY, "gle", ["signal=jacobian"], "signal = jacobian needs errors without filters, not sent = gle with own"),
         (TOY, "gle-clipped", ["clip=0"], "--set: clip: Input should be greater than 0 (got 0)."),
         (TOY, "gle-gain", ["gain_time=-1"], "--set: gain_time: Input should be greater than 0 (got -1)."),
         (TOY, "gle-kp", ["decay=nan"], "--set: decay: Input should be a finite number (got 'nan')."),
