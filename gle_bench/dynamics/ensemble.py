@@ -72,7 +72,7 @@ def join_flat(network: Network, flats: Sequence[Tensor], likes: Sequence[Paramet
 
 
 def ensemble_size(parameters: Parameters) -> int:
-    """S."""
+    """The number S of networks in the ensemble that has these parameters."""
     return present_weight(parameters).shape[1]
 
 

@@ -196,8 +196,8 @@ class Block:
     """K layers of one shape that follow each other, the first of them layer number `first`.
 
     Attributes:
-        has_errors: errors are computed where they teach something or move the membrane, here or below.
-        feeds_back: whether anything looks at the block's W^T e.
+        has_errors: whether the block needs errors, because parameters learn or errors move membranes here or below.
+        feeds_back: whether the block's W^T e is needed by a layer below.
     """
 
     layers: tuple[Layer, ...]
@@ -211,12 +211,12 @@ class Block:
 
     @cached_property
     def relay(self) -> Relay | None:
-        """What the block is where it has no neurons: a relay, and the only layer of its block."""
+        """The relay, if the block consists of one layer without neurons; else None."""
         return self.like.connection if isinstance(self.like.connection, Relay) else None
 
     @cached_property
     def connection(self) -> Connection:
-        """What the block's neurons are driven by."""
+        """The connection that drives the block's neurons."""
         assert not isinstance(self.like.connection, Relay), "a relay has no neurons that it could drive"
         return self.like.connection
 

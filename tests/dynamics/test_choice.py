@@ -81,10 +81,10 @@ def test_auto_takes_the_first_that_can_and_says_why_not_another(refusals: dict[s
 
 def test_a_rule_runs_on_the_engines_that_it_names(refusals: dict[str, Refusal]) -> None:
     chosen = choice.choose("auto", request(rule=limited(frozenset({"torch"}))))
-    unnamed = "graph: rule 'gle' does not name it; native: rule 'gle' does not name it"
+    unnamed = "graph: rule 'gle' does not support it; native: rule 'gle' does not support it"
     assert chosen == ("torch", f"auto: torch is the fastest that can run this; {unnamed}")
     assert choice.choose("auto", request(rule=limited(frozenset({"native", "torch"})))).engine == "native"
-    with pytest.raises(UsageError, match=r"^--engine native: rule 'gle' does not name it; use --engine auto\.$"):
+    with pytest.raises(UsageError, match=r"^--engine native: rule 'gle' does not support it; use --engine auto\.$"):
         choice.choose("native", request(rule=limited(frozenset({"torch"}))))
     with pytest.raises(
         UsageError, match=r"^--engine auto: no engine can run this \(graph: rule 'gle' [^\n]+ --rule\.$"

@@ -57,12 +57,15 @@ def test_a_longer_window_counts_by_its_steps() -> None:
     assert_close(made.accumulated, times(summed, 2), rtol=1e-12, atol=1e-14)
 
 
+CUT = "cuts windows of 4 steps, and the rule gives one gradient for each of them;"
+
+
 @pytest.mark.parametrize(
     ("every", "sentence"),
     [
-        (6, "every = 6 cuts a window of 4 steps, of which the rule knows one gradient; give a multiple of 4."),
-        (10, "every = 10 cuts a window of 4 steps, of which the rule knows one gradient; give a multiple of 4."),
-        (-1, "every = -1 must be at least 1: it is the steps of a window."),
+        (6, f"every = 6 {CUT} give a multiple of 4."),
+        (10, f"every = 10 {CUT} give a multiple of 4."),
+        (-1, "every = -1 must be at least 1: it is the number of steps of a window."),
     ],
 )
 def test_windows_that_cannot_be_had_are_refused_in_a_sentence(every: int, sentence: str) -> None:

@@ -193,7 +193,7 @@ def test_a_runs_result_is_json_where_asked_for(tmp_path: Path) -> None:
         ("--engine warp", "Unknown engine 'warp'."),
         ("--engine nativ", "Unknown engine 'nativ'. Did you mean 'native'? Engines: auto, graph, native, torch."),
         ("--engine graph --device cpu", "--engine graph: "),
-        ("--engine native --rule toy-bptt", "--engine native: rule 'toy-bptt' does not name it; use --engine auto."),
+        ("--engine native --rule toy-bptt", "--engine native: rule 'toy-bptt' does not support it; use --engine auto."),
         (
             "run toy-classes --model toy-mlp --engine native",
             "--engine native: the model learns offline, by PyTorch itself; use --engine auto.",

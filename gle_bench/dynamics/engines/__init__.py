@@ -1,1 +1,1 @@
-"""The engines, which run whole batches with all their time steps, and the choice between them."""
+"""The engines, which run networks over whole batches with all their time steps, and the choice between them."""

@@ -1,4 +1,4 @@
-"""Which engine runs a request: the fastest that can, unless one is asked for, and the reason in words."""
+"""The choice of an engine for a run: the one that the user names, or the fastest that can run it, with the reason."""
 
 from importlib import import_module
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from gle_bench.errors import GleBenchError, UsageError, look_up
 
 
 class Listed(NamedTuple):
-    """An engine of the table; its module is imported when it is asked for."""
+    """An entry in the table of engines. Its module is imported only when the engine is used."""
 
     summary: str
     module: str
@@ -37,14 +37,14 @@ OFFLINE = "PyTorch itself: the model learns offline"
 
 
 class Choice(NamedTuple):
-    """The name of an engine, and why it is this one."""
+    """A chosen engine: its name, and the reason for the choice."""
 
     engine: str
     reason: str
 
 
 def make(name: str) -> Engine:
-    """A new engine of that name.
+    """A new engine of the given name.
 
     Raises:
         UnknownName: with the nearest name.
@@ -55,7 +55,7 @@ def make(name: str) -> Engine:
 
 
 def device(name: str) -> str:
-    """The device that an engine is made for, as far as it is here: 'cuda' or 'cpu'."""
+    """The device on which an engine should run: 'cuda' if it is made for GPUs and there is one, else 'cpu'."""
     return "cuda" if ENGINES[name].made_for_gpu and torch.cuda.is_available() else "cpu"
 
 
@@ -63,7 +63,7 @@ def choose(name: str, request: EngineRequest) -> Choice:
     """The engine for a request: the one of that name, or for 'auto' the fastest that can run it.
 
     Raises:
-        UsageError: unknown, or one that cannot run the request.
+        UsageError: the name is unknown, or the engine cannot run the request.
     """
     _check(name)
     if name != "auto":
@@ -82,10 +82,10 @@ def choose(name: str, request: EngineRequest) -> Choice:
 
 
 def choose_offline(name: str) -> Choice:
-    """The engine of a model that learns offline: PyTorch, whatever else there is.
+    """The engine of a model that learns offline, which is always PyTorch.
 
     Raises:
-        UsageError: unknown, or another one is asked for.
+        UsageError: the name is unknown, or it is that of another engine.
     """
     _check(name)
     if name not in ("auto", "torch"):
@@ -94,14 +94,14 @@ def choose_offline(name: str) -> Choice:
 
 
 def refusal(name: str, request: EngineRequest) -> str | None:
-    """Why that engine cannot run the request, as a clause, or None where it can."""
+    """The reason why an engine cannot run a request, as a clause; None: it can."""
     if name not in request.rule.engines:
-        return f"rule '{request.rule.name}' does not name it"
+        return f"rule '{request.rule.name}' does not support it"
     return make(name).refusal(request)
 
 
 def absence(name: str) -> str | None:
-    """Why that engine can run nothing here on the CPU, not even the smallest network, as a clause; None if it can."""
+    """The reason why an engine cannot run even the smallest network on this CPU, as a clause; None: it can."""
     network = Network((Layer(1, 1, (1.0,), (1.0,), phi="identity"),), dt=0.1)
     parameters = initial_parameters(network, [torch.zeros(1, 1)], [torch.zeros(1)])
     state, inputs = zero_state(network, parameters, 1), torch.zeros(1, 1, 1, 1)

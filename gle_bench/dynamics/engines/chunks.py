@@ -1,4 +1,4 @@
-"""Chunks of steps over buffers at fixed addresses: captured as CUDA graphs where there is a GPU, else simply run."""
+"""Chunks of time steps on buffers at fixed addresses, captured as CUDA graphs on a GPU, and run directly on a CPU."""
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ SHORTEST, LONGEST = 20, 60  # steps of a chunk: enough to make its copies cheap,
 
 
 class Loop:
-    """Runs whole batches chunk by chunk: signals in, outputs out.
+    """A loop over the chunks of a batch: it copies signals into buffers, runs each chunk and copies outputs out.
 
     Args:
-        window: buffers of a chunk's signals.
-        outputs: buffer of its outputs, (steps, S, B, C).
+        window: buffers for the signals of a chunk.
+        outputs: buffer for the outputs of a chunk, (steps, S, B, C).
         tf32: whether matrix products may round float32 to TF32.
     """
 
@@ -25,10 +25,10 @@ class Loop:
         self.calls: dict[int, Callable[[], None]] = {}
 
     def prepare(self, steps: int, chunk: Callable[[int], Tensor]) -> None:
-        """Captures what a batch of so many steps needs and has not got yet; the buffers then hold anything.
+        """Captures the graphs that a batch of `steps` steps needs and that do not exist yet; this overwrites buffers.
 
-        `chunk` runs a number of steps on the buffers and returns the outputs (steps, S, B, C). It is no attribute, for
-        it belongs to the loop's owner: a circle of the two would hold on to memory of the GPU after its last use.
+        `chunk` runs a number of steps on the buffers and returns the outputs (steps, S, B, C). It is not kept as an
+        attribute, because a circular reference to its owner would keep GPU memory after the last use.
         """
         rest = steps % self.window.steps
         for length in (self.window.steps, *([rest] if rest else [])):
@@ -42,7 +42,7 @@ class Loop:
         return body
 
     def run(self, batch: Window, load: Callable[[int, int], object] = lambda begin, end: None) -> Tensor:
-        """Outputs (S, B, T, C); `load(begin, end)` is called before the chunk of these steps, for further buffers."""
+        """The outputs (S, B, T, C) of a batch. `load(begin, end)` fills further buffers before each chunk of steps."""
         outputs = self.outputs.new_empty(batch.steps, *self.outputs.shape[1:])
         for begin in range(0, batch.steps, self.window.steps):
             end = min(begin + self.window.steps, batch.steps)
@@ -54,7 +54,7 @@ class Loop:
 
 
 def capture(body: Callable[[], None], device: torch.device, tf32: bool) -> Callable[[], None]:
-    """`body` as something to call again and again: a CUDA graph of it, or on a CPU itself. Runs it to warm up."""
+    """A function that repeats `body`: on a GPU a replay of its CUDA graph, made after a first run; on a CPU it."""
     if device.type != "cuda":
         return body
     with torch.cuda.device(device), matmul_precision(tf32):
@@ -73,9 +73,10 @@ def capture(body: Callable[[], None], device: torch.device, tf32: bool) -> Calla
 
 @contextmanager
 def matmul_precision(tf32: bool) -> Iterator[None]:
-    """Whether CUDA's float32 products and convolutions use TF32 inside; a graph keeps what it was captured with.
+    """A context that sets whether CUDA's float32 products and convolutions use TF32.
 
-    PyTorch's own default is TF32 for convolutions alone, and algorithms for them that need not repeat bit for bit.
+    A graph keeps the setting with which it was captured. PyTorch's default is TF32 for convolutions only, and
+    convolution algorithms that may differ in the last bits from call to call; here they are deterministic.
     """
     kinds = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
     before, repeats = [kind.fp32_precision for kind in kinds], torch.backends.cudnn.deterministic
@@ -91,7 +92,7 @@ def matmul_precision(tf32: bool) -> Iterator[None]:
 
 
 def chunk_length(steps: int) -> int:
-    """Steps of a chunk: a divisor of all if a suitable one exists, else what leaves a short rest."""
+    """The number of steps of a chunk: a suitable divisor of all steps if there is one, else nearly equal parts."""
     if steps <= LONGEST:
         return steps
     divisors = (length for length in range(LONGEST, SHORTEST - 1, -1) if steps % length == 0)
@@ -99,14 +100,14 @@ def chunk_length(steps: int) -> int:
 
 
 def tensors(nested: object) -> list[Tensor]:
-    """All tensors in nested tuples, in order."""
+    """The list of all tensors in nested tuples, in order."""
     if isinstance(nested, Tensor):
         return [nested]
     return [tensor for part in nested for tensor in tensors(part)] if isinstance(nested, tuple) else []
 
 
 def form(nested: object) -> Hashable:
-    """What decides whether buffers fit: shapes, types and devices, and where there is no tensor."""
+    """The structure of nested tuples of tensors, with shapes, types and devices, as a key for fitting buffers."""
     if isinstance(nested, Tensor):
         return nested.shape, nested.dtype, nested.device
     return tuple(form(part) for part in nested) if isinstance(nested, tuple) else None
@@ -119,5 +120,5 @@ def copy(buffers: object, values: object) -> None:
 
 
 def switch(buffers: object, values: object) -> None:
-    """`copy` of values that may be views of other buffers than their own."""
+    """Overwrites buffers like `copy`, where the values may be views of other buffers."""
     copy(buffers, tuple(tensor.clone() for tensor in tensors(values)))

@@ -1,8 +1,8 @@
-"""The `graph` engine: the step of the `torch` engine, many steps captured as one CUDA graph and replayed over a batch.
+"""The `graph` engine for GPUs, which captures many steps of the `torch` engine as one CUDA graph and replays it.
 
-A graph reads and writes fixed addresses and gets nothing from the host, so a program owns buffers for all that changes:
-a chunk of the signals, parameters, moments, rates and state. A batch is copied in, chunk by chunk, and its results out.
-Without a GPU the programs run uncaptured and are otherwise the same, which is how they are tested anywhere.
+A graph reads and writes fixed addresses, and gets no values from the host. A program therefore owns buffers for all
+that changes: a chunk of the signals, parameters, moments, rates and state. The chunks of a batch are copied in, and
+their results out. Without a GPU the same programs run without capture, so that they can be tested on any machine.
 """
 
 from collections import OrderedDict
@@ -33,11 +33,11 @@ from gle_bench.dynamics.state import Parameters, State, constrain
 from gle_bench.dynamics.step import step
 from gle_bench.dynamics.window import Window
 
-KEPT = 8  # programs: training and evaluation of a run, each with a smaller last batch, and as many again
+KEPT = 8  # programs that are kept: twice training and evaluation, each with a smaller last batch
 
 
 class GraphEngine:
-    """The fast GPU path.
+    """The fast engine for GPUs, which replays CUDA graphs of many steps.
 
     Args:
         tf32: whether matrix products may round float32 to TF32, 10 bits of mantissa.
@@ -51,12 +51,15 @@ class GraphEngine:
         self._programs: OrderedDict[Hashable, Learning | Inference] = OrderedDict()
 
     def condition(self) -> tuple[bool, str]:
-        """The name of the GPU; a machine without one is in order, too."""
+        """Always in order, with the name of the GPU if there is one."""
         gpu = torch.cuda.is_available()
         return True, f"on {torch.cuda.get_device_name()}" if gpu else "there is no GPU: not used"
 
     def refusal(self, request: EngineRequest) -> str | None:
-        """A GPU is needed, an open loop, layers that switch together, a rule that looks at one step, and no seams."""
+        """The reason why the engine cannot run a request, as a clause; None: it can.
+
+        It needs a GPU, an open loop, integrator 'euler', a rule with windows of one step, and no seams.
+        """
         if request.device != "cuda":
             return f"the device is {request.device}" if torch.cuda.is_available() else "there is no GPU"
         return (
@@ -77,7 +80,7 @@ class GraphEngine:
         decay: float = 1.0,
         seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
-        """One update a step. The rule is called while a program is captured, and not again when it is replayed."""
+        """Learns from a batch with one update per step. The rule is called only while a program is captured."""
         _raise(_ordered(network) or _long_window(rule) or seams.refusal())
         size = batch.inputs.shape[1]
         with _plain_tensors(), denormals_flushed():
@@ -105,9 +108,9 @@ class GraphEngine:
         every: int | None = None,
         seams: Seams = NO_SEAMS,
     ) -> Gradients:
-        """Refused: the `torch` engine gives them."""
+        """Not supported by this engine; the `torch` engine computes gradients."""
         raise NotImplementedError(
-            "a graph is made of learning and of inference, not of gradients alone; engine 'torch' gives them"
+            "it runs learning and inference, and does not return gradients alone; engine 'torch' gives them"
         )
 
     def infer(
@@ -121,7 +124,7 @@ class GraphEngine:
         feedback: Feedback | None = None,
         seams: Seams = NO_SEAMS,
     ) -> tuple[State, Tensor]:
-        """Frozen weights, no target, open loop."""
+        """Runs the network in open loop with frozen weights and no target; returns the new state and the outputs."""
         _raise(_closed_loop(feedback) or _ordered(network) or seams.refusal())
         errors = errors or any(layer.gamma for layer in network.layers)
         with _plain_tensors(), denormals_flushed():
@@ -136,14 +139,14 @@ class GraphEngine:
             return program.run(parameters, state, batch)
 
     def _keep(self, key: Hashable, program: "Learning | Inference") -> None:
-        """As the last used; the one unused for longest goes when there are too many."""
+        """Stores a program as the most recently used one; if there are too many, drops the least recently used."""
         self._programs[key] = program
         if len(self._programs) > KEPT:
             self._programs.popitem(last=False)
 
 
 class Learning:
-    """Learning over batches of one shape: buffers, and the chunk of steps that works on them."""
+    """A program that learns from batches of one shape: its buffers, and the chunk of steps that works on them."""
 
     def __init__(
         self,
@@ -166,7 +169,7 @@ class Learning:
         self.loop = Loop(self.window, self.flat.new_empty(shape), tf32)
 
     def run(self, carry: Carry, batch: Window, rates: Tensor, decay: float) -> tuple[Carry, Tensor]:
-        """A batch from the carry, which is left alone, to the next one."""
+        """Learns from a batch; returns the new carry and the outputs. The given carry is not changed."""
         self.loop.prepare(batch.steps, self.chunk)
         copy((self.parameters, self.state, self.memory), (carry.parameters, carry.state, carry.memory))
         copy(self.moments, carry.optimizer)
@@ -181,7 +184,7 @@ class Learning:
         return Carry(cloned(self.parameters), moments, cloned(self.state), cloned(self.memory)), outputs
 
     def chunk(self, steps: int) -> Tensor:
-        """So many steps, each with its update, on the buffers; outputs (steps, S, B, C)."""
+        """Runs `steps` steps with their updates on the buffers; returns the outputs (steps, S, B, C)."""
         state, memory, outputs = self.state, self.memory, []
         for t in range(steps):
             now = self.window.part(t, t + 1)
@@ -200,7 +203,7 @@ class Learning:
 
 
 class Inference:
-    """Inference over batches of one shape: buffers, and the chunk of steps that works on them."""
+    """A program that infers on batches of one shape: its buffers, and the chunk of steps that works on them."""
 
     def __init__(
         self, network: Network, parameters: Parameters, state: State, window: Window, errors: bool, tf32: bool
@@ -211,14 +214,14 @@ class Inference:
         self.loop = Loop(self.window, state[-1].u.new_empty(shape), tf32)
 
     def run(self, parameters: Parameters, state: State, batch: Window) -> tuple[State, Tensor]:
-        """A batch from that state to the next one."""
+        """Runs the network over a batch from the given state; returns the new state and the outputs."""
         self.loop.prepare(batch.steps, self.chunk)
         copy((self.parameters, self.state), (parameters, state))
         outputs = self.loop.run(batch)
         return cloned(self.state), outputs
 
     def chunk(self, steps: int) -> Tensor:
-        """So many steps on the buffers; outputs (steps, S, B, C)."""
+        """Runs `steps` steps on the buffers; returns the outputs (steps, S, B, C)."""
         state, outputs = self.state, []
         for t in range(steps):
             inputs, _, _ = self.window.at(t, self.ensemble)
@@ -232,7 +235,7 @@ class Inference:
 
 @contextmanager
 def _plain_tensors() -> Iterator[None]:
-    """No gradients; and buffers that are first made under `torch.inference_mode` can be written outside it too."""
+    """A context without gradients and without inference mode, so that buffers made in it can always be written."""
     with torch.inference_mode(False), torch.no_grad():
         yield
 

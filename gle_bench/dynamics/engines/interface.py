@@ -1,4 +1,4 @@
-"""What an engine is: it runs whole batches with all their time steps. The engines themselves are in `engines`."""
+"""The interface of the engines, which run networks over whole batches with all their time steps."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,33 +22,36 @@ Feedback = Callable[[int, Tensor, Tensor], Tensor]
 
 
 class EngineRequest(NamedTuple):
-    """What an engine is asked to run."""
+    """A request to an engine: the network and the rule to run, the device, the precision and the feedback."""
 
     network: Network
     rule: OnlineRule
     device: str  # 'cpu' or 'cuda'
     dtype: torch.dtype
-    feedback: Feedback | None  # what evaluation closes the loop with: it is given to `infer`
-    seams: Seams = NO_SEAMS  # what watches and disturbs the run
+    feedback: Feedback | None  # closes the loop in evaluation; passed to `infer`
+    seams: Seams = NO_SEAMS  # the observers and disturbances of the run
 
 
 class Engine(Protocol):
-    """Runs whole batches with all their time steps. Made once a run, so that it may keep buffers between batches."""
+    """A backend that runs networks over whole batches with all their time steps.
+
+    Each run makes one engine, which may keep buffers between batches.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def threads_matter(self) -> bool:
-        """Whether the number of threads may change the last bits of what it computes."""
+        """Whether the number of threads may change the last bits of the engine's results."""
         ...
 
     def condition(self) -> tuple[bool, str]:
-        """Whether its installation is as it should be, and in a clause what it runs on or what is missing."""
+        """Whether the engine is installed correctly, and a clause that says what it runs on or what is missing."""
         ...
 
     def refusal(self, request: EngineRequest) -> str | None:
-        """Why it cannot run the request, as a clause ("there is no GPU"), or None where it can."""
+        """The reason why the engine cannot run a request, as a clause ("there is no GPU"); None: it can."""
         ...
 
     def learn(
@@ -62,15 +65,15 @@ class Engine(Protocol):
         decay: float = 1.0,
         seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
-        """Learns from a batch, one update a window, and returns the new carry and the outputs (S, B, T, C).
+        """Learns from a batch with one update per window; returns the new carry and the outputs (S, B, T, C).
+
+        If the window's length does not divide T, the last window is shorter.
 
         Args:
-            carry: untouched; state is tiled or truncated to the batch.
+            carry: is not changed; its state is tiled or truncated to the size of the batch.
             rates: learning rate of each member, (S,).
             decay: factor on the rates after each update.
-            seams: what watches and disturbs the batch, as of its first step, and the seeds of the members.
-
-        A window that does not divide T leaves a shorter one at the end.
+            seams: the observers and disturbances as of the batch's first step, and the seeds of the members.
 
         Raises:
             NotImplementedError: this engine cannot run it; the text is the reason.
@@ -89,16 +92,16 @@ class Engine(Protocol):
         every: int | None = None,
         seams: Seams = NO_SEAMS,
     ) -> Gradients:
-        """The gradients that the rule would learn by on a batch, with frozen weights.
+        """The gradients that a rule computes on a batch, with frozen weights.
 
         Args:
-            memory: the rule's memory from the steps before; empty: it starts anew.
-            every: steps of the windows over which means are wanted, too; the last one may be shorter.
-            seams: what watches and disturbs the batch, as of its first step, and the seeds of the members.
+            memory: the rule's memory of earlier steps; empty: it starts anew.
+            every: if given, means over windows of `every` steps are computed, too; the last one may be shorter.
+            seams: the observers and disturbances as of the batch's first step, and the seeds of the members.
 
         Raises:
             NotImplementedError: this engine cannot run it; the text is the reason.
-            UsageError: `every` cuts the rule's own windows, and the rule knows their gradient as a whole only.
+            UsageError: `every` cuts the rule's own windows, and the rule gives only one gradient for each of them.
         """
         ...
 
@@ -116,9 +119,9 @@ class Engine(Protocol):
         """Runs the network with frozen weights and no target; returns the new state and the outputs (S, B, T, C).
 
         Args:
-            errors: whether error potentials go on decaying, which matters only where the state is used afterwards.
-            feedback: closes the loop: gives each step's input.
-            seams: what watches and disturbs the batch, as of its first step.
+            errors: whether error potentials continue to decay, which matters only if the state is used afterwards.
+            feedback: the function that makes each step's input in closed loop; None: the loop is open.
+            seams: the observers and disturbances as of the batch's first step.
 
         Raises:
             NotImplementedError: this engine cannot run it; the text is the reason.
@@ -127,12 +130,12 @@ class Engine(Protocol):
 
 
 def start(network: Network, parameters: Parameters, optimizer: Optimizer, batch: int) -> Carry:
-    """What an ensemble carries before its first batch."""
+    """The initial carry of an ensemble: its parameters, with optimizer and state as before the first batch."""
     return Carry(parameters, optimizer.start(pack(network, parameters)), zero_state(network, parameters, batch))
 
 
 def begin(rule: OnlineRule, network: Network, carry: Carry, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """The rule's memory at the start of a batch of that size."""
+    """The memory of a rule at the start of a batch of this size."""
     if not carry.memory:
         return rule.start(network, carry.parameters, batch, seeds)
     return rule.resume(network, carry.parameters, carry.memory, carry.state[0].u.shape[2], batch, seeds)
@@ -140,9 +143,9 @@ def begin(rule: OnlineRule, network: Network, carry: Carry, batch: int, seeds: t
 
 @contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Numbers too small to be normal count as zero inside: moments and fading errors reach them, and they are slow.
+    """A context in which denormal numbers count as zero; moments and decaying errors become denormal, which is slow.
 
-    PyTorch does not say what was set before, so its default is what is restored.
+    Afterwards PyTorch's default is restored, because PyTorch does not tell the earlier setting.
     """
     torch.set_flush_denormal(True)
     try:
@@ -152,7 +155,7 @@ def denormals_flushed() -> Iterator[None]:
 
 
 def prepare_state(network: Network, state: State, batch: int) -> State:
-    """The state at the start of a batch: fitted to its size, with the layers that forget at zero."""
+    """The state at the start of a batch: fitted to the batch's size, and zero in layers with `forgets`."""
     fitted = fit_batch(state, batch)
     return tuple(
         type(old)(*(torch.zeros_like(x) for x in old)) if block.like.forgets else old

@@ -1,4 +1,4 @@
-"""The `torch` engine: a whole batch with all its time steps, in pure PyTorch, on any device and in any precision."""
+"""The `torch` engine, which runs networks step by step in pure PyTorch, on any device and in any precision."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -33,19 +33,19 @@ from gle_bench.errors import UsageError
 
 
 class TorchEngine:
-    """The readable path: any layer, any rule, any device, any precision."""
+    """The engine in pure PyTorch, which runs every kind of layer and rule on every device in every precision."""
 
     name = "torch"
     threads_matter = True
 
     def condition(self) -> tuple[bool, str]:
-        """Computes one step of a single neuron in PyTorch."""
+        """Always in order, after a test that computes one step of a single neuron."""
         zero, tau = torch.zeros(1, 1, 1), torch.ones(1, 1)
         neurons.membrane_step(zero, zero, tau, tau, 0.1)
         return True, "pure PyTorch: any layer, any device, any precision"
 
     def refusal(self, request: EngineRequest) -> str | None:
-        """It runs everything."""
+        """Always None, because this engine runs every request."""
         return None
 
     def learn(
@@ -59,7 +59,7 @@ class TorchEngine:
         decay: float = 1.0,
         seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
-        """One update a window; a window that does not divide T leaves a shorter one at the end."""
+        """Learns from a batch with one update per window. If its length does not divide T, the last one is shorter."""
         _refuse(rule, seams)
         size, count = batch.inputs.shape[1], ensemble_size(carry.parameters)
         state = prepare_state(network, carry.state, size)
@@ -97,7 +97,7 @@ class TorchEngine:
         every: int | None = None,
         seams: Seams = NO_SEAMS,
     ) -> Gradients:
-        """The rule's gradients, window after window, with frozen weights."""
+        """The gradients of a rule on a batch with frozen weights, computed window by window."""
         _refuse(rule, seams)
         size, count = batch.inputs.shape[1], ensemble_size(parameters)
         state = prepare_state(network, state, size)
@@ -123,7 +123,7 @@ class TorchEngine:
         feedback: Feedback | None = None,
         seams: Seams = NO_SEAMS,
     ) -> tuple[State, Tensor]:
-        """One step after the other, with frozen weights and no target."""
+        """Runs the network step by step with frozen weights and no target; returns the new state and the outputs."""
         size, count = batch.inputs.shape[1], ensemble_size(parameters)
         state = prepare_state(network, state, size)
         errors = errors or any(layer.gamma for layer in network.layers)
@@ -131,8 +131,8 @@ class TorchEngine:
             outputs = state[-1].u.new_empty(batch.steps, count, size, network.outputs)
             world = _World(batch, feedback, outputs)
             for t in range(batch.steps):
-                # From a state at rest, or where errors are instantaneous after a step a layer, there are none: exactly,
-                # unless a disturbance makes some.
+                # All errors are exactly zero in a state at rest, and where errors are instantaneous after one step for
+                # each layer, unless a disturbance makes some.
                 if errors and t in (0, len(network.layers) + 1) and not seams.disturbances:
                     errors = not silent(state)
                 following, now = partial(world.following, t), seams.at(t)
@@ -149,7 +149,7 @@ def _refuse(rule: OnlineRule, seams: Seams) -> None:
 
 
 def _windows(network: Network, rule: OnlineRule, batch: Window, members: int) -> Iterator[tuple[int, Window]]:
-    """The windows that the rule learns from, one after the other, each with the step at which it begins."""
+    """The windows of a batch that a rule learns from, in order, each with the step at which it begins."""
     length = rule.window_in(batch.steps)
     for first in range(0, batch.steps, length):
         end = min(first + length, batch.steps)
@@ -158,20 +158,20 @@ def _windows(network: Network, rule: OnlineRule, batch: Window, members: int) ->
 
 
 class _World(NamedTuple):
-    """What a network without a target is given, instant by instant: the batch's inputs, or those of a closed loop."""
+    """The inputs of a network without a target, step by step: those of a batch, or in closed loop its own outputs."""
 
     batch: Window
     feedback: Feedback | None
     outputs: Tensor  # (T, S, B, C), those of the steps so far
 
     def at(self, t: int) -> Instant:
-        """Step t, once the outputs of the steps before it are there."""
+        """The input of step t, when the outputs of all earlier steps have been computed."""
         if self.feedback is None:
             return Instant(self.batch.at(t, self.outputs.shape[1]).inputs, None, None)
         return Instant(self.feedback(t, self.batch.inputs, self.outputs[:t].permute(1, 2, 0, 3)), None, None)
 
     def following(self, t: int, output: Tensor) -> Instant:
-        """Step t + 1, as the output of step t makes it. After its last step a closed loop has nothing: it is held."""
+        """The input of step t + 1, given the output of step t. After the last step a closed loop repeats its input."""
         if self.feedback is not None and t + 1 == self.batch.steps:
             return self.at(t)
         self.outputs[t] = output
