@@ -90,10 +90,6 @@ class EchoState(ReadoutModel):
         return scaled
 
 
-def _mackey_glass(budget: Budget) -> MackeyGlassOptions:
-    return MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=0.6)
-
-
 def _gsc(budget: Budget) -> GSCOptions:
     return GSCOptions(front_end="mfcc-49", augmentation="none", clips=SMOKE_CLIPS if budget == "smoke" else None)
 
@@ -113,7 +109,7 @@ PAIRS = (
             scale=SCALE,
             ridge=1e-8,
         ),
-        _mackey_glass,
+        lambda budget: MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=0.6),
         seeds=tuple(range(30)),
         summary="NeuroBench's echo state network, 186 neurons on the last value: 188 learned weights",
         precision="float64",

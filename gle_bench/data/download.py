@@ -36,6 +36,10 @@ class Remote(NamedTuple):
     def name(self) -> str:
         return self.url.rpartition("/")[2]
 
+    def by_hand(self, folder: Path, task: str) -> str:
+        """How to put the file into `folder` by hand, as the end of a sentence."""
+        return f"put {self.url} into {folder}, where 'glebench prepare {task}' will find it"
+
 
 def fetch(remote: Remote, path: Path, report: Callable[[str], None], *, attempts: int = 5, pause: float = 1.0) -> None:
     """Downloads the file to `path`, unless it is already there. A partial download is kept in `path`.part and resumed.

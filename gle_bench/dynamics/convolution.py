@@ -2,8 +2,8 @@
 
 Images lie flat in the rates of their layer, *channels last*: neuron (h W + w) C + c is channel c at row h and column w.
 In this order an image is a view of the neurons and the other way round, and the convolutions and pooling of a step take
-little more than half the time that they take channel by channel (oneDNN, float32, batches of 128). `flat_images` brings
-images (C, H, W) into it. Shapes are still named (C, H, W), as PyTorch names them.
+little more than half the time that they take channel by channel (oneDNN, float32, batches of 128). Shapes are still
+named (C, H, W), as PyTorch names them.
 """
 
 from dataclasses import dataclass
@@ -173,11 +173,6 @@ class MaxPool:
         channels, height, width = self.in_shape
         zeros = error.new_zeros(*error.shape[:2], height * width, channels)
         return zeros.scatter(2, route, error.reshape(route.shape)).flatten(2)
-
-
-def flat_images(images: Tensor) -> Tensor:
-    """Images as the rates of a layer: (..., C, H, W) -> (..., H W C)."""
-    return images.movedim(-3, -1).flatten(-3)
 
 
 def _check_image(shape: tuple[int, ...]) -> None:

@@ -95,7 +95,7 @@ class CIFAR10(Task[CIFAR10Options]):
             archive.get(folder, report)
 
     def by_hand(self, folder: Path) -> str:
-        return archive.by_hand(folder)
+        return archive.ARCHIVE.by_hand(folder, self.name)
 
     def is_prepared(self, folder: Path, options: CIFAR10Options) -> bool:
         return archive.place(folder) is not None

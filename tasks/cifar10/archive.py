@@ -46,10 +46,6 @@ def files(root: Path) -> Mapping[str, Stamp]:
     return {name: stamp(root / name) for name in (META, *TRAIN, TEST)}
 
 
-def by_hand(folder: Path) -> str:
-    return f"put {ARCHIVE.url} into {folder}, where 'glebench prepare cifar10' will find it"
-
-
 def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, sizes: tuple[int, int] = SIZES) -> None:
     """Downloads the archive, unless it lies in `folder`, checks and unpacks it.
 
@@ -76,7 +72,8 @@ def read(folder: Path) -> Archive:
     """
     root = place(folder)
     if root is None:
-        raise GleBenchError(f"No CIFAR-10 in {folder}; get it with 'glebench prepare cifar10', or {by_hand(folder)}.")
+        by_hand = ARCHIVE.by_hand(folder, "cifar10")
+        raise GleBenchError(f"No CIFAR-10 in {folder}; get it with 'glebench prepare cifar10', or {by_hand}.")
     stamps = files(root)
     images = read_images(root)
     return Archive(images, identify(root, stamps, note_of(folder / TREE)).source == ARCHIVE.sha256)

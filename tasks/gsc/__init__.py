@@ -64,7 +64,7 @@ class GSC(Task[GSCOptions]):
             archive.get(folder, report)
 
     def by_hand(self, folder: Path) -> str:
-        return archive.by_hand(folder)
+        return archive.ARCHIVE.by_hand(folder, self.name)
 
     def is_prepared(self, folder: Path, options: GSCOptions) -> bool:
         return archive.place(folder) is not None

@@ -70,10 +70,6 @@ def place(folder: Path) -> Path | None:
     return find_folder(layout / TREE for layout in layouts)
 
 
-def by_hand(folder: Path) -> str:
-    return f"put {ARCHIVE.url} into {folder}, where 'glebench prepare gsc' will find it"
-
-
 def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, clips: int = CLIPS) -> None:
     """Downloads the archive, unless it lies in `folder`, checks and unpacks it.
 
@@ -103,9 +99,8 @@ def read(folder: Path) -> Archive:
     """
     root = place(folder)
     if root is None:
-        raise GleBenchError(
-            f"No Speech Commands in {folder}; get them with 'glebench prepare gsc', or {by_hand(folder)}."
-        )
+        by_hand = ARCHIVE.by_hand(folder, "gsc")
+        raise GleBenchError(f"No Speech Commands in {folder}; get them with 'glebench prepare gsc', or {by_hand}.")
     tree = look_through(root)
     words = {name.partition("/")[0] for name in tree.clips}
     missing = [word for word in KEYWORDS if word not in words]

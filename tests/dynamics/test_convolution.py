@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gle_bench.dynamics.connections import Dense, Relay
-from gle_bench.dynamics.convolution import Convolution, MaxPool, _grouped, _ungrouped, flat_images
+from gle_bench.dynamics.convolution import Convolution, MaxPool, _grouped, _ungrouped
 from gle_bench.dynamics.engines.graph import GraphEngine
 from gle_bench.dynamics.engines.interface import EngineRequest, start
 from gle_bench.dynamics.engines.native.engine import NativeEngine
@@ -31,6 +31,11 @@ from gle_bench.rules.gle import GLE
 BATCH = 4
 ENSEMBLES = pytest.mark.parametrize("members", [1, 3])
 TORCH = TorchEngine()
+
+
+def flat_images(images: Tensor) -> Tensor:
+    """Images as the rates of a layer: (..., C, H, W) -> (..., H W C)."""
+    return images.movedim(-3, -1).flatten(-3)
 
 
 def images_of(flat: Tensor, shape: tuple[int, int, int]) -> Tensor:
