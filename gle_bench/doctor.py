@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -37,7 +37,7 @@ class Check:
 def diagnose(runs: Path, data: Path) -> list[Check]:
     """The results of all checks of an installation with these folders of runs and data. Creates no files."""
     checks = [
-        _guarded("python", _python),
+        _guarded("python", lambda: ("ok", f"{platform.python_version()} at {sys.executable}")),
         _guarded("torch", _torch),
         *_engines(),
         _guarded("lightning", lambda: _package("pytorch-lightning")),
@@ -56,11 +56,10 @@ def as_json(checks: Iterable[Check]) -> list[dict[str, str]]:
     return [asdict(check) for check in checks]
 
 
-def as_text(checks: Iterable[Check]) -> str:
+def as_text(checks: Sequence[Check]) -> str:
     """The checks as text, one line for each."""
-    lines = list(checks)
-    width = max((len(check.name) for check in lines), default=0)
-    return "\n".join(f"{SYMBOLS[check.status]}  {check.name:<{width}}  {check.text}" for check in lines)
+    width = max((len(check.name) for check in checks), default=0)
+    return "\n".join(f"{SYMBOLS[check.status]}  {check.name:<{width}}  {check.text}" for check in checks)
 
 
 def _guarded(name: str, check: Callable[[], tuple[Status, str]]) -> Check:
@@ -69,10 +68,6 @@ def _guarded(name: str, check: Callable[[], tuple[Status, str]]) -> Check:
         return Check(name, *check())
     except BaseException as error:  # a plugin may raise anything
         return Check(name, "fail", plugins.failure(error))
-
-
-def _python() -> tuple[Status, str]:
-    return "ok", f"{platform.python_version()} at {sys.executable}"
 
 
 def _torch() -> tuple[Status, str]:
