@@ -1,4 +1,4 @@
-"""Parameters as one flat vector, and members of an ensemble taken out of it or put together.
+"""The learned parameters of an ensemble as one flat vector, and functions that select and join members.
 
 The flat vector holds what learns, block after block, so that an optimizer updates all layers of all members at once.
 """
@@ -17,22 +17,22 @@ FIELDS = BlockParameters._fields
 
 
 def learned(network: Network, parameters: Parameters) -> list[tuple[int, str]]:
-    """(block, field) of each tensor that learns, in the order of the flat vector."""
+    """The tensors that learn, each as (index of its block, name), in the order of the flat vector."""
     chosen = []
     for index, (block, p) in enumerate(zip(network.blocks, parameters, strict=True)):
-        wanted = {"weight": True, "bias": True, "tau_m": network.learn_tau_m, "tau_r": network.learn_tau_r}
+        learns = {"weight": True, "bias": True, "tau_m": network.learn_tau_m, "tau_r": network.learn_tau_r}
         if block.like.connection.plastic:
-            chosen += [(index, name) for name in FIELDS if wanted[name] and getattr(p, name) is not None]
+            chosen += [(index, name) for name in FIELDS if learns[name] and getattr(p, name) is not None]
     return chosen
 
 
 def pack(network: Network, parameters: Parameters) -> Tensor:
-    """The flat vector (P,) of what learns: a copy."""
+    """The flat vector (P,) of all parameters that learn, as a copy."""
     return torch.cat([getattr(parameters[i], name).reshape(-1) for i, name in learned(network, parameters)])
 
 
 def pack_gradients(names: Sequence[tuple[int, str]], gradients: Parameters) -> Tensor:
-    """Gradients in the order of `learned`."""
+    """The gradients as one flat vector, in the order of the `names` that `learned` gives."""
     return torch.cat([getattr(gradients[i], name).reshape(-1) for i, name in names])
 
 
@@ -48,7 +48,7 @@ def unpack(network: Network, flat: Tensor, like: Parameters) -> Parameters:
 
 
 def per_parameter(network: Network, parameters: Parameters, values: Tensor) -> Tensor:
-    """One value a member, (S,), times each layer's rate factor, spread over the flat vector, (P,)."""
+    """The flat vector (P,) that has each member's value, from (S,), times the layer's rate factor at each parameter."""
     spread = []
     for index, name in learned(network, parameters):
         shape = getattr(parameters[index], name).shape
@@ -58,14 +58,14 @@ def per_parameter(network: Network, parameters: Parameters, values: Tensor) -> T
 
 
 def select_flat(network: Network, flat: Tensor, like: Parameters, members: Sequence[int]) -> Tensor:
-    """The flat vector of these members of an ensemble with parameters `like`: a copy."""
+    """The flat vector of some members of an ensemble, as a copy; `like` are the parameters of the whole ensemble."""
     if flat.numel() == 0:
         return flat.clone()
     return pack(network, _take(unpack(network, flat, like), torch.as_tensor(list(members), device=flat.device)))
 
 
 def join_flat(network: Network, flats: Sequence[Tensor], likes: Sequence[Parameters]) -> Tensor:
-    """One flat vector of several ensembles, whose parameters are `likes`."""
+    """The flat vector of several ensembles joined into one; `likes` are their parameters."""
     if flats[0].numel() == 0:
         return flats[0].clone()
     return pack(network, _concatenate([unpack(network, flat, like) for flat, like in zip(flats, likes, strict=True)]))
@@ -77,7 +77,7 @@ def ensemble_size(parameters: Parameters) -> int:
 
 
 class Carry(NamedTuple):
-    """All that an ensemble carries from batch to batch."""
+    """The variables that an ensemble carries from batch to batch: parameters, optimizer, state and rule memory."""
 
     parameters: Parameters
     optimizer: OptimizerState
@@ -86,7 +86,7 @@ class Carry(NamedTuple):
 
 
 def select(network: Network, carry: Carry, members: Sequence[int]) -> Carry:
-    """The carry of these members alone, in this order: copies."""
+    """The carry of some members of an ensemble, in the given order, as copies."""
     index = torch.as_tensor(list(members), device=carry.optimizer.mean.device)
     old, like = carry.optimizer, carry.parameters
     mean, square = (select_flat(network, flat, like, members) for flat in (old.mean, old.square))
@@ -99,7 +99,7 @@ def select(network: Network, carry: Carry, members: Sequence[int]) -> Carry:
 
 
 def join(network: Network, carries: Sequence[Carry]) -> Carry:
-    """One ensemble out of several.
+    """The carry of one ensemble that joins the members of several.
 
     Raises:
         ValueError: if they have made different numbers of updates.
@@ -120,7 +120,7 @@ def join(network: Network, carries: Sequence[Carry]) -> Carry:
 
 
 def fit_batch(state: State, batch: int) -> State:
-    """The state for another batch size: tiled or truncated, as the reference does when it turns to evaluation."""
+    """The state for another batch size, tiled or truncated, as in the reference implementation's evaluation."""
     have = state[0].u.shape[2]
     if have == batch:
         return state
@@ -128,7 +128,7 @@ def fit_batch(state: State, batch: int) -> State:
 
 
 def to_plain(carry: Carry) -> dict[str, Any]:
-    """Lists and tensors only, as `torch.load(weights_only=True)` wants them."""
+    """The carry as nested lists and tensors, which `torch.load(weights_only=True)` can read."""
     return {
         "parameters": [list(block) for block in carry.parameters],
         "optimizer": list(carry.optimizer),
@@ -138,7 +138,7 @@ def to_plain(carry: Carry) -> dict[str, Any]:
 
 
 def from_plain(plain: dict[str, Any]) -> Carry:
-    """Inverse of `to_plain`."""
+    """The carry made from nested lists and tensors: the inverse of `to_plain`."""
     return Carry(
         parameters=tuple(BlockParameters(*block) for block in plain["parameters"]),
         optimizer=OptimizerState(*plain["optimizer"]),
@@ -152,14 +152,14 @@ Nested = TypeVar("Nested")
 
 
 def cloned(nested: Nested) -> Nested:
-    """Nested tuples with copies of their tensors."""
-    found: object = nested
+    """A copy of nested tuples in which every tensor is a copy."""
+    copy: object = nested
     if isinstance(nested, Tensor):
-        found = nested.clone(memory_format=torch.contiguous_format)
+        copy = nested.clone(memory_format=torch.contiguous_format)
     elif isinstance(nested, tuple):
         parts = [cloned(part) for part in nested]
-        found = type(nested)(*parts) if hasattr(nested, "_fields") else tuple(parts)
-    copied: Nested = found  # type: ignore[assignment]
+        copy = type(nested)(*parts) if hasattr(nested, "_fields") else tuple(parts)
+    copied: Nested = copy  # type: ignore[assignment]
     return copied
 
 
@@ -172,10 +172,10 @@ def _concatenate(parts: Sequence[Blocks]) -> Blocks:
 
 
 def _merged(parts: Sequence[Blocks], merge: Callable[[list[Tensor]], Tensor]) -> Blocks:
-    """Each tensor merged from the same one of all parts; None stays None."""
-    found: Any = tuple(
+    """Blocks whose tensors are merged from the corresponding tensors of all parts; None stays None."""
+    untyped: Any = tuple(
         type(same[0])(*(None if x[0] is None else merge(list(x)) for x in zip(*same, strict=True)))
         for same in zip(*parts, strict=True)
     )
-    merged: Blocks = found
+    merged: Blocks = untyped
     return merged

@@ -1,7 +1,7 @@
-"""Noise on a network while it runs: on rates, on the feedback that carries errors down, and on time constants.
+"""Noise on a running network: on rates, on the feedback that carries errors down, and on time constants.
 
-Noise on signals is new at every step, and independent in every neuron and sample. Noise on time constants is drawn once
-for a member, as if its neurons had been built so, and is the same in learning and in evaluations.
+Noise on signals is drawn anew at every step, independently for every neuron and sample. Noise on time constants is
+drawn once for each member, as a fixed property of its neurons, and is the same in learning and in evaluations.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from gle_bench.dynamics.seams import START, Disturbance, Moment, Signal
 from gle_bench.dynamics.state import TAUS, Parameters
 from gle_bench.errors import UsageError
 
-# What random numbers are drawn for. Its place here is part of them, so that new names join at the end.
+# The purposes of random numbers. The numbers depend on a purpose's index, so that new ones are added at the end.
 DRAWN: Final = ("rate", "current", "instantaneous", "error", "feedback", *TAUS, "error_tau_m", "error_tau_r")
 GROUP: Final = 4  # names that share a range of places
 
@@ -30,7 +30,7 @@ class SignalNoise(Disturbance):
 
     Attributes:
         std: its standard deviation.
-        layers: those whose signals are noisy, 0 being the input; None: all.
+        layers: the layers whose signals are noisy, where 0 is the input; None: all.
         in_evaluation: whether evaluations are noisy too.
         stream: a number of its own for each disturbance of a run, so that their random numbers are independent.
     """
@@ -51,20 +51,20 @@ class SignalNoise(Disturbance):
         return torch.add(tensor, torch.from_numpy(noise).to(tensor) * self.amplitude(tensor), alpha=self.std)
 
     def amplitude(self, tensor: Tensor) -> Tensor | float:
-        """The unit of the standard deviation."""
+        """The factor on the standard deviation, for a given signal."""
         return 1.0
 
 
 @dataclass(frozen=True)
 class RateNoise(SignalNoise):
-    """Gaussian noise on rates, from the input's on."""
+    """Gaussian noise on the rates of layers, including the input."""
 
     signals: ClassVar[frozenset[Signal]] = frozenset({"rate"})
 
 
 @dataclass(frozen=True)
 class FeedbackNoise(SignalNoise):
-    """Gaussian noise on the feedback that arrives at the layers, before phi'; at the output it is on the nudging.
+    """Gaussian noise on the feedback to each layer, before the factor phi'; at the output layer, on the nudging.
 
     Attributes:
         relative: whether the unit of `std` is the root mean square of the layer's feedback over the neurons and samples
@@ -85,8 +85,8 @@ class TauNoise:
 
     Attributes:
         std: its standard deviation, in the unit of the time constants.
-        layers: those whose time constants are noisy; None: all.
-        stream: a number of its own for each disturbance of a run.
+        layers: the layers whose time constants are noisy; None: all.
+        stream: a number that differs for each disturbance of a run.
     """
 
     std: float
@@ -94,7 +94,7 @@ class TauNoise:
     stream: int = 0
 
     def perturbed(self, network: Network, parameters: Parameters, seed: int) -> Parameters:
-        """The parameters of one member, (K, 1, ...), with noisy time constants in place of their layers' own."""
+        """The parameters of one member, (K, 1, ...), in which noisy time constants replace the layers' own ones."""
         blocks = []
         for block, p in zip(network.blocks, parameters, strict=True):
             numbers = range(block.first + 1, block.first + 1 + len(block.layers))
@@ -110,7 +110,7 @@ class TauNoise:
         return self.layers is None or layer in self.layers
 
     def taus(self, network: Network, name: str, drawn: str, layer: int, seeds: tuple[int, ...]) -> Tensor:
-        """A layer's noisy time constants of that name, (S, 1, N), by the random numbers of what is drawn."""
+        """The noisy time constants `name` of a layer, (S, 1, N); `drawn` names the random numbers that are used."""
         own = network.layers[layer - 1]
         noise = np.stack([_normal(seed, drawn, layer, self.stream, own.neurons) for seed in seeds])
         noisy = np.maximum(np.array(getattr(own, name)) + self.std * noise, network.dt)
@@ -119,9 +119,9 @@ class TauNoise:
 
 @dataclass(frozen=True)
 class ErrorTauNoise(Disturbance):
-    """Noise on the time constants of error neurons that is independent of that on the neurons they belong to.
+    """Noise on the time constants of error neurons, independent of the noise on the neurons they belong to.
 
-    So an error neuron no longer inverts its neuron's filter: the inversion of tau_m and tau_r holds on average alone.
+    An error neuron then no longer inverts its neuron's filter exactly, but only on average.
     """
 
     signals: ClassVar[frozenset[Signal]] = frozenset({"error_tau_m", "error_tau_r"})
@@ -151,7 +151,7 @@ def _normal(seed: int, drawn: str, layer: int, stream: int, size: int) -> NDArra
 def generators(
     seeds: Sequence[int], drawn: str, layer: int, moment: Moment, stream: int = 0
 ) -> list[np.random.Generator]:
-    """A generator for each seed, made of the arguments alone; any two that differ in one have no number in common.
+    """A random generator for each seed, determined by the arguments. Different arguments give independent numbers.
 
     Philox counts: its key and the upper words of its counter are the arguments, and drawing moves the lowest word.
     """

@@ -54,7 +54,7 @@ class Loop:
 
 
 def capture(body: Callable[[], None], device: torch.device, tf32: bool) -> Callable[[], None]:
-    """A function that repeats `body`: on a GPU a replay of its CUDA graph, made after a first run; on a CPU it."""
+    """A function that repeats `body`: on a GPU its CUDA graph, captured after a first run; on a CPU `body` itself."""
     if device.type != "cuda":
         return body
     with torch.cuda.device(device), matmul_precision(tf32):

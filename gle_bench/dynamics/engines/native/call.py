@@ -1,6 +1,6 @@
-"""What the `native` engine is called with: the structures of src/run.hpp, filled with the addresses of tensors.
+"""The arguments of a call of the `native` engine: the structures of src/run.hpp, with the addresses of tensors.
 
-Tensors must outlive the call, which reads and writes them in place.
+The tensors must live until the call returns, because it reads and writes them in place.
 """
 
 import ctypes
@@ -27,25 +27,25 @@ NOTHING = BlockParameters(None, None, None, None)
 
 
 class LearnedCall(ctypes.Structure):
-    """A parameter and its moments."""
+    """The addresses of a parameter tensor and of its optimizer moments: mean and square."""
 
     _fields_ = [(name, c_void_p) for name in ("value", "mean", "square")]
 
 
 class MemoryCall(ctypes.Structure):
-    """What the rule remembers of a layer."""
+    """The addresses of the tensors of a local rule's memory of one layer."""
 
     _fields_ = [(name, c_void_p) for name in BlockMemory._fields if name != "tau_trace"]
 
 
 class SumsCall(ctypes.Structure):
-    """Where the gradients of a layer are summed."""
+    """The addresses of the tensors in which the gradients of a layer are summed."""
 
     _fields_ = [(name, c_void_p) for name in NOTHING._fields]
 
 
 class LayerCall(ctypes.Structure):
-    """One layer of all networks, by the addresses of the first."""
+    """One layer of all networks: its tensors, by their addresses in the first network, and its properties."""
 
     _fields_ = [
         *((name, LearnedCall) for name in ("weight", "bias", "tau_m", "tau_r")),
@@ -60,13 +60,13 @@ class LayerCall(ctypes.Structure):
 
 
 class SignalCall(ctypes.Structure):
-    """A tensor (S|1, B, T|1, C) with its strides."""
+    """A signal of a batch, (S|1, B, T|1, C): the address of its tensor, and the strides."""
 
     _fields_ = [("data", c_void_p), ("network", c_int64), ("sample", c_int64), ("step", c_int64)]
 
 
 class RunCall(ctypes.Structure):
-    """A batch."""
+    """All arguments of a call of the `native` engine, which runs one batch: signals, layers, sizes and settings."""
 
     _fields_ = [
         ("layer", c_void_p),
@@ -85,7 +85,7 @@ class RunCall(ctypes.Structure):
 
 
 class Parts(NamedTuple):
-    """The tensors of a batch, a block each."""
+    """The tensors that a call reads and writes besides the batch's signals, for each block of layers."""
 
     parameters: Parameters
     state: State
@@ -95,7 +95,7 @@ class Parts(NamedTuple):
 
 
 def layer_calls(network: Network, parts: Parts, options: LocalOptions = PAPER) -> "ctypes.Array[LayerCall]":
-    """Every layer, from the input to the output."""
+    """The array of all layers for a call, from the input to the output."""
     nothing = (NOTHING,) * len(network.blocks)
     memory, sums = parts.memory or (EMPTY,) * len(network.blocks), parts.sums or nothing
     calls = []
@@ -143,7 +143,7 @@ def _address(tensor: Tensor | None, k: int) -> int | None:
 
 
 def signal_call(signal: Tensor | None) -> SignalCall:
-    """(S|1, B, T|1, C), contiguous in C; a dimension of 1 is the same for all."""
+    """The structure of a signal (S|1, B, T|1, C) that is contiguous in C. A dimension of 1 gets the stride 0."""
     if signal is None:
         return SignalCall(None, 0, 0, 0)
     network, sample, step = (0 if signal.shape[dim] == 1 else signal.stride(dim) for dim in range(3))
@@ -153,10 +153,10 @@ def signal_call(signal: Tensor | None) -> SignalCall:
 def aligned(batch: Window, dtype: torch.dtype) -> Window:
     """The window in the network's precision, each signal contiguous in its last dimension.
 
-    The instant after the last step, where it is known, becomes one step more of the inputs and the target.
+    If the signals of the step after the last one are known, inputs and target get them as one more step.
 
     Raises:
-        ValueError: a signal has not as many steps as the window says; it would be read beyond its end.
+        ValueError: the number of a signal's steps is neither 1 nor that of the window.
     """
     for name in ("inputs", "target", "mask"):
         signal = getattr(batch, name)
@@ -177,7 +177,7 @@ def aligned(batch: Window, dtype: torch.dtype) -> Window:
 
 
 def _extended(signal: Tensor | None, following: Tensor | None, steps: int) -> Tensor | None:
-    """(S|1, B, T|1, C) and (S|1, B, C): (S|1, B, T + 1, C)."""
+    """A signal (S|1, B, T|1, C) with one more step (S|1, B, C) at its end, (S|1, B, T + 1, C)."""
     if signal is None or following is None:
         return signal
     last = following[:, :, None]
@@ -186,7 +186,7 @@ def _extended(signal: Tensor | None, following: Tensor | None, steps: int) -> Te
 
 
 def run_call(network: Network, parameters: Parameters, window: Window, outputs: Tensor) -> RunCall:
-    """A batch without learning; the window as `aligned` returns it."""
+    """The arguments for a batch without learning, given a window as `aligned` returns it."""
     mask = None if window.mask is None else window.mask[..., None]
     return RunCall(
         inputs=signal_call(window.inputs),
@@ -207,14 +207,14 @@ def run_call(network: Network, parameters: Parameters, window: Window, outputs: 
 
 
 def close_loop(run: RunCall, feedback: DelayedFeedback) -> None:
-    """Makes the batch one that is fed with its own outputs."""
+    """Changes a call's arguments so that the batch runs in closed loop: its inputs come from its own outputs."""
     run.delays = (c_int64 * len(feedback.delays))(*feedback.delays)  # kept alive by the structure
     run.horizon, run.forced = feedback.horizon, feedback.forced
-    run.known = run.steps  # of what follows the last step the loop knows nothing
+    run.known = run.steps  # in closed loop there are no inputs after the last step
 
 
 def set_learning(run: RunCall, network: Network, rates: Tensor) -> None:
-    """Makes the batch one that teaches; `rates`: (S,), float64."""
+    """Changes a call's arguments so that the networks learn from the batch, with `rates` (S,), float64."""
     run.learns, run.errors = 1, 1
     run.learn_tau_m, run.learn_tau_r = network.learn_tau_m, network.learn_tau_r
     run.tau_lowest, run.tau_highest = network.tau_range
@@ -222,13 +222,13 @@ def set_learning(run: RunCall, network: Network, rates: Tensor) -> None:
 
 
 def set_optimizer(run: RunCall, optimizer: Optimizer, updates: int, decay: float) -> None:
-    """By what parameters are updated."""
+    """Sets the optimizer in a call's arguments."""
     run.adam, run.updates, run.decay = optimizer.kind == "adam", updates, decay
     run.beta1, run.beta2, run.eps = optimizer.beta1, optimizer.beta2, optimizer.eps
 
 
 def set_rule(run: RunCall, network: Network, options: LocalOptions) -> None:
-    """Makes the rule one that is made of these choices."""
+    """Sets the options of the local learning rule in a call's arguments."""
     run.gain_weight = min(1.0, network.dt / options.gain_time)
     run.lowpass_weight = min(1.0, network.dt / options.lowpass_tau)
     run.clip, run.feedback_decay = options.clip, options.decay
@@ -239,6 +239,6 @@ def set_rule(run: RunCall, network: Network, options: LocalOptions) -> None:
 
 
 def _population(network: Network, block: Block) -> list[int]:
-    """The number of each neuron's population, layer after layer."""
+    """The index of each neuron's population, for the layers of a block in order."""
     numbers: list[int] = populations(network, block).members.argmax(1).flatten().tolist()
     return numbers

@@ -1,4 +1,4 @@
-"""The `native` engine: dense stacks on the CPU, a whole batch with all its time steps in one call of compiled code."""
+"""The `native` engine for dense networks on the CPU: one call of compiled code runs a whole batch."""
 
 import ctypes
 from typing import NamedTuple
@@ -40,12 +40,13 @@ DTYPES = {torch.float32: "glebench_run_float", torch.float64: "glebench_run_doub
 
 
 class NativeEngine:
-    """Networks side by side, one a core; a lone one is shared by all cores, unless its layers are ordered.
+    """The fast engine for dense networks on the CPU, in compiled C++.
 
-    Threads never change a result.
+    Each core runs one network of an ensemble at a time. The batch of a single network is divided among all cores,
+    unless its layers are computed in order. The number of threads never changes a result.
 
     Attributes:
-        buffer_bytes: what the last call allocated beside the tensors that it was given and returned.
+        buffer_bytes: the memory that the last call allocated, besides the tensors that it was given and returned.
     """
 
     name = "native"
@@ -55,7 +56,7 @@ class NativeEngine:
         self.buffer_bytes = 0
 
     def condition(self) -> tuple[bool, str]:
-        """Loads the compiled library. Without it everything runs, but more slowly."""
+        """Whether the compiled library can be loaded, with its path or the reason. Without it, other engines run."""
         try:
             loaded = library.load()
         except GleBenchError as error:
@@ -63,7 +64,7 @@ class NativeEngine:
         return True, f"{loaded.variant}: {loaded.path}"
 
     def refusal(self, request: EngineRequest) -> str | None:
-        """Why it cannot run the request, as a clause, or None."""
+        """The reason why the engine cannot run a request, as a clause; None: it can."""
         if request.device != "cpu":
             return "it runs on the CPU only"
         try:
@@ -84,7 +85,7 @@ class NativeEngine:
         decay: float = 1.0,
         seams: Seams = NO_SEAMS,
     ) -> tuple[Carry, Tensor]:
-        """One update a window."""
+        """Learns from a batch with one update per window; returns the new carry and the outputs (S, B, T, C)."""
         flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
         parameters = unpack(network, flat, cloned(carry.parameters))
         taught = self._prepare(network, rule, carry._replace(parameters=parameters), batch, seams)
@@ -109,7 +110,7 @@ class NativeEngine:
         every: int | None = None,
         seams: Seams = NO_SEAMS,
     ) -> Gradients:
-        """The gradients of each window of `every` steps, which may cut those of a tape."""
+        """The gradients of a rule on a batch with frozen weights. Windows of `every` steps may cut the rule's own."""
         length = check_every(batch.steps if every is None else every)
         if not memory:
             memory = rule.start(network, parameters, batch.inputs.shape[1], seams.seeds)
@@ -128,7 +129,7 @@ class NativeEngine:
         return Gradients(total, () if every is None else means, state, kept, taught.outputs)
 
     def _prepare(self, network: Network, rule: OnlineRule, carry: Carry, batch: Window, seams: Seams) -> "_Taught":
-        """What a batch of learning is run with; what is written to are copies, but for the parameters."""
+        """The arguments and tensors of a call that learns; tensors that it writes are copies, except the parameters."""
         dtype, size = _dtype(carry.parameters), batch.inputs.shape[1]
         refused = _not_compiled(rule, network) or _unsupported(network, dtype)
         _refuse(refused or _other_following(batch) or seams.refusal())
@@ -161,7 +162,7 @@ class NativeEngine:
         feedback: Feedback | None = None,
         seams: Seams = NO_SEAMS,
     ) -> tuple[State, Tensor]:
-        """With frozen weights and no target."""
+        """Runs the network over a batch with frozen weights and no target; returns the new state and the outputs."""
         dtype = state[0].u.dtype
         _refuse(_unsupported(network, dtype) or _other_feedback(network, feedback) or seams.refusal())
         state = cloned(prepare_state(network, state, batch.inputs.shape[1]))
@@ -183,7 +184,7 @@ class NativeEngine:
 
 
 class _Taught(NamedTuple):
-    """A batch of learning that is ready to be run; the window is kept for as long as the engine reads it."""
+    """A call that learns from a batch, ready to run. It holds the window, which the engine reads during the call."""
 
     run: RunCall
     parts: Parts
@@ -200,12 +201,12 @@ def _dtype(parameters: Parameters) -> torch.dtype:
 
 
 def _blank_sums(network: Network, parameters: Parameters, windows: int) -> Parameters:
-    """Zeros for the sums of each window, (K, W, S, ...); None where nothing learns."""
+    """Zero tensors in which the gradients of each window are summed, (K, W, S, ...); None where nothing learns."""
     names = set(learned(network, parameters))
     blocks = []
     for index, p in enumerate(parameters):
-        wanted = {name: x for name, x in p._asdict().items() if (index, name) in names}
-        zeros = {name: x.new_zeros(len(x), windows, *x.shape[1:]) for name, x in wanted.items()}
+        plastic = {name: x for name, x in p._asdict().items() if (index, name) in names}
+        zeros = {name: x.new_zeros(len(x), windows, *x.shape[1:]) for name, x in plastic.items()}
         blocks.append(NOTHING._replace(**zeros))
     return tuple(blocks)
 
@@ -215,7 +216,7 @@ def _window_of(sums: Parameters, number: int, factor: float) -> Parameters:
 
 
 def _not_compiled(rule: OnlineRule, network: Network) -> str | None:
-    """What of the rule is not compiled in, as a clause; None: all is."""
+    """The reason why the compiled code cannot run a learning rule on a network, as a clause; None: it can."""
     choices = rule.chosen
     if "native" not in rule.engines or not isinstance(choices, LocalOptions | BPTTOptions):
         return f"rule '{rule.name}' is not built in"
@@ -225,7 +226,7 @@ def _not_compiled(rule: OnlineRule, network: Network) -> str | None:
 
 
 def _unsupported(network: Network, dtype: torch.dtype) -> str | None:
-    """What of the network is not compiled in, as a clause; None: all is."""
+    """The reason why the compiled code cannot run a network in this precision, as a clause; None: it can."""
     if dtype not in DTYPES:
         return f"it computes in float32 or float64, not {dtype}"
     for number, layer in enumerate(network.layers, 1):
@@ -239,7 +240,7 @@ def _unsupported(network: Network, dtype: torch.dtype) -> str | None:
 
 
 def _other_feedback(network: Network, feedback: Feedback | None) -> str | None:
-    """Why the loop cannot be closed by it, as a clause; None: it can, or stays open."""
+    """The reason why the engine cannot close the loop by this feedback, as a clause; None: it can, or there is none."""
     if feedback is None:
         return None
     if type(feedback) is not DelayedFeedback:
@@ -250,7 +251,7 @@ def _other_feedback(network: Network, feedback: Feedback | None) -> str | None:
 
 
 def _other_following(batch: Window) -> str | None:
-    """Why what follows the window cannot be looked at, as a clause; None: it can, or there is nothing."""
+    """The reason why the engine cannot use the signals that follow a window, as a clause; None: it can."""
     if batch.following is None or (batch.target is None) == (batch.following.target is None):
         return None
     return "a target begins or ends with the window, and it has one throughout or none"
@@ -267,7 +268,7 @@ def _refuse(reason: str | None) -> None:
 
 
 def _signals(network: Network, parameters: Parameters, batch: Window) -> tuple[Window, Tensor]:
-    """The window as the engine reads it, and where its outputs go, (S, B, T, C)."""
+    """A window in the form that the engine reads, and an empty tensor for its outputs, (S, B, T, C)."""
     weight = parameters[0].weight
     assert weight is not None
     shape = (ensemble_size(parameters), batch.inputs.shape[1], batch.steps, network.outputs)
@@ -277,7 +278,7 @@ def _signals(network: Network, parameters: Parameters, batch: Window) -> tuple[W
 
 
 def _moments(network: Network, flat: Tensor, parameters: Parameters) -> Parameters:
-    """Adam's moments in the parameters' shapes, None where nothing learns or the optimizer has none."""
+    """The moments of Adam in the shapes of the parameters; None where nothing learns or there are no moments."""
     if flat.numel() == 0:
         return tuple(NOTHING for _ in parameters)
     views, names = unpack(network, flat, parameters), set(learned(network, parameters))

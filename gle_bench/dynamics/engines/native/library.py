@@ -1,6 +1,6 @@
-"""Finds the native engine's library: the fastest that is built, fits the sources and runs on this CPU.
+"""The choice of the native engine's library: the fastest one that is built from these sources and runs on this CPU.
 
-GLEBENCH_NATIVE forces one: a variant, 'off', or the path of a library.
+The environment variable GLEBENCH_NATIVE names another: a variant, the path of a library, or 'off' for none.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ COMPILERS: Final = ("c++", "g++", "clang++")
 
 
 class Library(NamedTuple):
-    """A library that can be called."""
+    """A loaded library of the native engine."""
 
     variant: str  # 'avx512', 'avx2' or 'portable'
     path: Path
@@ -28,7 +28,7 @@ class Library(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """A library that is built, or could be."""
+    """A variant of the native engine's library for one instruction set, built or not."""
 
     name: str
     path: Path
@@ -36,21 +36,21 @@ class Variant(NamedTuple):
 
 
 def load() -> Library:
-    """The library to use: the fastest, or what GLEBENCH_NATIVE says. The answer is kept, a refusal is not.
+    """The library to use: the fastest one, or the one that GLEBENCH_NATIVE names. A loaded library is cached.
 
     Raises:
-        GleBenchError: there is none that can be used; says why, and the cure.
+        GleBenchError: no library can be used; the text says why, and what to do.
     """
     return _load(os.environ.get(VARIABLE, ""), FOLDER)
 
 
 def variants(folder: Path = FOLDER) -> list[Variant]:
-    """Every variant, the fastest first, built or not."""
+    """All variants of the library, the fastest first, whether they are built or not."""
     return [Variant(name, _path(name, folder), problem(_path(name, folder), folder)) for name in build.VARIANTS]
 
 
 def problem(path: Path, folder: Path = FOLDER) -> str | None:
-    """Why this library cannot be used with the sources in `folder`, as a clause; None if it can."""
+    """The reason why a library cannot be used with the sources in `folder`, as a clause; None: it can."""
     if not path.exists():
         return "it is not built"
     try:
@@ -64,27 +64,26 @@ def problem(path: Path, folder: Path = FOLDER) -> str | None:
 
 
 @cache
-def _load(wanted: str, folder: Path) -> Library:
-    """As `load`, from any folder."""
-    if wanted == "off":
+def _load(requested: str, folder: Path) -> Library:
+    """The library to use from a folder; `requested` is the value of GLEBENCH_NATIVE, empty for the fastest one."""
+    if requested == "off":
         raise GleBenchError(f"{VARIABLE}=off switches it off; unset it")
-    if wanted and wanted not in build.VARIANTS and os.sep not in wanted:
-        kinds = did_you_mean("variant", wanted, [*build.VARIANTS, "off"])
-        raise UnknownName(f"{VARIABLE}={wanted}: {kinds} Or the path of a library.")
-    paths = [_path(name, folder) for name in ([wanted] if wanted else build.VARIANTS)]
-    for path in [Path(wanted)] if os.sep in wanted else paths:
-        found = problem(path, folder)
-        if found is None:
+    if requested and requested not in build.VARIANTS and os.sep not in requested:
+        kinds = did_you_mean("variant", requested, [*build.VARIANTS, "off"])
+        raise UnknownName(f"{VARIABLE}={requested}: {kinds} Or the path of a library.")
+    paths = [_path(name, folder) for name in ([requested] if requested else build.VARIANTS)]
+    for path in [Path(requested)] if os.sep in requested else paths:
+        reason = problem(path, folder)
+        if reason is None:
             return Library(path.name.partition(".")[0].lstrip("_"), path, _open(path))
-        if wanted:
-            raise GleBenchError(f"{VARIABLE}={wanted}: {found}; unset it or {_cure(folder)}")
+        if requested:
+            raise GleBenchError(f"{VARIABLE}={requested}: {reason}; unset it or {_cure(folder)}")
     raise GleBenchError(why_none(folder))
 
 
 def why_none(folder: Path = FOLDER) -> str:
-    """Why no library in the folder can be used and what to do about it, as a clause."""
-    found = variants(folder)
-    built = [f"{variant.path.name}: {variant.problem}" for variant in found if variant.path.exists()]
+    """The reason why no library in the folder can be used, and what to do about it, as a clause."""
+    built = [f"{variant.path.name}: {variant.problem}" for variant in variants(folder) if variant.path.exists()]
     if built:
         return f"{'; '.join(built)}; {_cure(folder)}"
     if not any(map(shutil.which, COMPILERS)):
@@ -93,7 +92,7 @@ def why_none(folder: Path = FOLDER) -> str:
 
 
 def _cure(folder: Path) -> str:
-    """What builds the libraries of this installation."""
+    """The command that builds the libraries of this installation, as the end of a sentence."""
     root = folder.parents[3]
     if not (root / "setup.py").exists():
         return "install glebench again"
@@ -103,12 +102,12 @@ def _cure(folder: Path) -> str:
 
 
 def _path(variant: str, folder: Path) -> Path:
-    """Where setup.py puts a variant."""
+    """The path of a variant's library, where setup.py puts it."""
     return folder / f"_{variant}{build.SUFFIX}"
 
 
 def _open(path: Path) -> ctypes.CDLL:
-    """With the types of the two functions that every library has; OSError if it cannot be loaded."""
+    """A library, loaded and with the types of its two functions declared; OSError if it cannot be loaded."""
     handle = ctypes.CDLL(str(path))
     handle.glebench_stamp.restype = ctypes.c_char_p
     handle.glebench_stamp.argtypes = handle.glebench_runs_here.argtypes = ()
@@ -116,5 +115,5 @@ def _open(path: Path) -> ctypes.CDLL:
 
 
 def _differs(stamp: str, folder: Path) -> bool:
-    """Whether the sources are there, and others than the library's."""
+    """Whether a library with this stamp was built from sources other than those in `folder`, if any."""
     return (folder / build.SOURCE).exists() and stamp != build.stamp(folder)
