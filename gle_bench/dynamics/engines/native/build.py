@@ -30,7 +30,7 @@ VARIANTS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def variants(machine: str) -> list[str]:
-    """Those that can be built for `machine`, as `platform.machine()` names it, the fastest first."""
+    """The variants that can be built for `machine`, as `platform.machine()` names it, the fastest first."""
     return list(VARIANTS) if machine.lower() in ("x86_64", "amd64") else ["portable"]
 
 
