@@ -228,7 +228,7 @@ def config_hash(config: RunConfig, versions: dict[str, int], fingerprint: str) -
 
 
 def parse_seeds(text: str | None, paper: Sequence[int]) -> list[int]:
-    """The seeds that a text such as '0-9', '3,5' or 'paper' names; the first of the paper's for None.
+    """The seeds that a text such as '0-9', '3,5' or 'paper' names. Without a text, the paper's first seed.
 
     Raises:
         UsageError: any other text, or a seed that is named twice.

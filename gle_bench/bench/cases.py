@@ -30,7 +30,10 @@ class Case(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A case that cannot be measured here, and why. Threads and networks are None for all cases of an engine."""
+    """A benchmark case that cannot be measured on this machine, and the reason.
+
+    If threads and networks are None, it stands for all cases of the engine.
+    """
 
     network: str
     engine: str

@@ -143,7 +143,7 @@ def _online(experiment: "Experiment", seed: int, member: dict[str, Any], batch: 
 
 
 def online_counts(network: Network, steps: int) -> tuple[int, int]:
-    """Our count of an online network over so many steps: multiply-accumulates, and updates of neurons' states."""
+    """The operations of an online network in `steps` steps, by our own count: multiply-accumulates, state updates."""
     updates = network.stages * sum(layer.neurons for layer in network.layers)
     return steps * network.macs, steps * updates
 
@@ -175,7 +175,7 @@ def _offline(experiment: "Experiment", seed: int, member: dict[str, Any], batch:
 
 
 def state_updates(module: nn.Module, steps: int, streamed: bool) -> int | None:
-    """Our count of an offline module over so many steps: the updates of units' states.
+    """The number of state updates of an offline module's recurrent units in `steps` steps, by our own count.
 
     None if it is `streamed`, but its modules do not show how it goes through time.
     """

@@ -108,7 +108,7 @@ def archive(file: BinaryIO, most: int, stored: bool = False) -> Iterator[zipfile
 
 
 def _check_directory(file: BinaryIO, file_size: int) -> None:
-    """Refuses a table of contents that is too large, because zipfile reads all of it. It lies at the file's end."""
+    """Refuses a zip archive whose table of contents, at its end, is too large, because zipfile reads all of it."""
     file.seek(max(0, file_size - 98))
     tail = file.read(98).rjust(98, b"\0")
     entry_64, locator, end = tail[:56], tail[56:76], tail[76:]

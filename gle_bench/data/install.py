@@ -14,7 +14,7 @@ from gle_bench.errors import GleBenchError
 
 
 def note_of(target: Path) -> Path:
-    """The path of the note on the folder `target`: its content, and the archive that it was unpacked from."""
+    """The path of the file that records the content of the folder `target` and the archive it was unpacked from."""
     return target.with_name(f"{target.name}.json")
 
 

@@ -71,13 +71,13 @@ def read_wav(path: Path, rate: int) -> NDArray[np.int16]:
             samples, own_rate = soundfile.read(file.fileno(), dtype="float32", always_2d=True, closefd=False)
     except (OSError, RuntimeError, ValueError) as error:  # soundfile's own errors are RuntimeErrors
         raise GleBenchError(
-            f"{path} cannot be read as sound ({_reason(path, error)}); put a sound copy there."
+            f"{path} cannot be read as sound ({_reason(path, error)}); put an intact copy there."
         ) from error
     wave = samples.mean(1)
     if not len(wave):
-        raise GleBenchError(f"{path} holds no samples; put a sound copy there, or take it out of the data.")
+        raise GleBenchError(f"{path} holds no samples; put an intact copy there, or take it out of the data.")
     if not np.isfinite(wave).all():
-        raise GleBenchError(f"{path} holds values that are not finite; put a sound copy there.")
+        raise GleBenchError(f"{path} holds values that are not finite; put an intact copy there.")
     if own_rate != rate:
         import torch
 

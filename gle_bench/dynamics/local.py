@@ -143,7 +143,10 @@ def _delayed(by: Learnt, delays: list[int], memory: BlockMemory) -> tuple[Learnt
 def _filtered(
     network: Network, block: Block, by: Learnt, parameters: BlockParameters, memory: BlockMemory
 ) -> tuple[Learnt, BlockMemory]:
-    """The factors with F applied to the presynaptic ones and e_inst as error (facts/rules.md, sections 5.3 and 5.5)."""
+    """The factors of gradients by eligibility traces: presynaptic ones filtered by F, and e_inst in place of e.
+
+    See facts/rules.md, sections 5.3 and 5.5.
+    """
     tau_m, tau_r, dt = present(parameters.tau_m), present(parameters.tau_r), network.dt
     trace, rates = _trace(network, block, present(memory.trace), by.rates, tau_m, tau_r)
     memory, one, u_dot = memory._replace(trace=trace), by.bias, by.u_dot

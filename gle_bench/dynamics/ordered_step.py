@@ -112,7 +112,7 @@ def ordered_step(
         UsageError: the network's integrator is 'euler'.
     """
     if not network.ordered:
-        raise UsageError("integrator = 'euler' lets all layers switch together; use step, or another integrator.")
+        raise UsageError("integrator = 'euler' updates all layers together; use step, or another integrator.")
     start = Variables(tuple(block.u[0] for block in state), tuple(block.v[0] for block in state))
     backs = tuple(block.back for block in memory or (EMPTY,) * len(state))
     path = ErrorPath(options.error_filters, backs, _error_taus(network, parameters, errors, options, seams))

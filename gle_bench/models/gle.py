@@ -53,7 +53,7 @@ class GLENetwork(OnlineModel):
     @model_validator(mode="before")
     @classmethod
     def _of_older_records(cls, fields: Any) -> Any:
-        """Records of earlier versions name `prospective_errors`, which was true in all of them and is no choice now."""
+        """The fields without `prospective_errors`, which records of earlier versions contain, always as True."""
         if not isinstance(fields, Mapping) or "prospective_errors" not in fields:
             return fields
         if fields["prospective_errors"] is not True:

@@ -92,7 +92,7 @@ class MackeyGlassOptions(TaskOptions):
 
     def _steps(self, name: str, time: float) -> int:
         if not abs(time) <= LONGEST:
-            raise ValueError(f"{name} = {time} must be at most {LONGEST:g}, as long as a sequence")
+            raise ValueError(f"{name} = {time} must be at most {LONGEST:g}, the length of a sequence")
         steps = time / self.dt
         if abs(steps - round(steps)) > _WHOLE:
             other = "; or set grid=fine" if self.grid != "fine" else ""

@@ -1,4 +1,4 @@
-"""The paper's rule: one local update a time step, from errors that are local in space and time."""
+"""The paper's learning rule: one update in each time step, from errors that are local in space and time."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Local rules: one update a time step, from errors that are local in space and time.
+"""Local learning rules: one update in each time step, from errors that are local in space and time.
 
 A local rule is a combination of options (`gle_bench.dynamics.choices`) that select the equations of the network's step.
 Each class below is one combination; `--set` makes others. A subclass with a `learn` of its own can still call the

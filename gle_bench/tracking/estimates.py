@@ -40,7 +40,7 @@ class Pace(NamedTuple):
 
 
 def seconds(length: Length, pace: Pace, seeds: int) -> float:
-    """The seconds that the runs of so many seeds take."""
+    """The seconds that the runs of `seeds` seeds take."""
     return seeds * (length.steps * pace.step + length.evaluations * pace.evaluation)
 
 
@@ -84,7 +84,7 @@ def _full_seconds(
 
 
 def recorded_pace(record: Record, rows: Sequence[Row], steps_per_batch: int) -> Pace | None:
-    """The pace of a recorded run; None if it is too short.
+    """The seconds per step of a recorded run, as a `Pace`; None if the run is too short to tell.
 
     If the rows of its history are given, and it has several rounds, the first round is left out, because its time
     includes that of starting up.
@@ -109,7 +109,7 @@ def seed_seconds(records: Sequence[Record]) -> float | None:
 
 
 def same_work(config: RunConfig, other: RunConfig) -> bool:
-    """Whether a batch takes the same work under both configurations."""
+    """Whether two configurations need the same computation for a batch."""
     sizes = [(c.training.batch_size, c.training.evaluation_batch_size) for c in (config, other)]
     return (config.options, config.network, sizes[0]) == (other.options, other.network, sizes[1])
 

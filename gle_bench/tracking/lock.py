@@ -245,7 +245,7 @@ def _forget(folder: Path, own: Heartbeat) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes half-written files that a killed holder left."""
+    """Removes half-written files that a process left when it was killed while it held the lock."""
     for part in folder.glob(".*.part"):
         with suppress(OSError):
             part.unlink()

@@ -195,7 +195,7 @@ def check_pair(chosen: Chosen) -> None:
         raise UsageError(f"Rule '{rule.name}' cannot train {config.model}: {reason}; choose another --rule.")
     task, training = chosen.task, config.training
     if isinstance(model, OfflineModel) and not model.closed_loop and task.feedback(config.options) is not None:
-        raise UsageError(f"{task.name} is evaluated in closed loop, which {config.model} cannot be: it has no steps.")
+        raise UsageError(f"{task.name} is evaluated in closed loop, and {config.model} cannot run step by step.")
     if training.weight_decay and not isinstance(rule, GradientRule):
         raise UsageError(f"weight_decay = {training.weight_decay} needs a rule that learns by autograd; set it to 0.")
     if training.average != "none" and isinstance(rule, ClosedFormRule):

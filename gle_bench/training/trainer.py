@@ -70,7 +70,7 @@ def make_trainer(device: str, callbacks: Sequence[pl.Callback], epochs: int) -> 
 
 
 def through(requests: Requests, call: Callable[..., object], *arguments: Any, **options: Any) -> None:
-    """Calls a method of a Trainer, and raises Interrupted where Lightning would exit on Ctrl-C and then ignore it.
+    """Calls a method of a Lightning Trainer, and raises Interrupted where Lightning would end the process on Ctrl-C.
 
     Raises:
         Interrupted: the user asked to end.

@@ -1,4 +1,4 @@
-"""Faults, which must not happen: their detection in the output of a command, grouped by the place in our code."""
+"""The detection of faults, such as crashes, in the output of a command, grouped by the place in our code."""
 
 import json
 import re

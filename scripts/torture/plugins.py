@@ -152,7 +152,7 @@ def _install(folder: Path) -> None:
 
 
 def _listed(trial: Trial, kind: str, folder: Path, described: str, shared: bool) -> None:
-    """Checks that a list has all entries that it has without the plugin, except toys' if they have `shared` names."""
+    """Checks that the plugin removes no entry of a list, but for toy entries if they share names with the plugin's."""
     done = _start(trial, folder, "list", kind, "--json", "--runs", str(trial.runs))
     if done.code is None:
         return

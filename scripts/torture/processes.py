@@ -133,7 +133,7 @@ def _computed(pid: int) -> int | None:
 
 
 def forked(words: Sequence[str], home: Path, before: Callable[[], object] | None, more: Mapping[str, str]) -> Process:
-    """Starts `glebench` with these words, and `more` variables, in a fork, which calls `before` first."""
+    """Starts `glebench` with these arguments in a forked process, with `more` environment variables, after `before`."""
     with _pipes() as (readers, writers):
         pid = os.fork()
         if pid == 0:
@@ -142,7 +142,7 @@ def forked(words: Sequence[str], home: Path, before: Callable[[], object] | None
 
 
 def real(words: Sequence[str], home: Path, more: Mapping[str, str]) -> Process:
-    """Starts the installed script with these words, and `more` variables."""
+    """Starts the installed script `glebench` with these arguments and with `more` environment variables."""
     with _pipes() as (readers, writers):
         child = subprocess.Popen(
             [SCRIPT, *words],

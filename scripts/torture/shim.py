@@ -35,7 +35,7 @@ class Plan:
     kinds: int = CHANGES
 
     def environment(self) -> dict[str, str]:
-        """Environment variables that carry out the plan in a process to be started."""
+        """The environment variables with which a new process carries out this plan of file errors."""
         text = f"{self.number} {self.action} {self.error} {self.kinds} {self.folder}"
         return {"TORTURE_SHIM": text, "LD_PRELOAD": str(loaded())}
 

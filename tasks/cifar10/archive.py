@@ -38,7 +38,7 @@ def place(folder: Path) -> Path | None:
 
 
 def files(root: Path) -> Mapping[str, Stamp]:
-    """The stamps of the files that are read, by name. Other files are ignored.
+    """The sizes and times of the task's data files, {name: stamp}, without other files in the folder.
 
     Raises:
         GleBenchError: a file is missing, or is no regular file.
@@ -80,5 +80,5 @@ def read(folder: Path) -> Archive:
 
 
 def counted(sizes: tuple[int, int]) -> str:
-    """The numbers of images as text."""
+    """The numbers of training and test images, as words for a message."""
     return f"{sizes[0]:,} images to learn from and {sizes[1]:,} to test with"

@@ -91,7 +91,7 @@ def get(folder: Path, report: Callable[[str], None], remote: Remote = ARCHIVE, c
 
 
 def read(folder: Path) -> Archive:
-    """The unpacked tree in one of the places that `place` looks in.
+    """The unpacked Speech Commands data: the clips of each word, and the lists that split them.
 
     Raises:
         GleBenchError: there is no tree, it has no clips of keywords, a file in it is of the wrong kind or cannot be

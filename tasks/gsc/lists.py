@@ -43,7 +43,7 @@ class Lists(NamedTuple):
 
 
 def read_lists(root: Path, parts: Iterable[Part], clips: Collection[str]) -> Lists:
-    """The lists of a tree with these clips.
+    """The lists of clips that come with the data, such as the list of validation clips, read from the folder `root`.
 
     Raises:
         GleBenchError: a list cannot be read, names no clip of the tree, or puts clips of one speaker into two splits.

@@ -21,13 +21,13 @@ def smape(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def grid_of(points: int) -> Grid | None:
-    """The grid on which so many points are a whole number of Lyapunov times; None if there is no such single grid."""
+    """The time grid on which `points` points span a whole number of Lyapunov times; None if that is not unique."""
     fitting: list[Grid] = [grid for grid, each in POINTS.items() if points and points % each == 0]
     return fitting[0] if len(fitting) == 1 else None
 
 
 def scores(predicted: Tensor, true: Tensor, grid: Grid) -> dict[str, Tensor]:
-    """All scores of predictions in closed loop, {name: (...)}, from the raw values (..., n) after the switch."""
+    """All scores of predictions in closed loop, {name: (...)}, from predicted and true values (..., n)."""
     diverged = has_diverged(predicted)
     valid = (predicted - true).abs() / SCALE <= VALID
     on_neurobenchs = [_every(values, POINTS[grid] / POINTS["neurobench"]) for values in (predicted, true)]
@@ -45,9 +45,9 @@ def has_diverged(predicted: Tensor) -> Tensor:
 
 
 def _every(values: Tensor, steps: float) -> Tensor:
-    """The values at whole multiples of `steps` after the switch, interpolated linearly.
+    """The values of a series at every `steps` steps of closed loop, interpolated linearly.
 
-    The first of the given values (..., n) is one step after the switch.
+    The first of the given values (..., n) is one step after the loop was closed.
     """
     import torch
 

@@ -404,7 +404,7 @@ def test_what_goes_in_order_cannot_go_together_and_the_other_way_round() -> None
     state, now = zero_state(together, parameters, BATCH), world(0.0)
     with pytest.raises(UsageError, match="integrator = 'rk4' has no step"):
         step(in_order, parameters, state, *now)
-    with pytest.raises(UsageError, match="integrator = 'euler' lets all layers switch together"):
+    with pytest.raises(UsageError, match="integrator = 'euler' updates all layers together"):
         ordered_step(together, parameters, state, now, never)
 
 

@@ -62,7 +62,7 @@ class DrawnRuns:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words of its marks, which say why it cannot be compared with a published number."""
+        """The marks of the runs, in words: the reasons why they cannot be compared with a published number."""
         return words_of(self.group.marks)
 
     @property

@@ -114,7 +114,7 @@ class Built(NamedTuple):
 def line(
     x: Iterable[float], y: Iterable[float], look: Look, label: str = "", color: int = 0, spread: Iterable[float] = ()
 ) -> Line:
-    """A line of numbers that need not be finite."""
+    """A line of a plot. Numbers that are not finite become gaps."""
     return Line(tuple(map(float, x)), _finite(y), look, label, color, _finite(spread))
 
 

@@ -126,7 +126,7 @@ def _listed(values: Sequence[float]) -> str:
 
 
 def _initial(model: OnlineModel, network: "Network") -> str:
-    """The distribution of a network's first weights: the paper's where they fill its range and stay within it."""
+    """The distribution of a network's initial weights: the paper's uniform one if they fit it, else 'other'."""
     parts = zip(network.blocks, model.initialise(network, 0), strict=True)
     drawn = [(b.like.inputs, p.weight) for b, p in parts if b.connection.plastic and p.weight is not None]
     reached = [float(weight.abs().max()) * inputs**0.5 for inputs, weight in drawn]

@@ -48,7 +48,7 @@ class ReadoutModule(WholeModule):
                 self.mark_diverged(self.seeds[0], f"features or targets not finite in batch {self.batches}")
 
     def _rows(self, batch: Batch) -> Tensor:
-        """Features and their targets, (M, F + C), in float64: a row for each step of a sample that the mask leaves."""
+        """Features and their targets, (M, F + C), in float64: a row for each step of a sample that the mask selects."""
         inputs = batch.inputs[0].expand(-1, batch.steps, -1)
         features = self._network.read(inputs)
         targets = self.experiment.task.targets(batch, self.experiment.shape.outputs)[0]

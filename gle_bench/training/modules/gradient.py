@@ -75,7 +75,7 @@ class WholeModule(BenchModule):
         return [parameter.detach() for parameter in self.model.parameters() if parameter.requires_grad]
 
     def evaluate_averaged(self, batch: Batch) -> Tensor:
-        """Outputs with averaged parameters, but the present buffers, such as a batch norm's running averages.
+        """The outputs with averaged parameters and unaveraged buffers, such as a batch norm's running averages.
 
         Means and variances of the activations under averaged weights would need another pass over the training data.
         """
