@@ -99,7 +99,8 @@ def blocks(run: Mapping[str, Any]) -> Blocks:
     yield from _complexity(run["complexity"])
     if tail := run["history"]["tail"]:
         yield heading(f"History, the last {len(tail)} of {run['history']['rows']} rows")
-        yield table(tuple(tail[0]), [[number(value) for value in row.values()] for row in tail])
+        header = [name.replace("_", " ") for name in tail[0]]  # which can be broken over two lines
+        yield table(header, [[number(value) for value in row.values()] for row in tail])
 
 
 def _cost(cost: Mapping[str, Any]) -> str:
