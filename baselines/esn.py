@@ -83,8 +83,8 @@ class EchoState(ReadoutModel):
         reference = sizes.max() if self.scaling == "largest" else sizes[0]
         if not reference > 0:
             raise UsageError(
-                f"connect_prob = {self.connect_prob} leaves {self.neurons} neurons with an eigenvalue of 0 to scale "
-                "by; raise connect_prob or neurons, set scaling to largest, or take another seed."
+                f"connect_prob = {self.connect_prob} leaves {self.neurons} neurons with an eigenvalue of 0, which "
+                "cannot be scaled; raise connect_prob or neurons, set scaling to largest, or take another seed."
             )
         scaled: Tensor = weight * (self.spectral_radius / reference)
         return scaled

@@ -298,7 +298,7 @@ class Chosen(NamedTuple):
 
     @property
     def named_rule(self) -> str | None:
-        """The rule's name, where it is not the pair's own."""
+        """The name of the rule, if it is not the pair's own rule; else None."""
         return None if self.config.rule == self.own.rule else self.config.rule
 
 

@@ -247,7 +247,7 @@ def rule_checks(meta: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, R
 
 
 def rule_of(name: str, choices: dict[str, Any] | None) -> OnlineRule:
-    """The rule of that name in a file; a local rule by its choices, of which there are none for `bptt`."""
+    """The learning rule with the name and the options that a golden file gives: `bptt`, else a local rule."""
     if name.startswith("bptt"):
         return BPTT().with_options(BPTTOptions(**(choices or {})))
     return GLE().with_options(LocalOptions(**(choices or {})))

@@ -103,7 +103,7 @@ def _table(rows: Sequence[tuple[str, ...]], names: int = 2) -> list[str]:
 
 
 def _reasons(missing: Iterable[Missing]) -> list[str]:
-    """One clause for each reason, with the networks that it applies to."""
+    """The reasons why cases could not be measured, one clause each, with the networks that it applies to."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for one in missing:
         where = "" if one.threads is None else f" with {one.networks} on {one.threads} threads"

@@ -22,7 +22,10 @@ from gle_bench.models.modules.ridge import linear
 
 
 class Neurons(nn.Module):
-    """A layer of neurons in an exhibit, which returns the rates it is called with; its buffers are time constants."""
+    """A module that stands for a layer of neurons when NeuroBench counts: it returns the rates that it is given.
+
+    Its buffers are the time constants.
+    """
 
     def __init__(self, **taus: Tensor) -> None:
         super().__init__()
@@ -55,7 +58,7 @@ class Exhibit(nn.Module):
         self.connections, self.neurons, self._run = nn.ModuleList(connections), nn.ModuleList(neurons), run
 
     def forward(self, samples: Tensor) -> Tensor:
-        """The outputs (B, T, C_in) -> (B, T, C), after which each module is called with its signals of the run."""
+        """The outputs, (B, T, C_in) -> (B, T, C). Then every module is called once, so that its hooks can count."""
         result = self._run(samples)
         for modules, shown in ((self.connections, result.given), (self.neurons, result.rates)):
             for module, tensor in zip(modules, shown, strict=True):

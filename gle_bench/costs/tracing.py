@@ -1,4 +1,4 @@
-"""Exhibits of modules that NeuroBench's hooks cannot watch, made of the operations that PyTorch does for them."""
+"""The conversion of modules that NeuroBench's hooks cannot watch, by recording the operations that PyTorch executes."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple

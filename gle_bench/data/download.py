@@ -76,7 +76,7 @@ def fetch(remote: Remote, path: Path, report: Callable[[str], None], *, attempts
 
 
 def check(path: Path, remote: Remote) -> None:
-    """Compares the file's SHA-256 with the expected one, and moves a file with another one out of the way.
+    """Compares a file's SHA-256 with the expected one; if they differ, the file is renamed, so that it is not used.
 
     Raises:
         GleBenchError: the SHA-256 differs (the message says where the file is kept), or the file cannot be read.

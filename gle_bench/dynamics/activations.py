@@ -36,7 +36,7 @@ ACTIVATIONS = {
 
 
 def activation(name: str) -> Activation:
-    """The activation of this name.
+    """The activation function with the given name.
 
     Raises:
         UnknownName: there is none.

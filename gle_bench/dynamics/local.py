@@ -77,7 +77,7 @@ def gain(instant_square: Tensor, error_square: Tensor) -> Tensor:
 
 
 def late_slope(slope: Tensor, memory: BlockMemory, delays: list[int]) -> tuple[Tensor, BlockMemory]:
-    """The slope phi' of D - 1 steps ago, when the activity occurred that the present error from above belongs to."""
+    """The slopes phi' of a block, each layer's delayed by D - 1 steps, to match the errors that arrive from above."""
     if memory.slopes is None or memory.slopes.shape[2] == 0:
         return slope, memory
     late, slopes = delayed(memory.slopes, slope, [steps - 1 for steps in delays])

@@ -149,7 +149,7 @@ class Network:
 
     @property
     def ordered(self) -> bool:
-        """Whether the layers are traversed one by one, without delays between them."""
+        """Whether the layers are computed one after the other in each step, without delays between them."""
         return self.integrator != "euler"
 
     @cached_property
@@ -181,7 +181,7 @@ class Network:
 
     @property
     def stages(self) -> int:
-        """Forward passes in one step."""
+        """The number of forward passes in one step of the integrator."""
         return 4 if self.integrator == "rk4" else 1
 
     @property

@@ -114,7 +114,7 @@ class OnlineRule(LearningRule):
         return self.window or steps
 
     def request_refusal(self, request: RuleRequest) -> str | None:
-        """The reason why the rule cannot train a network on such data, as a clause with the cure; None: it can.
+        """The reason why the rule cannot train the network of a request, as a clause with the cure; None: it can.
 
         It is called once, before the run writes anything.
         """

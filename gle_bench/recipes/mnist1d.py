@@ -43,7 +43,7 @@ def _config(
 def offline_pair(
     model: str, network: OfflineModel, steps: Steps, rate: float, summary: str, notes: tuple[str, ...] = ()
 ) -> Pair:
-    """The pair of a baseline of Table 2 and MNIST-1D, trained like the reference's, as far as its loss traces show.
+    """The pair of a baseline of Table 2 with MNIST-1D, with the paper's training as its released loss curves show it.
 
     Adam, 6001 updates on batches of 100 in the order of the data, evaluated after update 0 and every 250 from there;
     seeds 1-10.

@@ -59,7 +59,7 @@ class Requests:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Handles both signals inside the block. Ignored signals, as in a shell's background jobs, stay ignored.
+        """A context in which Ctrl-C (SIGINT) and SIGTERM count as requests to end. Ignored signals stay ignored.
 
         Only the main thread can install handlers; in any other thread this does nothing.
         """

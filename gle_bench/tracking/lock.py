@@ -208,7 +208,7 @@ def _try_lock(folder: Path, held: ExitStack, patience: float) -> bool:
 
 
 def _confirm(folder: Path, own: Heartbeat) -> None:
-    """Confirms a lock without the kernel: of two heartbeats written at once the later stays, and both see it."""
+    """Confirms a lock on disks without kernel locks: of two processes, the one whose heartbeat stays has the lock."""
     time.sleep(PATIENCE_S)
     current = heartbeat(folder)
     if current is None or current.token != own.token:

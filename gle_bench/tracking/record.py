@@ -226,7 +226,7 @@ class Record(Entry):
     @model_validator(mode="after")
     def _done_with_results(self) -> "Record":
         if self.status == "done" and not any(self.metrics.get("last", {}).values()):
-            raise ValueError("it is done without a result")
+            raise ValueError("its status is 'done', but it has no result")
         return self
 
 

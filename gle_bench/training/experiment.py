@@ -167,7 +167,7 @@ def tau_noises(config: RunConfig) -> list[tuple[TauNoise, TauNoiseConfig]]:
 
 
 def _check_layers(config: DisturbanceConfig, network: Network) -> None:
-    """Refuses numbers of layers that do not have what the noise acts on."""
+    """Refuses layer numbers of a noise for which the network has no signal or time constant."""
     where = f"0, its input, to {len(network.layers)}"
     numbers = set(range(len(network.layers) + 1))
     if not isinstance(config, RateNoiseConfig):

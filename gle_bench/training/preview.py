@@ -56,7 +56,7 @@ def preview(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> dict[st
 
 
 def _full_seconds(experiment: Experiment, pace: Pace) -> float | None:
-    """Seconds of all of the paper's seeds at full length; None if its steps differ from those that were measured."""
+    """The seconds of full runs of all the paper's seeds; None if their batches differ from those that were measured."""
     pair = experiment.chosen.pair
     whole = pair.configure("paper")
     if not same_work(experiment.config, whole):

@@ -1,4 +1,4 @@
-"""The command `glebench` in a process of its own: forked from this one, which has imported everything, or the real one.
+"""The command `glebench` in a process of its own: a fork of this process, which has imported all, or a new process.
 
 A forked command has the same `main`, arguments, files and signals as the installed script, without the seconds that
 importing PyTorch takes.

@@ -69,7 +69,7 @@ class Reference:
 
 
 def reference(trial: Trial, name: str) -> Reference:
-    """The reference of a kind of run, which is made once and read by all trials."""
+    """The results of an undisturbed run of this kind, which is made once and compared by all trials."""
     path = trial.once(f"reference-of-{name}.json", lambda made: _make_reference(trial, name, made))
     return Reference(**json.loads(path.read_text()))
 

@@ -1,4 +1,4 @@
-"""The layer of shim.c between a process and the C library, by which file operations kill or fail, and clocks jump."""
+"""A library below a process that makes its file operations fail, kills it at one of them, or lets clocks jump."""
 
 import ctypes
 import errno
@@ -96,7 +96,7 @@ def confined(folder: Path) -> dict[str, str]:
 
 
 def build(folder: Path) -> Path | None:
-    """Compiles the layer; returns None if there is no C compiler."""
+    """Compiles that library from shim.c; returns its path, or None if there is no C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         return None

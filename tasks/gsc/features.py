@@ -107,7 +107,7 @@ def _mel_of(hertz: Tensor) -> Tensor:
 
 
 def _triangles(places: Tensor, edges: Tensor) -> Tensor:
-    """One triangle over every three neighbouring edges, evaluated at all places: (places, edges - 2)."""
+    """The triangular filters, one over every three neighbouring edges, as values at all places: (places, edges - 2)."""
     low, peak, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (places[:, None] - low) / (peak - low), (high - places[:, None]) / (high - peak)
     return torch.minimum(rising, falling).clamp_min(0)

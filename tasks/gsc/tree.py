@@ -14,7 +14,7 @@ LISTS: dict[Part, str] = {"validation": "validation_list.txt", "test": "testing_
 
 
 class Tree(NamedTuple):
-    """The stamps of the files that are read, by path relative to the root: clips, noise, and the two lists by split.
+    """The files of the data with their sizes and times, {path below the root: stamp}: clips, noises and two lists.
 
     Other files are ignored. If only one of the two lists exists, it is not read; `alone` is its name.
     """

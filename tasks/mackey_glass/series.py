@@ -75,8 +75,8 @@ def sequence(whole: Series, grid: Grid, number: int) -> Values:
     if start + length > len(whole.values):
         most = max(k for k in range(2 * TIMES) if k * POINTS[grid] // 2 + length <= len(whole.values))
         raise UsageError(
-            f"Seed {number} must be at most {most}: it numbers the sequences of Mackey-Glass, each {SEQUENCE} Lyapunov "
-            f"times of a series of {TIMES}, half a Lyapunov time after the one before."
+            f"Seed {number} must be at most {most}: the series of {TIMES} Lyapunov times has no later sequence. "
+            f"Sequence k starts k/2 Lyapunov times after the beginning, and is {SEQUENCE} long."
         )
     return whole.values[start : start + length]
 

@@ -29,7 +29,7 @@ class Readout(nn.Module):
         return self.readout.weight.new_zeros(batch, 0)
 
     def advance(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step: x (B, C_in) and the memory so far -> features (B, F) and the memory from here on."""
+        """One time step: inputs (B, C_in) and the old memory -> features (B, F) and the new memory."""
         raise NotImplementedError
 
     def features(self, inputs: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ SHARE: Final = 95.0  # the percentage of values along the forecast that must fit
 
 
 class HasHorizon(Protocol):
-    """The method of the task Mackey-Glass that no other task has."""
+    """The interface of a task with a score for each part of a forecast's horizon, such as Mackey-Glass."""
 
     def horizon(self, options: TaskOptions, decisions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
 

@@ -59,7 +59,7 @@ class FootingLine(NamedTuple):
 
 
 class RunningCosts(NamedTuple):
-    """What running a network costs: means over the counted seeds of one configuration.
+    """The costs of running a network, as means over the counted seeds of one configuration.
 
     Operations are those of a time step. None stands for what is not known of one of the seeds.
     """
@@ -129,7 +129,7 @@ def _network(record: Record) -> object:
 
 
 def _granted(record: Record, pair: Pair | None) -> Mapping[str, bool]:
-    """What the method of a record is granted.
+    """The footing of a record's method: the advantages that its rule and its model use.
 
     What an old record does not say is taken from today's model, if that learns by the same rule.
     """

@@ -91,7 +91,7 @@ def describe_model(name: str) -> dict[str, Any]:
 
 
 def describe_rule(name: str) -> dict[str, Any]:
-    """The description of a learning rule: what it is granted, and its options.
+    """The description of a learning rule: its footing and its options.
 
     Raises:
         UnknownName: with the nearest name.
