@@ -99,8 +99,9 @@ def blocks(run: Mapping[str, Any]) -> Blocks:
     yield from _complexity(run["complexity"])
     if tail := run["history"]["tail"]:
         yield heading(f"History, the last {len(tail)} of {run['history']['rows']} rows")
-        header = [name.replace("_", " ") for name in tail[0]]  # which can be broken over two lines
-        yield table(header, [[number(value) for value in row.values()] for row in tail])
+        names = [name for name in tail[0] if name != "round"]  # which `epoch` or `update` tells as well
+        header = [name.replace("_", " ") for name in names]  # a name breaks at its spaces
+        yield table(header, [[number(row[name]) for name in names] for row in tail])
 
 
 def _cost(cost: Mapping[str, Any]) -> str:
