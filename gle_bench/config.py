@@ -165,7 +165,7 @@ class FeedbackNoiseConfig(Frozen):
 
 
 class TauNoiseConfig(Frozen):
-    """Gaussian noise on time constants, drawn once for each seed, as if its neurons had been built so.
+    """Gaussian noise on time constants, drawn once for each seed as a fixed property of its neurons.
 
     Every neuron has noise of its own on tau_m and on tau_r. None of them falls below dt, so that the noise of those
     which are dt is one-sided. It is the same throughout the run and in its evaluations.

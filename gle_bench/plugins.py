@@ -159,7 +159,7 @@ def _configuration(pair: Pair, budget: Budget) -> RunConfig:
     if not isinstance(config, RunConfig):
         raise GleBenchError(f"{what} returns {type(config).__name__}, not a RunConfig")
     if (config.task, config.model, config.budget) != (pair.task, pair.model, budget):
-        raise GleBenchError(f"{what} returns a configuration of {config.task}, {config.model} and {config.budget}")
+        raise GleBenchError(f"{what} returns another configuration, of {config.task}, {config.model}, {config.budget}")
     return config
 
 

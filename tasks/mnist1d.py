@@ -91,7 +91,7 @@ def _random_state_kept() -> Iterator[None]:
 
 @cache
 def pins(steps: int) -> Pins:
-    """The pinned reference of one length."""
+    """The pinned reference for the samples of one length, which shows whether generated data are official."""
     with (
         sentence_if_unreadable(REFERENCE, "it comes with glebench, so install glebench anew"),
         opened(REFERENCE) as file,

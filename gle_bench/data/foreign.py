@@ -118,13 +118,13 @@ def content(path: Path, most: int = MOST_TEXT) -> bytes:
     with opened(path) as file:
         expected = os.fstat(file.fileno()).st_size
         if expected > most:
-            raise OSError(errno.EFBIG, f"it has {expected:,} bytes, more than the {most:,} that are read", str(path))
+            raise OSError(errno.EFBIG, f"it has {expected:,} bytes, more than the limit of {most:,}", str(path))
         pieces, left = [], most + 1
         while left and (piece := file.read(min(left, max(expected + 1, CHUNK)))):  # goes on if the file grows meanwhile
             pieces.append(piece)
             left -= len(piece)
     if not left:
-        raise OSError(errno.EFBIG, f"it has more than the {most:,} bytes that are read", str(path))
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes, which is the limit", str(path))
     return b"".join(pieces)
 
 

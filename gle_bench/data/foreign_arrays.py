@@ -86,7 +86,7 @@ def array(file: BinaryIO, expected: ArrayForm | None = None, most: int = MOST_AR
         OSError, Malformed: like `arrays`.
     """
     if size(file) > most:
-        raise Malformed(f"it has {size(file):,} bytes, more than the {most:,} that are read")
+        raise Malformed(f"it has {size(file):,} bytes, more than the limit of {most:,}")
     with parsing():
         return _array(file, size(file), expected)
 
@@ -138,7 +138,7 @@ def _check_members(members: list[zipfile.ZipInfo], file_size: int, most: int, st
         raise Malformed("it claims more bytes than it has")
     total = sum(info.file_size for info in members)
     if total > most:
-        raise Malformed(f"its contents take {total:,} bytes, more than the {most:,} that are read")
+        raise Malformed(f"its contents take {total:,} bytes, more than the limit of {most:,}")
 
 
 def _name(info: zipfile.ZipInfo) -> str:

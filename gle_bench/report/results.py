@@ -107,7 +107,7 @@ def grouped(task: Task, records: Iterable[Record], pairs: Mapping[str, Pair]) ->
 
 
 def _is_present(members: Sequence[Record], task: Task, pair: Pair | None, rule: LearningRule | None) -> bool:
-    """Whether this glebench would compute what the records hold: today's configuration must have their hash.
+    """Whether the records belong to the present configuration of their pair, whose hash must be theirs.
 
     Where settings were changed, the hash cannot be compared, and the answer is yes.
     """

@@ -94,7 +94,7 @@ class LocalRule(OnlineRule):
     def restart(
         self, network: Network, parameters: Parameters, memory: tuple[Tensor, ...], batch: int, seeds: tuple[int, ...]
     ) -> tuple[Tensor, ...]:
-        """Traces and delay lines are empty again; feedback weights, which may have learned, are kept."""
+        """The memory with empty traces and delay lines, and with the same feedback weights, which may have learned."""
         from gle_bench.dynamics import local_memory
 
         begun = super().restart(network, parameters, memory, batch, seeds)

@@ -110,7 +110,7 @@ def _opened(log: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _ending() -> "Iterator[dict[Job, subprocess.Popen[bytes]]]":
-    """A table for running processes, each of which is asked to end when the block ends, and killed if it does not.
+    """A context with a table of running processes: at its end each process is asked to end, and killed if it does not.
 
     They are asked by SIGTERM, because a program that a shell started in the background ignores Ctrl-C.
     """

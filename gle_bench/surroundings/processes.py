@@ -44,7 +44,7 @@ class Requests:
         return owner if isinstance(owner, cls) else cls()
 
     def ask(self, *_: object) -> None:
-        """The handler of both signals: remembers the request and raises Interrupted."""
+        """The handler of SIGINT and SIGTERM, which remembers the request to end and raises Interrupted."""
         self._asked = True
         raise Interrupted
 

@@ -1,4 +1,4 @@
-"""The preparation of the process's surroundings before a command, whatever they were."""
+"""The preparation of a process before a command: its streams, home folder, plotting and import paths."""
 
 import sys
 from collections.abc import Iterator

@@ -180,7 +180,7 @@ class Seen(Observer):
 
 
 class Shaken(Disturbance):
-    """Noise on one signal of every layer, and always the same."""
+    """A disturbance that adds the same noise to one signal of every layer at every step."""
 
     signals: ClassVar[frozenset[Signal]] = frozenset()
 
@@ -207,7 +207,7 @@ def test_every_signal_that_it_has_is_seen_and_watching_changes_nothing(name: str
 @EVERY_ONLINE_RULE
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_a_disturbance_changes_what_it_learns_or_is_refused(name: str, signal: Signal) -> None:
-    """And each member, in any company, has what its own seed draws."""
+    """Each member also gets the random numbers of its own seed, whatever other members are in the ensemble."""
     network, shaken = network_for("mse"), (Shaken(signal),)
     members, window = [begin(network, seed) for seed in SEEDS], sequence(network, windows_of(name, 10))
     if signal in online_rule(name).lacks:

@@ -142,7 +142,7 @@ def _refuse_changed_code(folder: RunFolder, record: Record, code: Mapping[Plugin
 
 
 def stands(record: Record, rerun: Rerun) -> bool:
-    """Whether a seed with this record needs no run."""
+    """Whether the record of a seed is final, so that the seed is not run again."""
     return record.status == "done" or (rerun == "missing" and record.status in ("failed", "diverged"))
 
 

@@ -28,7 +28,7 @@ def line(trial: Trial) -> None:
 
 
 def line_real(trial: Trial) -> None:
-    """A trial with one random command line, run by the installed script beside modules with names that it imports."""
+    """A trial with one random command line, run by the installed script beside modules with names of its imports."""
     for name in MODULES:
         (trial.home / f"{name}.py").write_text(f"open({str(trial.folder / CANARY)!r}, 'w').write({name!r})\n")
     _line(trial, real=True)
@@ -78,7 +78,7 @@ def words_of(random: Random, runs: Path, store: Path) -> list[str]:
 
 
 def _bounded(words: list[str], command: str) -> list[str]:
-    """The words with options by which nothing is trained or measured for long, downloaded, or sent to W&B."""
+    """The arguments of a command with options added that keep it short and offline, without downloads or W&B."""
     if command == "run":
         task = words[1] if len(words) > 1 else ""
         long = not task.startswith("toy-") or any(name in word for word in words for name in LENGTHS)

@@ -59,7 +59,7 @@ class Trial:
         return base
 
     def count(self, what: str, number: int = 1) -> None:
-        """Counts something for the report."""
+        """Adds one to a counter that the session's report shows."""
         self.counts[what] = self.counts.get(what, 0) + number
 
     def fault(self, kind: str, place: str, detail: str = "") -> None:

@@ -200,7 +200,7 @@ def test_what_is_wanted_is_checked_by_the_header() -> None:
 def test_a_stored_archive_has_no_more_than_its_bytes() -> None:
     with pytest.raises(Malformed, match="compressed"), archive(io.BytesIO(npz(**ARRAYS)), 1 << 20, stored=True):
         pass
-    with pytest.raises(Malformed, match="more than the 100"), archive(io.BytesIO(npz(False, **ARRAYS)), 100):
+    with pytest.raises(Malformed, match="more than the limit of 100"), archive(io.BytesIO(npz(False, **ARRAYS)), 100):
         pass
 
 
@@ -320,7 +320,7 @@ def test_no_file_is_read_beyond_its_bound(tmp_path: Path) -> None:
         file.truncate(1 << 40)  # a hole
 
     def read() -> None:
-        with pytest.raises(OSError, match="1,099,511,627,776 bytes, more than the 67,108,864"):
+        with pytest.raises(OSError, match="1,099,511,627,776 bytes, more than the limit of 67,108,864"):
             foreign.content(path)
 
     assert peak(read) < 1 << 20

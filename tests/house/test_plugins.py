@@ -42,7 +42,7 @@ def told_once(finished: Finished) -> bool:
         ("PAIRS = [pair(configure=lambda budget: 1 / 0)]", "ZeroDivisionError"),
         ("PAIRS = [pair(configure=lambda budget: None)]", "returns NoneType"),
         ("PAIRS = [pair(configure=None)]", "TypeError"),
-        ("PAIRS = [pair(configure=toys.PAIRS[0].configure)]", "returns a configuration of toy-classes, toy-gle"),
+        ("PAIRS = [pair(configure=toys.PAIRS[0].configure)]", "returns another configuration, of toy-classes, toy-gle"),
         ("x = 1", "no PAIRS"),
     ],
 )

@@ -106,7 +106,7 @@ def draw(plot: Plot) -> "Figure":
 
 
 def _settle_layout(figure: "Figure") -> None:
-    """Rounds and fixes the positions of all axes: the solver of the layout leaves the last bits to chance."""
+    """Rounds and fixes the positions of all axes: the last bits of the layout's solver are not reproducible."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:

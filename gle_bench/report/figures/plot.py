@@ -49,7 +49,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Bar:
-    """A number as a bar over its name.
+    """A bar of a bar chart: a number, with its name below the bar.
 
     Attributes:
         label: the name below the bar.

@@ -156,7 +156,7 @@ class OfflineModule(WholeModule):
 
 @contextmanager
 def _replaced(weights: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
-    """Gives the weights the values of `others` inside the block, and then their own again, bit by bit."""
+    """A context in which the weights have the values of `others`; afterwards they have exactly their own again."""
     before = [tensor.clone() for tensor in weights]
     try:
         _copy(others, weights)
