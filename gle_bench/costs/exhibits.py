@@ -67,7 +67,7 @@ class Exhibit(nn.Module):
 
 
 def gle_exhibit(network: Network, parameters: Parameters, feedback: Feedback | None = None) -> Exhibit:
-    """The exhibit of one GLE network (S = 1), with a layer of neurons for each connection.
+    """A GLE network (S = 1) in the form that NeuroBench counts, with a layer of neurons for each connection.
 
     Raises:
         GleBenchError: a connection is not a matrix.

@@ -11,7 +11,7 @@ from gle_bench.surroundings import home, isolation, plotting, processes, streams
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """Prepares the surroundings for the command inside the block, and flushes standard output after it.
+    """A context for a command, in which the process is prepared; afterwards standard output is flushed.
 
     Raises:
         GleBenchError: the current folder does not exist, or standard output cannot be written to.

@@ -185,7 +185,7 @@ def _check_layers(config: DisturbanceConfig, network: Network) -> None:
 def _check_taus(config: TauNoiseConfig, network: Network) -> None:
     if network.learn_tau_m or network.learn_tau_r:
         raise UsageError(
-            "tau-noise is drawn once, but the network's time constants learn and would leave it behind; "
+            "tau-noise is drawn once, but the network's time constants learn and would lose it; "
             "leave tau-noise out, or choose a model whose time constants are fixed."
         )
     if config.errors == "independent" and not any(layer.prospective_errors for layer in network.layers):

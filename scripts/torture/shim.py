@@ -96,7 +96,7 @@ def confined(folder: Path) -> dict[str, str]:
 
 
 def build(folder: Path) -> Path | None:
-    """Compiles that library from shim.c; returns its path, or None if there is no C compiler."""
+    """Compiles shim.c into a library; returns its path, or None if there is no C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         return None

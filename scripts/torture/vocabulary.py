@@ -93,7 +93,7 @@ def one_of(*choices: list[str] | tuple[str, ...], odd: float = 0.03) -> Callable
 
 
 def flag(random: Random) -> None:
-    """The empty list of values, for an option that takes no value."""
+    """The value None, for an option that takes no value."""
 
 
 def setting(random: Random) -> str:

@@ -56,7 +56,7 @@ def compare_two(first: Values, second: Values, paired: bool) -> Test:
 
 
 def corrected(tests: Sequence[Test]) -> list[Test]:
-    """The same tests with Holm's p: the smallest of m is multiplied by m, the next by m - 1, and none falls."""
+    """The same tests with Holm's p: the smallest of m is multiplied by m, the next by m - 1, never decreasing."""
     ranked = sorted((test.p, place) for place, test in enumerate(tests) if test.p is not None)
     scaled = accumulate((min(1.0, (len(ranked) - k) * p) for k, (p, _) in enumerate(ranked)), max)
     holm = {place: p for (_, place), p in zip(ranked, scaled, strict=True)}

@@ -77,7 +77,7 @@ def welch(first: Sample, second: Sample) -> Estimate:
 
 
 def difference(first: Sample, second: Sample, n: Sequence[int], m: Sequence[int]) -> Estimate:
-    """The same as `welch` for other numbers of seeds, n and m, with the same spreads."""
+    """The difference of two means by Welch's test, for n and m seeds with the spreads of the given results."""
     one, two = mean(first, n), mean(second, m)
     variance = one.error**2 + two.error**2
     dof = variance**2 / (one.error**4 / one.dof + two.error**4 / two.dof)

@@ -29,7 +29,7 @@ RUNNING: Final = (
 
 
 class FootingLine(NamedTuple):
-    """What learning costs in one configuration, and what its method may use; over the seeds that are done.
+    """The costs of learning in one configuration, and the footing of its method, over the seeds that are done.
 
     None stands for what is not known.
 

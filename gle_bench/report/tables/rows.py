@@ -92,7 +92,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The model, its rule where that is not its own, and its marks, changed settings as one word."""
+        """The text for the row: model, rule if it is not the model's own, and marks; changed settings are one word."""
         named = self.rule if any(mark.kind == "rule" for mark in self.marks) else None
         rule = f"+{registry.rule_title(named)}" if named else ""
         marks = f" [{', '.join(words_of(self.marks))}]" if self.marks else ""
