@@ -141,7 +141,7 @@ def _from_above(
     above = top
     for index, block in reversed(list(enumerate(network.blocks))):
         aboves.append(above)
-        if block.relay is not None and block.has_errors:  # without errors nobody below listens
+        if block.relay is not None and block.has_errors:  # without errors no layer below needs any
             above = block.relay.back(above, relayed[index][1])
         else:
             above = state[index].feedback[0]

@@ -46,7 +46,7 @@ class LocalRule(OnlineRule):
     @property
     def lacks(self) -> frozenset[Signal]:  # type: ignore[override]
         choices = self.choices
-        if choices.feedback == "broadcast" and choices.own == "trace":  # nobody listens to the error that would be sent
+        if choices.feedback == "broadcast" and choices.own == "trace":  # the error that is sent has no effect
             return ERROR_TAUS | {"error"}
         return frozenset() if choices.error_filters else ERROR_TAUS
 
@@ -65,7 +65,7 @@ class LocalRule(OnlineRule):
         if choices.own == "trace" and (learn or network.own_taus) and (other := unlike_dense(network)):
             what, cure = ("learn", "learn") if learn else ("are noisy", "be noisy")
             return (
-                f"own = trace with time constants that {what} needs a trace for every weight, which {other} has not; "
+                f"own = trace with time constants that {what} needs a trace for every weight, but {other} has none; "
                 f"set own = sent, or let no time constant {cure}"
             )
         return None
