@@ -3,12 +3,20 @@
 The defaults together give `gle`, the rule of the paper. The equations are in `gle_bench.dynamics.local`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, create_model, model_validator
 
 from gle_bench.config import Positive, RuleOptions
 from gle_bench.words import DelayLine, ErrorPath, LearningSignal, OwnError, SentError
+
+# The options that one choice alone reads: name -> that choice and its value.
+USED_BY: Final = {
+    "gain_time": ("sent", "gain"),
+    "lowpass_tau": ("sent", "lowpass"),
+    "clip": ("sent", "clipped"),
+    "decay": ("feedback", "kolen-pollack"),
+}
 
 
 class LocalOptions(RuleOptions):
@@ -54,6 +62,29 @@ class LocalOptions(RuleOptions):
     def error_filters(self) -> bool:
         """Whether errors that are sent down depend on the time constants of error neurons."""
         return self.sent != "instantaneous" or self.signal == "jacobian"
+
+    @property
+    def error_sent(self) -> bool:
+        """Whether anything depends on the error that a layer passes down."""
+        return (self.feedback, self.own) != ("broadcast", "trace")
+
+    @property
+    def idle(self) -> str | None:
+        """Why an option that differs from its default changes nothing, as a clause that ends with the cure; or None."""
+        for name, (choice, value) in USED_BY.items():
+            if (own := getattr(self, choice)) != value and self._differs(name):
+                acts = f"{name} = {getattr(self, name)} is of {choice} = {value}"
+                return f"{acts}, and changes nothing with {choice} = {own}; leave it out, or set {choice} = {value}"
+        for name in ("sent", "signal"):
+            if not self.error_sent and self._differs(name):
+                return (
+                    f"{name} = {getattr(self, name)} changes nothing, because feedback = broadcast with own = trace "
+                    "passes no error from layer to layer; leave it out, or set feedback or own"
+                )
+        return None
+
+    def _differs(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
     @classmethod
     def with_defaults(cls, **defaults: Any) -> "type[LocalOptions]":

@@ -46,7 +46,7 @@ class LocalRule(OnlineRule):
     @property
     def lacks(self) -> frozenset[Signal]:  # type: ignore[override]
         choices = self.choices
-        if choices.feedback == "broadcast" and choices.own == "trace":  # the error that is sent has no effect
+        if not choices.error_sent:  # what disturbs it has no effect
             return ERROR_TAUS | {"error"}
         return frozenset() if choices.error_filters else ERROR_TAUS
 
@@ -61,6 +61,8 @@ class LocalRule(OnlineRule):
                     f"integrator = '{network.integrator}' traverses the layers in order, and has sent = gle or "
                     "instantaneous, own = sent, feedback = transpose or random, and delay = none only; set these"
                 )
+        if choices.idle:
+            return choices.idle
         learn = network.learn_tau_m or network.learn_tau_r
         if choices.own == "trace" and (learn or network.own_taus) and (other := unlike_dense(network)):
             what, cure = ("learn", "learn") if learn else ("are noisy", "be noisy")
