@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, SerializeAsAny, model_validator
 
 from gle_bench.errors import UsageError, clipped
 from gle_bench.words import Average, Budget, ErrorTaus, Loss, OptimizerName, Precision, Protocol, Sampling
@@ -22,6 +22,20 @@ class Frozen(BaseModel):
     """The base of all configurations: immutable, with finite numbers, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuses true and false where a number belongs, alone or in a list; pydantic takes them for 1 and 0."""
+        validated = handler(data)
+        fields = type(validated).model_fields.keys() & data.keys() if isinstance(data, dict) else set()
+        for name in sorted(fields):  # without those of old records that a validator has taken away
+            value, made = data[name], getattr(validated, name)
+            several = isinstance(value, list | tuple) and isinstance(made, tuple)
+            pairs = zip(value, made, strict=True) if several else ((value, made),)
+            if any(isinstance(given, bool) and not isinstance(number, bool) for given, number in pairs):
+                raise ValueError(f"{name} should be a number, not true or false (got {value!r})")
+        return validated
 
 
 class TaskOptions(Frozen):

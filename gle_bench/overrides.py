@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gle_bench import plugins
 from gle_bench.errors import UnknownName, UsageError, clipped, did_you_mean
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gle_bench.config import RunConfig
+
+# What pydantic says of a value of the wrong shape, in the words of who writes JSON: type of complaint -> message.
+SHAPES: Final = {
+    "tuple_type": "Input should be a list, in JSON: [...]",
+    "model_type": 'Input should be an object, in JSON: {"name": value, ...}',
+    "model_attributes_type": 'Input should be an object, in JSON: {"name": value, ...}',
+}
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
@@ -105,8 +112,9 @@ def _first_complaint(error: Any) -> str:
     """The first complaint of a ValidationError, with the field and the value that it got."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    got = "" if isinstance(first["input"], dict) else f" (got {clipped(repr(first['input']))})"
-    message = first["msg"].removeprefix("Value error, ")
+    message = SHAPES.get(first["type"], first["msg"].removeprefix("Value error, "))
+    whole = isinstance(first["input"], dict) and first["type"] not in SHAPES  # the fault is in one of its fields
+    got = "" if whole else f" (got {clipped(repr(first['input']))})"
     if first["type"] == "union_tag_not_found":
         message = "'kind' is required"
     elif first["type"] == "union_tag_invalid":

@@ -138,7 +138,7 @@ def test_wrong_values_are_refused_in_one_sentence(name: str) -> None:
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
     assert "training.rate" in numbers
-    wrong = [f"{path}={value}" for path in numbers for value in ("many", "NaN", "Infinity", "[]")]
+    wrong = [f"{path}={value}" for path in numbers for value in ("many", "NaN", "Infinity", "[]", "true")]
     wrong += [f"{path}=null" for path, optional in numbers.items() if not optional or path.startswith("training.")]
     wrong += ["nonsense=1", "training.nonsense=1", "rate", "rate=-1", "batch_size=0", "optimizer=adamw", "task=other"]
     wrong += ["network=7", 'network={"nonsense": 1}', "training=[]", "network.version=2", "rate=0", "shuffle=never"]

@@ -139,6 +139,11 @@ def test_a_mark_says_a_disturbance_in_words() -> None:
             '[{"kind": "noise", "std": 1}]',
             r"disturbances\.0: kind should be one of 'rate-noise', 'feed.* \(got 'noise'\)",
         ),
+        ("toy-gle", "{}", r"disturbances: Input should be a list, in JSON: \[\.\.\.\] \(got \{\}\)"),
+        ("toy-gle", '"rate-noise"', r"disturbances: Input should be a list, .* \(got 'rate-noise'\)"),
+        ("toy-gle", '["rate-noise"]', r"disturbances\.0: Input should be an object, in JSON: .* \(got 'rate-noise'\)"),
+        ("toy-gle", '[{"kind": "tau-noise", "std": true}]', r"std should be a number, not true or false \(got True\)"),
+        ("toy-gle", '[{"kind": "rate-noise", "std": 1, "layers": [true]}]', r"layers should be a number, not true or"),
         ("toy-gle", '[{"std": 1}]', r"disturbances\.0: 'kind' is required"),
         ("toy-gle", '[{"kind": "feedback-noise", "std": 1, "layers": [0]}]', "has layers 1, 2, 3, which have feedback"),
         (
