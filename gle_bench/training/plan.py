@@ -182,7 +182,8 @@ def check_pair(chosen: Chosen) -> None:
     """
     model, rule, config = chosen.config.network, chosen.rule, chosen.config
     if isinstance(rule, OnlineRule) and not isinstance(model, OnlineModel):
-        raise UsageError(f"Rule '{rule.name}' needs a network that learns online; {config.model} learns by backprop.")
+        own = "readout" if isinstance(model, ReadoutModel) else "backprop"
+        raise UsageError(f"Rule '{rule.name}' needs a network that learns online; {config.model} learns by {own}.")
     if not isinstance(rule, OnlineRule | GradientRule | ClosedFormRule):
         kinds = "OnlineRule, GradientRule or ClosedFormRule"
         raise UsageError(f"Rule '{rule.name}' is {type(rule).__name__}, of no kind of rule; derive it from {kinds}.")

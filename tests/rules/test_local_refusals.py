@@ -14,6 +14,7 @@ from gle_bench.dynamics.rule import RuleRequest
 from gle_bench.dynamics.state import present
 
 TOY, SERIES, TCN = ("toy-signal", "toy-gle"), ("mackey-glass", "gle"), ("mnist1d", "tcn")
+ESN = ("mackey-glass", "esn")
 ORDERED = "integrator = 'exponential' traverses the layers in order, and has sent = gle or instantaneous"
 
 
@@ -68,6 +69,7 @@ ORDERED = "integrator = 'exponential' traverses the layers in order, and has sen
         ),
         (TOY, "eprpo", [], "Unknown rule 'eprpo'. Did you mean 'eprop'?"),
         (TCN, "rflo", [], "Rule 'rflo' needs a network that learns online; tcn learns by backprop."),
+        (ESN, "gle", [], "Rule 'gle' needs a network that learns online; esn learns by readout."),
         (SERIES, "eprop", [], ORDERED),
         (SERIES, "gle-gain", [], ORDERED),
         (SERIES, "gle-kp", [], ORDERED),
