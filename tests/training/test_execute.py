@@ -121,7 +121,7 @@ def test_lightning_counts_every_batch_and_does_nothing_else(
 
     original = execution.BenchModule.on_validation_epoch_start
     monkeypatch.setattr(execution.BenchModule, "on_validation_epoch_start", evaluated)
-    monkeypatch.setattr(execution.pl, "Trainer", Spy)
+    monkeypatch.setattr(pl, "Trainer", Spy)
     monkeypatch.chdir(tmp_path)
     run(configured("toy-classes", model), [1], tmp_path / "runs")
     assert [trainer.global_step for trainer in trainers] == [9]
