@@ -44,6 +44,8 @@ class LearningRule(ABC):
         footing: the advantages that the rule uses.
         derived: whether the rule was derived in this project and is in no paper; lists and tables say so.
         options: the type of the rule's options, all of which have defaults.
+        passes: how often learning from a step goes through each weight, for the operations that tables count; None:
+            not a fixed number of times.
     """
 
     name: ClassVar[str]
@@ -51,6 +53,7 @@ class LearningRule(ABC):
     footing: ClassVar[Footing] = Footing()
     derived: ClassVar[bool] = False
     options: ClassVar[type[RuleOptions]] = RuleOptions
+    passes: ClassVar[int | None] = 3  # for the output, for the error, and for the gradient
 
     @cached_property
     def chosen(self) -> Any:
@@ -202,3 +205,5 @@ class GradientRule(LearningRule):
 
 class ClosedFormRule(LearningRule):
     """A rule for offline models whose linear readout is fitted in closed form to all samples (`models.readout`)."""
+
+    passes: ClassVar[int | None] = None

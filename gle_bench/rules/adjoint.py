@@ -60,6 +60,7 @@ class Adjoint(OnlineRule):
     name: ClassVar[str] = "adjoint"
     footing: ClassVar[Footing] = Footing(streamed=True)
     options: ClassVar[type[RuleOptions]] = AdjointOptions
+    passes: ClassVar[int | None] = None  # with a look-ahead, the errors of a step are computed many times
     window: int | None = None
     lacks: frozenset[Signal] = ERROR_TAUS
 

@@ -29,7 +29,7 @@ class RTRL(OnlineRule):
 
     name: ClassVar[str] = "rtrl"
     footing: ClassVar[Footing] = Footing(online=True, streamed=True, local_in_time=True, whole_sequence=False)
-
+    passes: ClassVar[int | None] = None  # the influence is multiplied by every weight, too
     lacks: frozenset[Signal] = ERRORS
 
     def depth(self, network: Network) -> int:

@@ -76,6 +76,14 @@ def test_what_is_solved_in_closed_form_has_no_count_of_learning() -> None:
     assert (line.macs, line.learning_macs, line.tried) == (1000, None, None)
 
 
+@pytest.mark.parametrize(
+    ("rule", "passes"), [("eprop", 3), ("bptt", 3), ("rtrl", None), ("snap", None), ("adjoint", None)]
+)
+def test_rules_that_take_no_fixed_number_of_passes_have_no_count_of_learning(rule: str, passes: int | None) -> None:
+    (line,) = lines(record("gle-15k", rule=rule, cost=Cost(wall_s=1.0, steps=1, macs=1000)))
+    assert (line.macs, line.learning_macs) == (1000, passes and passes * 1000)
+
+
 def test_models_are_granted_what_they_need() -> None:
     granted = {
         pair.model: footing(registry.rule(c.rule), c.network) for pair in PAIRS for c in [pair.configure("paper")]

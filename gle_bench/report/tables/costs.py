@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.contracts import ClosedFormRule, Pair, footing
+from gle_bench.contracts import LearningRule, Pair, footing
 from gle_bench.report.results import ConfigurationRuns
 from gle_bench.report.tables.cells import Cells, Part
 from gle_bench.report.tables.formats import number_text
@@ -13,10 +13,10 @@ from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.costs import Complexity
 from gle_bench.tracking.record import Record
 
-PASSES: Final = 3  # through each weight in a step of learning: for the output, for the error, and for the gradient
 FOOTING: Final = (
     "MACs: multiply-accumulates of one sample, all its time steps together, updates of neurons' states not counted; to "
-    "learn from it once takes three times as many, for outputs, errors and gradients (blank: solved in closed form). "
+    "learn from it once takes three times as many, for outputs, errors and gradients (blank: solved in closed form, or "
+    "by a rule that takes more). "
     "MiB: the process at its peak, with so many networks side by side. Seconds: of one seed, on the machine that its "
     "record names, busy or not. Whole: learns or answers only once the whole sequence is there. Norm: normalises over "
     "a batch or a layer, or drops out. Tried: other settings that we know to have been tried; blank: not counted."
@@ -35,7 +35,7 @@ class FootingLine(NamedTuple):
 
     Attributes:
         macs: the multiply-accumulates of inference on one sample, all its time steps together.
-        learning_macs: the multiply-accumulates of learning from a sample once; None where the weights are solved for.
+        learning_macs: the multiply-accumulates of learning from a sample once; None if no fixed multiple.
         memory: the bytes of the process at its peak, in which `networks` learned side by side.
         wall_s: the seconds of one seed; seeds that learned side by side share their time.
         online, streamed, whole_sequence, normalised: what the method is granted, as `Footing` describes it.
@@ -104,14 +104,17 @@ def _footing_line(label: str, done: Sequence[Record], counted: Mapping[object, i
     first = done[0]
     peaks = [record.cost.peak_memory for record in done if record.cost.peak_memory is not None]
     macs, granted = first.cost.macs or counted.get(_network(first)), _granted(first, pair)
-    solved = isinstance(registry.usable_rule(first.rule), ClosedFormRule)  # whose costs are not those of descent
+    rule = registry.usable_rule(first.rule)
+    passes = (
+        LearningRule.passes if rule is None else rule.passes
+    )  # a rule that is not installed is taken for a usual one
     return FootingLine(
         model=label,
         protocol=first.protocol,
         seeds=len(done),
         parameters=first.parameters,
         macs=macs,
-        learning_macs=None if macs is None or solved else PASSES * macs,
+        learning_macs=None if macs is None or passes is None else passes * macs,
         memory=max(peaks, default=None),
         networks=max(record.cost.networks for record in done),
         wall_s=fmean(record.cost.seconds_of_a_seed for record in done),
