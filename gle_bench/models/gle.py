@@ -39,6 +39,7 @@ class GLENetwork(OnlineModel):
         phi1: activation of the first hidden layer: the released code leaves it linear, the paper writes tanh.
         phi: activation of the other hidden layers.
         beta, gamma: nudging strength; coupling of errors into the membrane.
+        learn_tau_m, learn_tau_r: whether the time constants learn (Eqs. 23, 24); they never fall below dt.
     """
 
     populations: tuple[Population, ...]
@@ -49,6 +50,8 @@ class GLENetwork(OnlineModel):
     phi: Activation = "tanh"
     beta: float = 1.0
     gamma: float = 0.0
+    learn_tau_m: bool = False
+    learn_tau_r: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -75,7 +78,15 @@ class GLENetwork(OnlineModel):
         first = layer(shape.inputs, width, tau_m, tau_r, self.phi1)
         deeper = [layer(width, width, tau_m, tau_r, self.phi) for _ in range(self.hidden_layers - 1)]
         output = layer(width, shape.outputs, (self.tau_output,), (self.tau_output,), "identity")
-        return Network((first, *deeper, output), self.dt, loss, self.beta)
+        return Network(
+            (first, *deeper, output),
+            self.dt,
+            loss,
+            self.beta,
+            learn_tau_m=self.learn_tau_m,
+            learn_tau_r=self.learn_tau_r,
+            tau_range=(self.dt, float("inf")),
+        )
 
     def initialise(self, network: Network, seed: int) -> Parameters:
         from gle_bench.dynamics.state import initial_parameters
