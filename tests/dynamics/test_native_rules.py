@@ -9,7 +9,7 @@ import torch
 from golden_rules import load
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from native_work import DTYPES, MANY, TORCH, converted, same, tensors_of
+from native_work import BUILDS, DTYPES, FORCED, MANY, TORCH, converted, native_by, same, tensors_of
 from networks import DT, make_batch, make_parameters, normal
 from pydantic import ValidationError
 from shared import shared_path
@@ -36,6 +36,16 @@ WIDTHS = (3, 17, 17, 17, 9, 5)  # three layers are one block, and no width is a 
 RULES = [rule for name in registry.RULES if isinstance(rule := registry.rule(name), LocalRule | BPTT)]
 NAMED = pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
 OPTIMIZERS = pytest.mark.parametrize("kind", ["adam", "sgd"])
+
+
+# The build that users get; the others, which take as long again, with scripts/test --systems
+OWN_BUILDS = BUILDS if FORCED else ["", *(pytest.param(name, marks=pytest.mark.systems) for name in BUILDS)]
+
+
+@pytest.fixture(params=OWN_BUILDS, ids=lambda name: name or "best")
+def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
+    """The engine by the best build, or by each build in turn."""
+    return native_by(request.param, monkeypatch)
 
 
 class Work(NamedTuple):

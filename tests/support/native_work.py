@@ -45,7 +45,12 @@ ODD = (3, 17, 17, 9, 5)  # no width is a multiple of a vector's length or a tile
 @pytest.fixture(params=BUILDS, ids=[Path(library_name).name for library_name in BUILDS])
 def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
     """The engine by each build in turn, or by the build that the environment names; skipped if it cannot be loaded."""
-    monkeypatch.setenv(library.VARIABLE, request.param)
+    return native_by(request.param, monkeypatch)
+
+
+def native_by(name: str, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
+    """The engine by the build of that name, or by the best one if it is empty; skips the test without it."""
+    monkeypatch.setenv(library.VARIABLE, name)
     try:
         library.load()
     except GleBenchError as error:
