@@ -158,6 +158,8 @@ def flat(memory: Memory) -> tuple[Tensor, ...]:
 
 def nested(network: Network, options: LocalOptions, tensors: tuple[Tensor, ...]) -> Memory:
     """The memory with the tensors of a flat list in their places, block by block: the inverse of `flat`."""
+    if not tensors:  # every step asks for the memory, and `gle` has none
+        return (EMPTY,) * len(network.blocks)
     rest = iter(tensors)
     memories = []
     for block, steps in zip(network.blocks, delays(network, options), strict=True):

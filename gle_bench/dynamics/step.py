@@ -93,8 +93,9 @@ def step(
         top = output_feedback(network, output, target, mask)
         spread = options.feedback == "broadcast"
         aboves = _spread(network, memory, top) if spread else _from_above(network, state, relayed, top)
+    late_by = [[]] * len(state) if options.delay == "none" else delays(network, options)
     results: list[_BlockStep] = []
-    for index, (block, late) in enumerate(zip(network.blocks, delays(network, options), strict=True)):
+    for index, (block, late) in enumerate(zip(network.blocks, late_by, strict=True)):
         if index in relayed:
             results.append(_relay_step(block, state[index], relayed[index][0], passed))
             continue
