@@ -94,7 +94,7 @@ def online_rule(name: str) -> OnlineRule:
 def _refusal(standard: Standard, engine: str, rule: OnlineRule) -> str | None:
     """Why the engine cannot be measured with that rule, as a clause; None: it can."""
     network = standard.network()
-    unfit = rule.request_refusal(RuleRequest(network, standard.shape.steps, standard.batch, 1, torch.float32.itemsize))
+    unfit = rule.refused(RuleRequest(network, standard.shape.steps, standard.batch, 1, torch.float32.itemsize))
     if unfit is not None:
         return f"rule '{rule.name}': {unfit}"
     return choice.refusal(engine, EngineRequest(network, rule, choice.device(engine), torch.float32, feedback=None))

@@ -119,8 +119,14 @@ class OnlineRule(LearningRule):
     def request_refusal(self, request: RuleRequest) -> str | None:
         """The reason why the rule cannot train the network of a request, as a clause with the cure; None: it can.
 
-        It is called once, before the run writes anything.
+        A rule overrides it; `refused` asks it once, before the run writes anything.
         """
+        return None
+
+    def refused(self, request: RuleRequest) -> str | None:
+        """The reason of `request_refusal`, or else that the rule is not for layers that are computed in order."""
+        if reason := self.request_refusal(request):
+            return reason
         network = request.network
         if network.ordered and not self.ordered:
             # A rule that runs the network by itself calls `step`, which refuses it, but in its first batch only.

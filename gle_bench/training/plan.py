@@ -225,7 +225,7 @@ def check_request(chosen: Chosen, network: Network, members: int, seams: Seams) 
     assert isinstance(rule, OnlineRule)
     steps, itemsize = chosen.task.shape(config.options).steps, getattr(torch, config.precision).itemsize
     request = RuleRequest(network, steps, config.training.batch_size, members, itemsize)
-    if reason := rule.request_refusal(request) or rule.seams_refusal(seams):
+    if reason := rule.refused(request) or rule.seams_refusal(seams):
         raise UsageError(f"Rule '{rule.name}' cannot train {config.model} on {config.task}: {reason}.")
 
 

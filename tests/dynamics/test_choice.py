@@ -100,13 +100,22 @@ def test_a_rule_that_does_not_say_that_it_can_is_given_no_ordered_layers() -> No
             raise AssertionError("nothing is to be learned")
 
     def asked(rule: OnlineRule, **changes: Any) -> str | None:
-        return rule.request_refusal(RuleRequest(make_network((2, 3), **changes), 5, 4, 1, 8))
+        return rule.refused(RuleRequest(make_network((2, 3), **changes), 5, 4, 1, 8))
 
     assert asked(OfItsOwn()) is None
     assert asked(GLE(), integrator="exponential") is None
     reason = asked(OfItsOwn(), integrator="exponential")
     assert reason is not None
     assert reason.startswith("it does not support integrator = 'exponential'; choose 'euler'")
+
+
+def test_a_rule_with_a_refusal_of_its_own_is_given_no_ordered_layers_either() -> None:
+    class Unordered(GLE):
+        ordered = False
+
+    ordered = RuleRequest(make_network((2, 3), integrator="exponential"), 5, 4, 1, 8)
+    assert GLE().refused(ordered) is None
+    assert str(Unordered().refused(ordered)).startswith("it does not support integrator = 'exponential'; ")
 
 
 def test_an_engine_that_is_asked_for_runs_or_is_refused(refusals: dict[str, Refusal]) -> None:

@@ -35,7 +35,7 @@ def test_a_rule_learns_on_a_network_or_says_why_not(rule: OnlineRule, pair: Pair
     network = network_of(chosen)
     assert network is not None
     steps = chosen.task.shape(chosen.config.options).steps
-    reason = rule.request_refusal(RuleRequest(network, steps, chosen.config.training.batch_size, 1, 4))
+    reason = rule.refused(RuleRequest(network, steps, chosen.config.training.batch_size, 1, 4))
     if reason is not None:
         assert "; " in reason  # the reason, then what to choose instead
         return
