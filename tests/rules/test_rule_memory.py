@@ -1,7 +1,7 @@
-"""What a local rule remembers when a network's state is reset between samples."""
+"""What a local rule remembers when a state is reset between samples, and when gradients are asked of another batch."""
 
 import torch
-from networks import make_network, make_parameters
+from networks import make_network, make_parameters, normal
 
 from gle_bench.dynamics import local_memory
 from gle_bench.dynamics.choices import LocalOptions
@@ -9,6 +9,7 @@ from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.optimizers import Optimizer
 from gle_bench.dynamics.seams import Seams
+from gle_bench.dynamics.state import zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.rules.gle import GLE
 
@@ -35,3 +36,20 @@ def test_a_reset_empties_traces_and_delay_lines_and_keeps_learned_feedback() -> 
             assert tensor is None or name == "back" or not tensor.any()
             assert (tensor is None) == (getattr(before, name) is None)
     assert any(block.trace is not None and bool(block.trace.any()) for block in learned)
+
+
+def test_gradients_of_another_batch_size_go_on_from_the_memory() -> None:
+    network = make_network((2, 4, 4, 3))
+    rule = GLE().with_options(LocalOptions(own="trace", delay="full"))
+    parameters, engine = make_parameters(network), TorchEngine()
+    inputs, target = (normal(1, 5, 12, n, seed=n) for n in (2, 3))
+    whole = Window(12, inputs, target, None)
+    first = engine.gradients(network, rule, parameters, zero_state(network, parameters, 5), whole)
+    fewer = Window(12, inputs[:, :3], target[:, :3], None)
+    after = engine.gradients(network, rule, parameters, first.state, fewer, memory=first.memory)
+    alone = engine.gradients(network, rule, parameters, zero_state(network, parameters, 3), fewer)
+    on = engine.gradients(network, rule, parameters, alone.state, fewer, memory=alone.memory)
+    for block, expected in zip(after.accumulated, on.accumulated, strict=True):
+        assert block.weight is not None
+        assert expected.weight is not None
+        torch.testing.assert_close(block.weight, expected.weight, rtol=1e-12, atol=1e-14)

@@ -84,7 +84,7 @@ class GraphEngine:
         _raise(_ordered(network) or _long_window(rule) or seams.refusal())
         size = batch.inputs.shape[1]
         with _plain_tensors(), denormals_flushed():
-            memory = begin(rule, network, carry, size, seams.seeds)
+            memory = begin(rule, network, carry.parameters, carry.state, carry.memory, size, seams.seeds)
             carry = carry._replace(state=prepare_state(network, carry.state, size), memory=memory)
             window = batch.part(0, chunk_length(batch.steps))
             decays = decay != 1

@@ -134,11 +134,19 @@ def start(network: Network, parameters: Parameters, optimizer: Optimizer, batch:
     return Carry(parameters, optimizer.start(pack(network, parameters)), zero_state(network, parameters, batch))
 
 
-def begin(rule: OnlineRule, network: Network, carry: Carry, batch: int, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """The memory of a rule at the start of a batch of this size."""
-    if not carry.memory:
-        return rule.start(network, carry.parameters, batch, seeds)
-    return rule.resume(network, carry.parameters, carry.memory, carry.state[0].u.shape[2], batch, seeds)
+def begin(
+    rule: OnlineRule,
+    network: Network,
+    parameters: Parameters,
+    state: State,
+    memory: tuple[Tensor, ...],
+    batch: int,
+    seeds: tuple[int, ...],
+) -> tuple[Tensor, ...]:
+    """The memory of a rule at the start of a batch of this size, from the state and the memory after the last one."""
+    if not memory:
+        return rule.start(network, parameters, batch, seeds)
+    return rule.resume(network, parameters, memory, state[0].u.shape[2], batch, seeds)
 
 
 @contextmanager

@@ -49,14 +49,14 @@ class WindowSums:
             part = learned.part if stop - start < steps else None
             mean = part(start - begin, stop - begin) if part else learned.gradients
             number, summand = start // self._every, _scaled(mean, stop - start)
-            self._sums[number] = _each(Tensor.add, self._sums[number], summand) if number in self._sums else summand
+            self._sums[number] = each(Tensor.add, self._sums[number], summand) if number in self._sums else summand
             self._steps[number] += stop - start
 
     def total(self) -> Parameters:
         """The sum of the gradients over all steps."""
         first, *others = self._sums.values()
         for other in others:
-            first = _each(Tensor.add, first, other)
+            first = each(Tensor.add, first, other)
         return first
 
     def means(self) -> tuple[Parameters, ...]:
@@ -76,10 +76,10 @@ def check_every(every: int) -> int:
 
 
 def _scaled(gradients: Parameters, factor: float) -> Parameters:
-    return _each(lambda gradient: gradient * factor, gradients)
+    return each(lambda gradient: gradient * factor, gradients)
 
 
-def _each(function: Callable[..., Tensor], *gradients: Parameters) -> Parameters:
+def each(function: Callable[..., Tensor], *gradients: Parameters) -> Parameters:
     """The result of a function applied to corresponding tensors of several gradients; None stays None."""
     return tuple(
         BlockParameters(*(None if same[0] is None else function(*same) for same in zip(*blocks, strict=True)))

@@ -68,7 +68,7 @@ class TorchEngine:
             flat, moments = pack(network, carry.parameters), clone(carry.optimizer)
             parameters = unpack(network, flat, carry.parameters)
             rate = per_parameter(network, carry.parameters, rates.to(flat))
-            memory = begin(rule, network, carry._replace(parameters=parameters), size, seams.seeds)
+            memory = begin(rule, network, parameters, carry.state, carry.memory, size, seams.seeds)
             outputs = flat.new_empty(batch.steps, count, size, network.outputs)
             for begin_step, window in _windows(network, rule, batch, count):
                 end = begin_step + window.steps
@@ -100,11 +100,11 @@ class TorchEngine:
         """The gradients of a rule on a batch with frozen weights, computed window by window."""
         _refuse(rule, seams)
         size, count = batch.inputs.shape[1], ensemble_size(parameters)
-        state = prepare_state(network, state, size)
         sums = WindowSums(batch.steps if every is None else every, rule.window_in(batch.steps))
         outputs = []
         with torch.no_grad(), denormals_flushed(), matmul_precision(tf32=False):
-            memory = memory or rule.start(network, parameters, size, seams.seeds)
+            memory = begin(rule, network, parameters, state, memory, size, seams.seeds)
+            state = prepare_state(network, state, size)
             for first, window in _windows(network, rule, batch, count):
                 result = rule.learn(network, parameters, state, memory, window, seams.at(first))
                 state, memory = result.state, result.memory

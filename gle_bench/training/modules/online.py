@@ -167,7 +167,8 @@ class OnlineModule(BenchModule):
         if self._persists:
             # The next batch to train is of this size, so the rest of the tiled state is never looked at again.
             size = self.experiment.config.training.batch_size
-            memory = begin(self.rule, self.net, self.carry, size, tuple(self.seeds)) if self.carry.memory else ()
+            parameters, _, before, memory = self.carry
+            memory = memory and begin(self.rule, self.net, parameters, before, memory, size, tuple(self.seeds))
             self.carry = self.carry._replace(state=fit_batch(state, size), memory=memory)
         return outputs
 

@@ -23,7 +23,7 @@ from gle_bench.dynamics.engines.native.call import (
     set_optimizer,
     set_rule,
 )
-from gle_bench.dynamics.engines.sums import Gradients, check_every
+from gle_bench.dynamics.engines.sums import Gradients, check_every, each
 from gle_bench.dynamics.ensemble import Carry, cloned, ensemble_size, learned, pack, unpack
 from gle_bench.dynamics.feedback import DelayedFeedback
 from gle_bench.dynamics.local_memory import Memory, nested
@@ -112,8 +112,6 @@ class NativeEngine:
     ) -> Gradients:
         """The gradients of a rule on a batch with frozen weights. Windows of `every` steps may cut the rule's own."""
         length = check_every(batch.steps if every is None else every)
-        if not memory:
-            memory = rule.start(network, parameters, batch.inputs.shape[1], seams.seeds)
         nothing = torch.zeros(0, dtype=_dtype(parameters))
         carry = Carry(cloned(parameters), OptimizerState(nothing, nothing, 0), state, memory)
         taught = self._prepare(network, rule, carry, batch, seams)
@@ -123,8 +121,8 @@ class NativeEngine:
         sums = _blank_sums(network, parameters, -(-batch.steps // length))
         self._teach(network, rule, taught, taught.parts._replace(sums=sums))
         windows = [min(length, batch.steps - begin) for begin in range(0, batch.steps, length)]
-        means = tuple(_window_of(sums, number, 1 / steps) for number, steps in enumerate(windows))
-        total = tuple(BlockParameters(*(None if x is None else x.sum(1) for x in block)) for block in sums)
+        means = tuple(each(lambda x, n=n, steps=steps: x[:, n] * (1 / steps), sums) for n, steps in enumerate(windows))
+        total = each(lambda x: x.sum(1), sums)
         kept, state = _flat(taught.parts.memory), taught.parts.state
         return Gradients(total, () if every is None else means, state, kept, taught.outputs)
 
@@ -135,7 +133,8 @@ class NativeEngine:
         _refuse(refused or _other_following(batch) or seams.refusal())
         memory: Memory = ()
         if isinstance(rule.chosen, LocalOptions):
-            memory = cloned(nested(network, rule.chosen, begin(rule, network, carry, size, seams.seeds)))
+            begun = begin(rule, network, carry.parameters, carry.state, carry.memory, size, seams.seeds)
+            memory = cloned(nested(network, rule.chosen, begun))
         state = cloned(prepare_state(network, carry.state, size))
         window, outputs = _signals(network, carry.parameters, batch)
         run = run_call(network, carry.parameters, window, outputs)
@@ -209,10 +208,6 @@ def _blank_sums(network: Network, parameters: Parameters, windows: int) -> Param
         zeros = {name: x.new_zeros(len(x), windows, *x.shape[1:]) for name, x in plastic.items()}
         blocks.append(NOTHING._replace(**zeros))
     return tuple(blocks)
-
-
-def _window_of(sums: Parameters, number: int, factor: float) -> Parameters:
-    return tuple(BlockParameters(*(None if x is None else x[:, number] * factor for x in block)) for block in sums)
 
 
 def _not_compiled(rule: OnlineRule, network: Network) -> str | None:
