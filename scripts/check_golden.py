@@ -66,19 +66,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def trajectory(meta: dict[str, Any], tensors: dict[str, Tensor]) -> Golden:
     """The golden experiment in a file of a trajectory: network, data, outputs and final state."""
-    layers = range(len(meta["phis"]))
-    network = Network(
-        layers=tuple(layer(meta, tensors, number, "_init") for number in layers),
-        dt=meta["dt"],
-        loss=meta["loss"],
-        beta=meta["beta"],
-        learn_tau_m=meta["learn_tau"],
-        tau_range=(meta["tau_min"] or 0.0, float("inf")),
-    )
-    parameters = initial_parameters(
-        network,
-        [tensors[f"weight_init_{number}"].double() for number in layers],
-        [tensors[f"bias_init_{number}"].double() if meta["bias"] else None for number in layers],
+    layers, lowest = range(len(meta["phis"])), meta["tau_min"] or 0.0
+    network, parameters = start_of(
+        meta, tensors, "_init", learn_tau_m=meta["learn_tau"], tau_range=(lowest, float("inf"))
     )
     names = [name for name in COMPARED if name != "bias" or meta["bias"]]
     final = {key: tensors[key] for key in (f"{name}_final_{number}" for name in names for number in layers)}
@@ -87,6 +77,23 @@ def trajectory(meta: dict[str, Any], tensors: dict[str, Tensor]) -> Golden:
         for inputs, targets in zip(tensors["inputs"], tensors["targets"], strict=True)
     ]
     return Golden(network, parameters, Optimizer(meta["optimizer"]), meta["lr"], windows, tensors["outputs"], final)
+
+
+def start_of(
+    meta: dict[str, Any], tensors: dict[str, Tensor], when: str = "", **options: Any
+) -> tuple[Network, Parameters]:
+    """The network of a file and the parameters that it starts from; `when` is part of the names of their arrays."""
+    layers = range(len(meta["phis"]))
+    network = Network(
+        layers=tuple(layer(meta, tensors, number, when) for number in layers),
+        dt=meta["dt"],
+        loss=meta["loss"],
+        beta=meta["beta"],
+        **options,
+    )
+    weights = [tensors[f"weight{when}_{number}"].double() for number in layers]
+    biases = [tensors[f"bias{when}_{number}"].double() if network.layers[number].bias else None for number in layers]
+    return network, initial_parameters(network, weights, biases)
 
 
 def layer(meta: dict[str, Any], tensors: dict[str, Tensor], number: int, when: str = "") -> Layer:
@@ -221,24 +228,11 @@ class RuleCheck(NamedTuple):
 
 def rule_checks(meta: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, RuleCheck]:
     """All rules of a file, by their names there."""
-    layers = range(len(meta["phis"]))
     checks = {}
     for name, choices in meta["rules"].items():
         gradients = {key.partition("/")[2]: x for key, x in tensors.items() if key.startswith(f"{name}/")}
         taus = any(key.startswith("tau") for key in gradients)
-        network = Network(
-            layers=tuple(layer(meta, tensors, number) for number in layers),
-            dt=meta["dt"],
-            loss=meta["loss"],
-            beta=meta["beta"],
-            learn_tau_m=taus,
-            learn_tau_r=taus,
-        )
-        parameters = initial_parameters(
-            network,
-            [tensors[f"weight_{number}"].double() for number in layers],
-            [tensors[f"bias_{number}"].double() if network.layers[number].bias else None for number in layers],
-        )
+        network, parameters = start_of(meta, tensors, learn_tau_m=taus, learn_tau_r=taus)
         batch = Window(
             meta["steps"], tensors["inputs"][None].double(), target_rates(network, tensors["targets"])[None], None
         )
@@ -269,9 +263,13 @@ def gradient_deviation(golden: RuleCheck, engine: Engine) -> float:
 
 
 def relative(ours: BlockParameters, key: str, first: int, expected: Tensor) -> Tensor:
-    """The largest difference of a layer's gradient from the expected one, relative to the latter's largest number."""
+    """The largest difference of a layer's gradient from the expected one, relative to the latter's largest number.
+
+    Where all of the latter is zero, the difference is an absolute one.
+    """
     name, _, number = key.rpartition("_")
-    return difference(getattr(ours, name)[int(number) - first, 0], expected) / expected.abs().max()
+    largest = expected.abs().max()
+    return difference(getattr(ours, name)[int(number) - first, 0], expected) / (largest if largest > 0 else 1)
 
 
 def main() -> int:
