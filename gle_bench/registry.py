@@ -173,14 +173,14 @@ def rule_title(name: str) -> str:
 
 def is_derived(name: str) -> bool:
     """Whether this project derived a rule; False if the rule cannot be used."""
-    known = usable_rule(name)
-    return known is not None and known.derived
+    its_rule = usable_rule(name)
+    return its_rule is not None and its_rule.derived
 
 
 def rule_summary(name: str) -> str:
     """First line of the docstring of a rule's class; of its module, where the rule cannot be used."""
-    known = usable_rule(name)
-    text = "" if known is None else inspect.cleandoc(type(known).__doc__ or "")
+    its_rule = usable_rule(name)
+    text = "" if its_rule is None else inspect.cleandoc(type(its_rule).__doc__ or "")
     return text.partition("\n")[0] or summary(places("rules")[name])
 
 

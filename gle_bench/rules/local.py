@@ -40,6 +40,11 @@ class LocalRule(OnlineRule):
         return chosen
 
     @property
+    def _own_memory(self) -> bool:
+        """Whether a rule derived from this one starts with a memory of its own, of another form."""
+        return type(self).start is not LocalRule.start
+
+    @property
     def follows(self) -> bool:  # type: ignore[override]
         return self.choices.feedback == "kolen-pollack"
 
@@ -88,7 +93,7 @@ class LocalRule(OnlineRule):
     ) -> tuple[Tensor, ...]:
         from gle_bench.dynamics import local_memory
 
-        if type(self).start is not LocalRule.start:  # a rule derived from this one, with a memory of its own
+        if self._own_memory:
             return super().resume(network, parameters, memory, before, batch, seeds)
         kept = local_memory.nested(network, self.choices, memory)
         return local_memory.flat(local_memory.resumed(network, kept, batch))
@@ -100,7 +105,7 @@ class LocalRule(OnlineRule):
         from gle_bench.dynamics import local_memory
 
         begun = super().restart(network, parameters, memory, batch, seeds)
-        if type(self).start is not LocalRule.start:  # a rule derived from this one, with a memory of its own
+        if self._own_memory:
             return begun
         fresh, kept = (local_memory.nested(network, self.choices, tensors) for tensors in (begun, memory))
         return local_memory.flat(tuple(new._replace(back=old.back) for new, old in zip(fresh, kept, strict=True)))
