@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from gle_bench.contracts import Shape
 from gle_bench.errors import UsageError
 from gle_bench.models.initial import seeded
 from gle_bench.models.readout import ReadoutModel, Reads, readout_pair
-from gle_bench.recipes.gsc import SMOKE_CLIPS, GSCOptions
+from gle_bench.recipes.gsc import SMOKE_CLIPS, FrontEnd, GSCOptions
 from gle_bench.recipes.mackey_glass import MEAN, SCALE, MackeyGlassOptions
 from gle_bench.recipes.mnist1d import MNIST1DOptions
 from gle_bench.words import Budget
@@ -90,10 +91,24 @@ class EchoState(ReadoutModel):
         return scaled
 
 
-def _gsc(budget: Budget) -> GSCOptions:
-    return GSCOptions(front_end="mfcc-49", augmentation="none", clips=SMOKE_CLIPS if budget == "smoke" else None)
+def _gsc(front_end: FrontEnd) -> Callable[[Budget], GSCOptions]:
+    def options(budget: Budget) -> GSCOptions:
+        clips = SMOKE_CLIPS if budget == "smoke" else None
+        return GSCOptions(front_end=front_end, augmentation="none", clips=clips)
+
+    return options
 
 
+# Settings chosen by the validation split of protocol clean, seed 1. MNIST-1D, accuracy in %: leak 0.1 gave 75.0 (and
+# 53.0 and 79.4 with input_scale 0.3 and 3, 58.9 with ridge 1e-2), leak 0.3 91.2 (input_scale 3: 92.2), leak 0.5 with
+# input_scale 3 94.8, and leak 1 96.2 (ridge 1e-3 94.8, spectral_radius 0.6 94.9, input_scale 3 95.2).
+# Speech Commands on MFCC (3,997 clips to learn from), leak 0.2: input_scale 1 gave 65.2, 0.3 79.4, 0.15 82.8,
+# 0.1 83.8, 0.03 75.7, 0.01 65.5; with 0.03, leak 0.5 and 0.1 gave 81.0 and 74.6, spectral_radius 0.5 74.4, ridge 1 and
+# 100 65.2 and 42.6; with 0.1, ridge 1e-3 and 0.1 gave 81.9 and 82.4, leak 0.1 and 0.5 79.0 and 84.7, which is taken.
+_CHOSEN = (
+    "No paper has this model on this task. Sizes are ours; scales and leak are chosen by the validation split of clean, "
+    "with seed 1 (the trials stand in baselines/esn.py)."
+)
 PAIRS = (
     readout_pair(
         "mackey-glass",
@@ -124,21 +139,32 @@ PAIRS = (
     readout_pair(
         "mnist1d",
         "esn",
-        EchoState(neurons=500, leak=0.1, connect_prob=0.1, spectral_radius=0.9, ridge=1e-4, reads="mean"),
+        EchoState(neurons=500, leak=1.0, connect_prob=0.1, spectral_radius=0.9, ridge=1e-4, reads="mean"),
         lambda budget: MNIST1DOptions(steps=40),
         seeds=tuple(range(1, 11)),
         summary="500 neurons on MNIST-1D's original length, read by their mean state: 5,020 learned weights",
-        notes=("Sizes and scales are ours; no paper has this model on this task.",),
-        tried=None,
+        notes=(_CHOSEN,),
+        tried=10,
     ),
     readout_pair(
         "gsc",
         "esn",
-        EchoState(neurons=1000, leak=0.2, connect_prob=0.1, spectral_radius=0.9, ridge=1e-2, reads="mean"),
-        _gsc,
+        EchoState(
+            neurons=1000,
+            leak=0.5,
+            connect_prob=0.1,
+            spectral_radius=0.9,
+            input_scale=0.1,
+            ridge=1e-2,
+            reads="mean",
+        ),
+        _gsc("mfcc-49"),
         seeds=tuple(range(1, 11)),
         summary="1000 neurons on 49 frames of 10 MFCC, read by their mean state: 12,132 learned weights",
-        notes=("Sizes and scales are ours; no paper has this model on this task.",),
-        tried=None,
+        notes=(
+            _CHOSEN,
+            "MFCC are not normalised: the first has the size of 100, so that inputs on the scale of 1 saturate neurons.",
+        ),
+        tried=13,
     ),
 )
