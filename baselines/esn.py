@@ -106,8 +106,8 @@ def _gsc(front_end: FrontEnd) -> Callable[[Budget], GSCOptions]:
 # 0.1 83.8, 0.03 75.7, 0.01 65.5; with 0.03, leak 0.5 and 0.1 gave 81.0 and 74.6, spectral_radius 0.5 74.4, ridge 1 and
 # 100 65.2 and 42.6; with 0.1, ridge 1e-3 and 0.1 gave 81.9 and 82.4, leak 0.1 and 0.5 79.0 and 84.7, which is taken.
 _CHOSEN = (
-    "No paper has this model on this task. Sizes are ours; scales and leak are chosen by the validation split of clean, "
-    "with seed 1 (the trials stand in baselines/esn.py)."
+    "No paper has this model on this task. Sizes are ours; scales and leak are chosen by the validation split of "
+    "clean, with seed 1 (the trials stand in baselines/esn.py)."
 )
 PAIRS = (
     readout_pair(
@@ -163,7 +163,7 @@ PAIRS = (
         summary="1000 neurons on 49 frames of 10 MFCC, read by their mean state: 12,132 learned weights",
         notes=(
             _CHOSEN,
-            "MFCC are not normalised: the first has the size of 100, so that inputs on the scale of 1 saturate neurons.",
+            "MFCC are not normalised: the first has the size of 100, so that an input_scale of 1 saturates the neurons.",
         ),
         tried=13,
     ),
