@@ -101,8 +101,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train a model on a task, and write a record for each seed; an interrupted run is resumed."""
+    from gle_bench.chosen import resolve
     from gle_bench.config import parse_seeds
-    from gle_bench.registry import resolve
 
     gc.enable()
     chosen = resolve(task, model, rule, protocol, budget, set_ or ())

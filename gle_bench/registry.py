@@ -13,17 +13,16 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gle_bench import plugins
 from gle_bench.errors import NAME, GleBenchError, UnknownName, UsageError, did_you_mean, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from gle_bench.config import RunConfig
     from gle_bench.contracts import LearningRule, Pair, Task
-    from gle_bench.words import Budget, PluginPart, Protocol
+    from gle_bench.words import PluginPart
 
 TASKS = {
     "cifar10": "gle_bench.tasks.cifar10:CIFAR10",
@@ -195,13 +194,9 @@ def sources(task_name: str, model: str, rule_name: str) -> dict[PluginPart, Entr
     Raises:
         UsageError: there is no such pair.
     """
-    return _sources(task_name, _find(task_name, model)[1], rule_name)
-
-
-def _sources(task_name: str, of_pair: EntryPoint | None, rule_name: str) -> dict[PluginPart, EntryPoint]:
     parts: dict[PluginPart, EntryPoint | None] = {
         "task": points("tasks").get(task_name),
-        "model": of_pair,
+        "model": _find(task_name, model)[1],
         "rule": points("rules").get(rule_name),
     }
     return {part: point for part, point in parts.items() if point is not None}
@@ -275,101 +270,3 @@ def _find(task_name: str, model: str) -> tuple[Pair, EntryPoint | None]:
             f"Models of {task_name}: {', '.join(models)}."
         )
     raise UnknownName(did_you_mean("model", model, models))
-
-
-class Chosen(NamedTuple):
-    """A user's choice of task, model, rule and settings, with every name in it resolved once.
-
-    `resolve` makes it; `execute` and all that it calls read it, and look up no name.
-
-    Attributes:
-        own: the pair's own configuration for the chosen budget.
-        config: `own` with the protocol, the rule and the settings that were chosen.
-        task: the task, with the loss that the model learns by.
-        sources: the entry points of the plugins that supply the task, the model or the rule.
-    """
-
-    pair: Pair
-    own: RunConfig
-    config: RunConfig
-    task: Task
-    rule: LearningRule
-    sources: Mapping[PluginPart, EntryPoint]
-
-    @property
-    def named_rule(self) -> str | None:
-        """The name of the rule, if it is not the pair's own rule; else None."""
-        return None if self.config.rule == self.own.rule else self.config.rule
-
-
-def resolve(
-    task_name: str,
-    model: str,
-    rule_name: str | None,
-    protocol: Protocol,
-    budget: Budget,
-    assignments: Iterable[str],
-) -> Chosen:
-    """The pair of a task and a model, configured as the caller chose; PyTorch is not imported for it.
-
-    Raises:
-        UsageError: an unknown name, a refused setting, or a pair whose options are not those of its task.
-    """
-    from gle_bench.overrides import override
-
-    its_pair, point = _find(task_name, model)
-    own, its_task = its_pair.configure(budget), task(task_name)
-    if not isinstance(own.options, its_task.options):
-        needed = its_task.options.__name__
-        raise UsageError(
-            f"The pair {task_name} {model} has options of the type {type(own.options).__name__}; its task takes "
-            f"{needed}. Give its RunConfig options={needed}()."
-        )
-    its_rule = rule(own.rule if rule_name is None else rule_name)
-    config = override(with_rule(own, its_rule).model_copy(update={"protocol": protocol}), assignments)
-    return _chosen(its_pair, point, own, config, its_task, its_rule)
-
-
-def resolved(config: RunConfig) -> Chosen:
-    """The choice that a configuration describes, such as the configuration of a record.
-
-    Raises:
-        UsageError: it names something that does not exist, or a loss that does not suit the task.
-    """
-    its_pair, point = _find(config.task, config.model)
-    own = its_pair.configure(config.budget)
-    return _chosen(its_pair, point, own, config, task(config.task), rule(config.rule))
-
-
-def _chosen(
-    its_pair: Pair, point: EntryPoint | None, own: RunConfig, config: RunConfig, its_task: Task, its_rule: LearningRule
-) -> Chosen:
-    with plugins.guarded(f"Task {config.task}"):
-        its_task = its_task.learned_by(config.network)
-    config = with_rule(config, its_rule)
-    its_rule = its_rule.with_options(config.rule_options)
-    return Chosen(its_pair, own, config, its_task, its_rule, _sources(config.task, point, config.rule))
-
-
-def with_rule(config: RunConfig, its_rule: LearningRule) -> RunConfig:
-    """The configuration with that rule, whose options are the rule's defaults unless the configuration has them."""
-    kept = config.rule == its_rule.name and isinstance(config.rule_options, its_rule.options)
-    options = config.rule_options if kept else its_rule.options()
-    return config.model_copy(update={"rule": its_rule.name, "rule_options": options})
-
-
-def run_hash(config: RunConfig, fingerprint: str) -> str:
-    """The hash of a run of the configuration on data of that fingerprint, with the present versions of all code."""
-    return hash_with(task(config.task), rule(config.rule), config, fingerprint)
-
-
-def hash_with(its_task: Task, its_rule: LearningRule, config: RunConfig, fingerprint: str) -> str:
-    """The hash of a run, like `run_hash`, for a caller that has already made the configuration's task and rule.
-
-    Where every seed has data of its own, the fingerprint is left out, so that all seeds have the same hash; each
-    record says which data its seed had.
-    """
-    from gle_bench.config import config_hash
-
-    versions = {"task": its_task.version, "model": config.network.version, "rule": its_rule.version}
-    return config_hash(config, versions, "one a seed" if its_task.data_per_seed else fingerprint)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.training.execute import execute
 from gle_bench.training.plan import Settings
 
@@ -32,7 +32,7 @@ CANDIDATES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 def score(model: str, overrides: tuple[str, ...], seeds: list[int], runs: Path) -> list[float]:
     """The sMAPE of each sequence on its held-out part."""
-    chosen = registry.resolve("mackey-glass", model, None, "clean", "paper", overrides)
+    chosen = resolve("mackey-glass", model, None, "clean", "paper", overrides)
     records = execute(chosen, seeds, Settings(runs, runs / "data", wandb="off"))
     return [record.metrics["best"]["validation"]["smape"].value for record in records]
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from gle_bench import registry
+from gle_bench.chosen import resolved, run_hash
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Batch, OnlineModel
 from gle_bench.costs import neurobench as harness
@@ -63,7 +64,7 @@ def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
     from gle_bench.training.experiment import Experiment
 
     config = configuration_of(record)
-    experiment = Experiment.of(registry.resolved(config))
+    experiment = Experiment.of(resolved(config))
     content = checkpoints.load(path)
     assert content is not None, "it exists"
     split, batch = _samples(experiment, record, data)
@@ -93,7 +94,7 @@ def configuration_of(record: Record) -> RunConfig:
         options = registry.rule(record.rule).options
         fields["rule_options"] = options.model_validate(fields.get("rule_options", {}))
         config = RunConfig.model_validate(fields)
-        same = registry.run_hash(config, record.data.fingerprint) == record.config_hash
+        same = run_hash(config, record.data.fingerprint) == record.config_hash
     except (ValidationError, KeyError):
         same = False
     if not same:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gle_bench import registry
+from gle_bench.chosen import hash_with, with_rule
 from gle_bench.contracts import LearningRule, Pair, Task
 from gle_bench.tracking.provenance import changed_since
 from gle_bench.tracking.record import OTHER_CODE, OTHER_VERSION, Mark, Record
@@ -118,11 +119,11 @@ def _is_present(members: Sequence[Record], task: Task, pair: Pair | None, rule: 
         return True
     if rule is None:
         return False
-    own = registry.with_rule(pair.configure(first.budget), rule)
+    own = with_rule(pair.configure(first.budget), rule)
     for average in AVERAGES:  # it is part of the hash, and leaves the raw results as they are
         training = own.training.model_copy(update={"average": average})
         config = own.model_copy(update={"protocol": first.protocol, "training": training})
-        if registry.hash_with(task, rule, config, first.data.fingerprint) == first.config_hash:
+        if hash_with(task, rule, config, first.data.fingerprint) == first.config_hash:
             return True
     return False
 

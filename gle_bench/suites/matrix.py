@@ -7,13 +7,13 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from gle_bench import registry
+from gle_bench.chosen import Chosen
+from gle_bench.chosen import resolve as choose
 from gle_bench.config import Frozen, parse_seeds
 from gle_bench.contracts.command import RunCommand
 from gle_bench.data import foreign
 from gle_bench.data.foreign import Malformed, reason, toml_table
 from gle_bench.errors import UsageError
-from gle_bench.registry import Chosen
 from gle_bench.words import Budget, Protocol
 
 
@@ -74,7 +74,7 @@ def resolve(suite: Suite) -> list[Planned]:
     """
     planned = []
     for entry in suite.entries:
-        chosen = registry.resolve(entry.task, entry.model, entry.rule, entry.protocol, entry.budget, entry.set)
+        chosen = choose(entry.task, entry.model, entry.rule, entry.protocol, entry.budget, entry.set)
         planned.append(Planned(entry, chosen, tuple(parse_seeds(entry.seeds, chosen.pair.seeds))))
     return planned
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, Literal
 
-from gle_bench.registry import Chosen, hash_with, with_rule
+from gle_bench.chosen import Chosen, hash_with, with_rule
 from gle_bench.suites.matrix import Planned
 from gle_bench.tracking.estimates import full_seconds, seed_seconds
 from gle_bench.tracking.provenance import changed_files, plugins_of

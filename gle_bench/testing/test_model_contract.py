@@ -15,6 +15,7 @@ import torch
 from pydantic import ValidationError
 
 from gle_bench import plugins, registry
+from gle_bench.chosen import resolved, run_hash
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Batch, OfflineModel, OnlineModel, OnlineRule
 from gle_bench.dynamics.engines import choice
@@ -66,7 +67,7 @@ def test_all_that_a_plugin_offers_is_used(point: EntryPoint) -> None:
 
 def hashes() -> dict[str, str]:
     return {
-        f"{name} {budget}": registry.run_hash(pair.configure(budget), "fingerprint")
+        f"{name} {budget}": run_hash(pair.configure(budget), "fingerprint")
         for name, pair in PAIRS.items()
         for budget in BUDGETS
     }
@@ -82,7 +83,7 @@ def test_every_budget_has_a_configuration_that_fits(name: str) -> None:
         assert config.model in models  # another name than the pair's if that is an alias: 'gle' is gle-42k
         assert registry.pair(config.task, config.model).configure(budget) == config
         assert isinstance(config.options, registry.task(pair.task).options)
-        check_pair(registry.resolved(config))
+        check_pair(resolved(config))
     lengths = [pair.configure(budget).training for budget in BUDGETS]
     updates = [training.epochs or training.batches or 0 for training in lengths]
     assert updates == sorted(updates)
@@ -104,7 +105,7 @@ def test_a_configuration_survives_json(name: str) -> None:
         parts = {name: type(getattr(config, name)) for name in ("options", "network", "training", "rule_options")}
         again = RunConfig(**{**fields, **{name: kind.model_validate(fields[name]) for name, kind in parts.items()}})
         assert again == config
-        assert registry.run_hash(again, "") == registry.run_hash(config, "")
+        assert run_hash(again, "") == run_hash(config, "")
 
 
 def test_hashes_are_the_same_in_another_process_and_differ_from_each_other() -> None:

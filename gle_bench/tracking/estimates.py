@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gle_bench import registry
+from gle_bench.chosen import Chosen
 from gle_bench.config import RunConfig
 from gle_bench.contracts import LearningRule, OnlineRule, Pair, Task
 from gle_bench.errors import GleBenchError
-from gle_bench.registry import Chosen
 from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Store

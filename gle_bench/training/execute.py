@@ -8,11 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from gle_bench.chosen import Chosen
 from gle_bench.contracts import ClosedFormRule, OnlineModel
 from gle_bench.data.foreign import Malformed, parsing, sentence_if_unreadable
 from gle_bench.errors import GleBenchError
 from gle_bench.plugins import described, guarded
-from gle_bench.registry import Chosen
 from gle_bench.surroundings.processes import Requests, is_request
 from gle_bench.surroundings.streams import console
 from gle_bench.tracking.lock import Hold, RunLost, clear_remains, hold

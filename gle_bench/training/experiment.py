@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from gle_bench.chosen import Chosen
 from gle_bench.config import DisturbanceConfig, FeedbackNoiseConfig, RateNoiseConfig, RunConfig, TauNoiseConfig
 from gle_bench.contracts import Data, LearningRule, OnlineModel, OnlineRule, Shape, Task
 from gle_bench.dynamics.engines import choice
@@ -15,7 +16,6 @@ from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.noise import ErrorTauNoise, FeedbackNoise, RateNoise, TauNoise
 from gle_bench.dynamics.seams import NO_SEAMS, Disturbance, Observer, Seams
 from gle_bench.errors import UsageError
-from gle_bench.registry import Chosen
 from gle_bench.training.data import batches_per_epoch, round_ends
 
 

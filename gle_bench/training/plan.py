@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from gle_bench.chosen import Chosen, hash_with
 from gle_bench.contracts import ClosedFormRule, Data, GradientRule, OfflineModel, OnlineModel, OnlineRule, Task
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
@@ -17,7 +18,6 @@ from gle_bench.dynamics.seams import Observer, Seams
 from gle_bench.errors import GleBenchError, UsageError, look_up
 from gle_bench.models.readout import ReadoutModel
 from gle_bench.plugins import guarded
-from gle_bench.registry import Chosen, hash_with
 from gle_bench.tracking.arithmetic import refuse_other_arithmetic
 from gle_bench.tracking.provenance import Plugin, changed_files, plugins_of
 from gle_bench.tracking.record import Record

@@ -9,11 +9,11 @@ from typing import Any, Final
 import torch
 
 from gle_bench import registry
+from gle_bench.chosen import Chosen
 from gle_bench.contracts import Batch
 from gle_bench.contracts.command import RunCommand
 from gle_bench.dynamics.window import Window
 from gle_bench.plugins import guarded
-from gle_bench.registry import Chosen
 from gle_bench.tracking.estimates import Length, Pace, same_work, seconds
 from gle_bench.training.data import Feed, round_ends
 from gle_bench.training.execute import feed_for, module_class

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from toy_runs import checkpoint, configured, run, seed_folder
 
 from gle_bench import registry
+from gle_bench.chosen import run_hash
 from gle_bench.costs import count as counting
 from gle_bench.costs import neurobench as harness
 from gle_bench.costs.count import online_counts, state_updates
@@ -377,7 +378,7 @@ def test_missing_and_other_data_are_refused(tmp_path: Path, monkeypatch: pytest.
     (record,) = run(configured("toy-signal", "toy-gle", budget="smoke"), [3], tmp_path)
     folder = seed_folder(tmp_path, 3)
     other = record.model_copy(update={"data": record.data.model_copy(update={"fingerprint": "0" * 64})})
-    digest = registry.run_hash(configured("toy-signal", "toy-gle", budget="smoke"), "0" * 64)
+    digest = run_hash(configured("toy-signal", "toy-gle", budget="smoke"), "0" * 64)
     with pytest.raises(GleBenchError, match="are not those that the run learned from"):
         counting.compute(folder, other.model_copy(update={"config_hash": digest}), tmp_path / "data")
     monkeypatch.setattr(type(registry.task("toy-signal")), "is_prepared", lambda *arguments: False)

@@ -8,7 +8,7 @@ import torch
 from networks import make_network
 from toy_runs import configured
 
-from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.contracts import OnlineRule
 from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.choice import Choice
@@ -152,7 +152,7 @@ def test_what_learns_offline_learns_by_torch(refusals: dict[str, Refusal]) -> No
 
 
 def experiment(task: str, model: str, rule: str, *assignments: str) -> Experiment:
-    return Experiment.of(registry.resolved(configured(task, model, *assignments, rule=rule)))
+    return Experiment.of(resolved(configured(task, model, *assignments, rule=rule)))
 
 
 def chosen_engine(experiment: Experiment, device: str) -> Choice:

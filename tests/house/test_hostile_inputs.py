@@ -17,6 +17,7 @@ import pytest
 from command import glebench, together
 
 from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.config import parse_seeds
 from gle_bench.data.content import identify
 from gle_bench.data.sound import read_wav
@@ -42,7 +43,7 @@ def test_no_setting_gives_another_error(value: str) -> None:
     ):
         for key in keys:
             try:
-                registry.resolve(task, model, None, "paper", "smoke", [f"{key}={value}"])
+                resolve(task, model, None, "paper", "smoke", [f"{key}={value}"])
             except GleBenchError as error:
                 assert re.fullmatch(r"[^\n]{1,1000}", str(error))  # noqa: PT017
 

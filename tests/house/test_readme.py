@@ -10,6 +10,7 @@ import typer
 from shared import ROOT
 
 from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.cli import app
 from gle_bench.config import parse_seeds
 from gle_bench.dynamics.engines.interface import start
@@ -38,7 +39,7 @@ def test_every_command_is_one_that_the_command_line_takes(words):
     command = group.commands[words[0]]
     parsed = command.make_context("glebench", list(words[1:])).params
     if words[0] == "run" and parsed["rule"] is None:
-        pair = registry.resolve(parsed["task"], parsed["model"], None, "paper", "short", parsed["set_"] or ()).pair
+        pair = resolve(parsed["task"], parsed["model"], None, "paper", "short", parsed["set_"] or ()).pair
         assert parse_seeds(parsed["seeds"], pair.seeds)
 
 

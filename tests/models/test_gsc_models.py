@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.config import Phases, Plateau, RunConfig
 from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape, footing
 from gle_bench.contracts.parameters import parameter_count
@@ -173,7 +174,7 @@ def test_convolutions_start_from_a_truncated_normal_and_are_normalised_as_in_ten
 
 def test_batch_norms_are_evaluated_by_running_averages_and_by_the_batch() -> None:
     config = configured("tcn")
-    module = OfflineModule(Experiment.of(registry.resolved(config)), [1]).eval()
+    module = OfflineModule(Experiment.of(resolved(config)), [1]).eval()
     before = {name: value.clone() for name, value in module.model.state_dict().items()}
     whole = Batch(49, torch.randn(1, 8, 49, 10), torch.zeros(1, 8, dtype=torch.int64))
     part, single = (Batch(49, whole.inputs[:, :n], whole.targets[:, :n]) for n in (4, 1))
@@ -185,18 +186,18 @@ def test_batch_norms_are_evaluated_by_running_averages_and_by_the_batch() -> Non
         assert torch.equal(module.evaluate_otherwise(single)["by_batch"], module.evaluate(single))
     assert all(torch.equal(value, before[name]) for name, value in module.model.state_dict().items())
     assert not any(part.training for part in module.model.modules())
-    assert OfflineModule(Experiment.of(registry.resolved(configured("gru"))), [1]).evaluate_otherwise(part) == {}
+    assert OfflineModule(Experiment.of(resolved(configured("gru"))), [1]).evaluate_otherwise(part) == {}
 
 
 @pytest.mark.parametrize(("model", "macs"), [("gru", 49 * 410 * 1200 + 4800), ("lstm", 49 * 355 * 1376 + 344 * 12)])
 def test_work_is_counted_and_leaves_no_trace(model: str, macs: int) -> None:
     config = configured(model)
-    assert OfflineModule(Experiment.of(registry.resolved(config)), [1]).macs == (macs, None)
+    assert OfflineModule(Experiment.of(resolved(config)), [1]).macs == (macs, None)
 
 
 def test_counting_work_moves_no_running_average() -> None:
     config = configured("tcn")
-    module = OfflineModule(Experiment.of(registry.resolved(config)), [1])
+    module = OfflineModule(Experiment.of(resolved(config)), [1])
     before = {name: value.clone() for name, value in module.model.state_dict().items()}
     assert module.macs.number == 40 * 7 * 60 * 40 + 16 * 4 * 76 * 2400 + 4864 * 58 + 58 * 128 + 128 * 12
     assert all(torch.equal(value, before[name]) for name, value in module.model.state_dict().items())

@@ -9,6 +9,7 @@ from parameters import CIFAR10_PARAMETERS
 from toy_runs import configured, parameters, seed_folder
 
 from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Batch, OfflineModel, OnlineModel, Shape
 from gle_bench.contracts.parameters import parameter_count
@@ -135,7 +136,7 @@ def test_gradients_of_le_point_where_those_of_its_match_do() -> None:
         found = step(network, drawn, state, images()[None], target)
         state = found.state
     matched = config_of("bp-matched", *changes)
-    module = OfflineModule(Experiment.of(registry.resolved(matched)), [2])
+    module = OfflineModule(Experiment.of(resolved(matched)), [2])
     model = module.model.double()
     batch = Batch(1, images()[None, :, None], torch.tensor([[1, 5, 9]]))
     module.experiment.task.losses(model(batch.inputs[0])[None, :, None], batch).mean().backward()
@@ -154,11 +155,11 @@ def test_gradients_of_le_point_where_those_of_its_match_do() -> None:
 
 def test_layer_factors_are_those_of_the_optimizer() -> None:
     config = config_of("bp-matched")
-    module = OfflineModule(Experiment.of(registry.resolved(config)), [1])
+    module = OfflineModule(Experiment.of(resolved(config)), [1])
     rates = [group["lr"] for group in module.configure_optimizers().param_groups]
     expected = [0.1 * f for f in (1, 0.2, 0.2, 0.1, 1 / 28**2, 0.2 / 10**2, 0.2, 0.1)]
     assert rates == pytest.approx(expected)
-    plain = OfflineModule(Experiment.of(registry.resolved(config_of("bp"))), [1])
+    plain = OfflineModule(Experiment.of(resolved(config_of("bp"))), [1])
     assert {group["lr"] for group in plain.configure_optimizers().param_groups} == {0.01}
 
 
@@ -197,7 +198,7 @@ def quick(model: str, *changes: str) -> RunConfig:
 @pytest.mark.parametrize("model", MODELS)
 def test_runs_end_with_test_errors(tmp_path: Path, data: Path, model: str) -> None:
     (record,) = execute(
-        registry.resolved(quick(model)), [1], Settings(tmp_path, data, accept_data=True, engine="torch", wandb="off")
+        resolved(quick(model)), [1], Settings(tmp_path, data, accept_data=True, engine="torch", wandb="off")
     )
     assert record.status == "done", record.error
     history = seed_folder(tmp_path, 1).read_history()
@@ -220,7 +221,7 @@ def _first(config: RunConfig) -> list[torch.Tensor]:
 def test_seeds_of_le_learn_side_by_side_as_alone(tmp_path: Path, data: Path) -> None:
     config = override(quick("le"), ["precision=float64"])
     settings = {"data": data, "accept_data": True, "engine": "torch", "wandb": "off"}
-    execute(registry.resolved(config), [1, 2], Settings(tmp_path / "both", **settings))
-    execute(registry.resolved(config), [2], Settings(tmp_path / "alone", **settings))
+    execute(resolved(config), [1, 2], Settings(tmp_path / "both", **settings))
+    execute(resolved(config), [2], Settings(tmp_path / "alone", **settings))
     for together, alone in zip(parameters(tmp_path / "both", 2), parameters(tmp_path / "alone", 2), strict=True):
         torch.testing.assert_close(together, alone, rtol=0, atol=1e-10)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.contracts import Batch, Shape
 from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.gradient import OfflineModule
@@ -71,7 +72,7 @@ def test_its_training_is_neurobenchs_in_our_units() -> None:
     """Theirs: Adam on the mean squared error of the raw signal, weight decay 1e-3. Adam's steps know no common factor,
     so they are the same where gradients and weight decay have one."""
     config = CONFIGS["lstm"]
-    ours = OfflineModule(Experiment.of(registry.resolved(config)), [3])
+    ours = OfflineModule(Experiment.of(resolved(config)), [3])
     theirs = built(SHAPE, seed=3, shift=0.0, scale=1.0)
     theirs.load_state_dict(ours.model.state_dict())
     inputs, targets = draw(1, 1, 60, 1), draw(1, 1, 61, 1)[:, :, 1:]

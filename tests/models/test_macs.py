@@ -15,6 +15,7 @@ from toys import PAIRS as TOYS
 from toys import ToyPerceptron
 
 from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.config import RunConfig
 from gle_bench.contracts import OfflineModel, OnlineModel, Pair, Shape
 from gle_bench.dynamics.engines.torch import TorchEngine
@@ -66,7 +67,7 @@ def test_every_models_count_is_that_of_another_method(name: str) -> None:
 
 
 def _of_network(config: RunConfig) -> int:
-    number = OnlineModule(Experiment.of(registry.resolved(config)), [1]).macs.number
+    number = OnlineModule(Experiment.of(resolved(config)), [1]).macs.number
     assert number is not None
     return number
 

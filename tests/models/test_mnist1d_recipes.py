@@ -4,6 +4,7 @@ import pytest
 from toy_runs import configured
 
 from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.config import Exponential, Plateau
 from gle_bench.recipes.mnist1d import SHORT_RATES
 from gle_bench.training.experiment import network_of
@@ -23,7 +24,7 @@ def test_budgets(model: str) -> None:
 
 def test_time_constants_learn_where_a_user_sets_it_and_never_fall_below_dt() -> None:
     networks = [
-        network_of(registry.resolved(configured("mnist1d", "gle-15k", *changes)))
+        network_of(resolved(configured("mnist1d", "gle-15k", *changes)))
         for changes in ((), ("learn_tau_m=true", "learn_tau_r=true"))
     ]
     assert [(net.learn_tau_m, net.learn_tau_r) for net in networks if net] == [(False, False), (True, True)]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
 from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.config import RunConfig
 from gle_bench.contracts import Batch, Shape
 from gle_bench.errors import UsageError
@@ -55,7 +56,7 @@ def whole_split(experiment: Experiment) -> Batch:
 
 
 def experiment(config: RunConfig) -> Experiment:
-    return Experiment.of(registry.resolved(config))
+    return Experiment.of(resolved(config))
 
 
 def network(module: ReadoutModule) -> Readout:
@@ -293,7 +294,7 @@ def test_gradients_find_the_same_readout() -> None:
 )
 def test_what_does_not_fit_is_refused(task: str, model: str, rule: str, change: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        check_pair(registry.resolved(configured(task, model, change, rule=rule)))
+        check_pair(resolved(configured(task, model, change, rule=rule)))
 
 
 def test_a_negative_ridge_is_refused() -> None:

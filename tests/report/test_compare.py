@@ -15,6 +15,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from gle_bench import registry
+from gle_bench.chosen import resolve, run_hash
 from gle_bench.errors import UnknownName, UsageError
 from gle_bench.report import results as sources
 from gle_bench.report.statistics.ranking import Test as Pairwise
@@ -154,8 +155,8 @@ def put(runs: Path, model: str, values: dict[int, float], rule: str | None = Non
     """Finished runs, of mnist1d unless another task is given."""
     split, task = changes.pop("split", "test"), changes.pop("task", "mnist1d")
     metric = registry.task(task).metric.name
-    config = registry.resolve(task, model, rule, "paper", "paper", ()).config
-    digest = registry.run_hash(config, FINGERPRINT)
+    config = resolve(task, model, rule, "paper", "paper", ()).config
+    digest = run_hash(config, FINGERPRINT)
     named = {name: getattr(config, name) for name in ("task", "model", "rule", "protocol", "budget")}
     for seed, value in values.items():
         final = {split: {metric: {"value": value, "n": 1000}}}

@@ -6,6 +6,7 @@ import pytest
 from record_examples import example
 
 from gle_bench import registry
+from gle_bench.chosen import run_hash
 from gle_bench.contracts import Footing, footing
 from gle_bench.report.tables.costs import FootingLine, footing_lines
 from gle_bench.report.tables.formats import FORMATS, markdown
@@ -27,7 +28,7 @@ def record(model: str, seed: int = 1, protocol: str = "paper", **changes: Any) -
         "rule": config.rule,
         "protocol": protocol,
         "budget": "paper",
-        "config_hash": registry.run_hash(config, "f" * 64),
+        "config_hash": run_hash(config, "f" * 64),
         "data": DataUsed(fingerprint="f" * 64, official=True, digests={}),
         "cost": Cost(wall_s=600.0, steps=6001, peak_memory=2**20),
         "footing": OLD,

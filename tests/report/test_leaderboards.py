@@ -10,6 +10,7 @@ import pytest
 from shared import ROOT, shared_path
 
 from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.report.tables.formats import markdown
 from gle_bench.report.tables.table import table
 from gle_bench.tracking.record import OTHER_DATA
@@ -63,7 +64,7 @@ def test_a_shipped_run_is_repeated_up_to_rounding_until_chaos_takes_over(
         if (record.task, record.model, record.protocol) == ("mnist1d", model, "paper")
     )
     shortest = "epochs=1" if model == "gle-15k" else "batches=1"
-    chosen = registry.resolve("mnist1d", model, None, "paper", "paper", [shortest])
+    chosen = resolve("mnist1d", model, None, "paper", "paper", [shortest])
     (again,) = execute(chosen, [record.seed], Settings(tmp_path, data, wandb="off"))
     assert again.data.fingerprint == record.data.fingerprint
     rounds = 1 if model == "gle-15k" else 2  # an epoch is 14,400 updates of a GLE network

@@ -14,6 +14,7 @@ from record_examples import example
 from shared import ROOT
 
 from gle_bench import registry
+from gle_bench.chosen import resolve, run_hash
 from gle_bench.contracts import Published
 from gle_bench.errors import UnknownName
 from gle_bench.report import results as sources
@@ -28,7 +29,7 @@ from gle_bench.words import Budget, Protocol
 TASK = registry.task("mnist1d")
 PAIRS = sources.pairs_of(TASK)
 FINGERPRINT = "f" * 64
-AVERAGING = registry.resolve("mnist1d", "gle-42k", None, "paper", "paper", ["average=epoch"]).config
+AVERAGING = resolve("mnist1d", "gle-42k", None, "paper", "paper", ["average=epoch"]).config
 GOOD = [93.6, 94.1, 92.9, 93.3, 94.4, 93.0, 93.9, 92.8, 93.5, 93.7]
 
 
@@ -46,7 +47,7 @@ def record(
 ) -> Record:
     """A record as `execute` writes it: with today's hash unless `digest` says otherwise."""
     config = registry.pair(task, model).configure(budget).model_copy(update={"protocol": protocol})
-    digest = digest or registry.run_hash(config, FINGERPRINT)
+    digest = digest or run_hash(config, FINGERPRINT)
     splits = ("test",) if protocol == "paper" else ("validation", "test")
 
     def measured(found: float) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def test_averages_stand_in_a_column_of_their_own_and_raw_results_are_compared() 
         record(
             seed,
             value,
-            digest=registry.run_hash(AVERAGING, FINGERPRINT),
+            digest=run_hash(AVERAGING, FINGERPRINT),
             metrics={
                 "last": {
                     "test": {"accuracy": {"value": value, "n": 1000}, "accuracy_averaged": {"value": 95.0, "n": 1000}}

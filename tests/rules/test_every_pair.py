@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.contracts import OnlineModel, OnlineRule, Pair
 from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
@@ -31,7 +32,7 @@ def noise(*shape: int) -> Tensor:
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.task}-{pair.model}")
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_rule_learns_on_a_network_or_says_why_not(rule: OnlineRule, pair: Pair) -> None:
-    chosen = registry.resolve(pair.task, pair.model, None, "paper", "smoke", [])
+    chosen = resolve(pair.task, pair.model, None, "paper", "smoke", [])
     network = network_of(chosen)
     assert network is not None
     steps = chosen.task.shape(chosen.config.options).steps

@@ -6,7 +6,7 @@ from exact import BATCH, MEMBERS, NETWORKS, by_autograd, of, worst
 from networks import make_batch
 from toy_runs import configured
 
-from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.dynamics.convolution import Convolution
 from gle_bench.dynamics.engines.sums import Gradients
 from gle_bench.dynamics.engines.torch import TorchEngine
@@ -89,7 +89,7 @@ def test_layers_that_learn_nothing_are_refused() -> None:
 
 
 def test_a_member_whose_influence_is_not_finite_has_diverged() -> None:
-    experiment = Experiment.of(registry.resolved(configured("toy-signal", "toy-gle", rule="rtrl")))
+    experiment = Experiment.of(resolved(configured("toy-signal", "toy-gle", rule="rtrl")))
     module = OnlineModule(experiment, [1, 2])
     memory = RTRL().start(module.net, module.carry.parameters, 4, (1, 2))
     memory[3][1, 0] = torch.nan

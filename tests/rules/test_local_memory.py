@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from toy_runs import assert_alike, column, configured, run, seed_folder
 
-from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.dynamics.engines.interface import start
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import Carry, join, learned, pack, pack_gradients, per_parameter, select, unpack
@@ -258,7 +258,7 @@ def test_a_killed_run_ends_bit_identical_to_an_unbroken_one(tmp_path: Path, rule
 
 @pytest.mark.parametrize("rule", ["eprop-full", "gle-gain", "gle-kp"])
 def test_a_member_whose_memory_is_not_finite_has_diverged(rule: str) -> None:
-    module = OnlineModule(Experiment.of(registry.resolved(configured("toy-signal", "toy-gle", rule=rule))), [1, 2])
+    module = OnlineModule(Experiment.of(resolved(configured("toy-signal", "toy-gle", rule=rule))), [1, 2])
     memory = module.rule.start(module.net, module.carry.parameters, 4, (1, 2))
     module.carry = module.carry._replace(memory=memory)
     assert module.finite() == [True, True]

@@ -9,6 +9,7 @@ from toy_runs import configured
 from toys import ToyBPTT, ToyBPTTOptions
 
 from gle_bench import registry
+from gle_bench.chosen import resolved, run_hash, with_rule
 from gle_bench.config import RuleOptions, meaning
 from gle_bench.costs.count import configuration_of
 from gle_bench.dynamics.choices import LocalOptions
@@ -24,7 +25,7 @@ def test_every_committed_record_has_the_hash_of_its_own_configuration() -> None:
     assert len(RECORDS) > 100
     for path in RECORDS:
         record = Record.model_validate_json(path.read_text())
-        assert registry.run_hash(configuration_of(record), record.data.fingerprint) == record.config_hash, path
+        assert run_hash(configuration_of(record), record.data.fingerprint) == record.config_hash, path
 
 
 def test_the_defaults_of_a_rule_are_no_part_of_the_hash() -> None:
@@ -33,10 +34,10 @@ def test_the_defaults_of_a_rule_are_no_part_of_the_hash() -> None:
     untyped = config.model_copy(update={"rule_options": RuleOptions()})
     assert meaning(config) == meaning(untyped)
     assert "rule_options" not in meaning(config)
-    assert registry.run_hash(config, "") == registry.run_hash(untyped, "")
+    assert run_hash(config, "") == run_hash(untyped, "")
     changed = configured("toy-signal", "toy-gle", "fade=0.5", rule="toy-bptt")
     assert meaning(changed)["rule_options"] == {"fade": 0.5}
-    assert registry.run_hash(changed, "") != registry.run_hash(config, "")
+    assert run_hash(changed, "") != run_hash(config, "")
     assert configured("toy-signal", "toy-gle", 'rule_options={"fade": 0.5}', rule="toy-bptt") == changed
 
 
@@ -51,11 +52,11 @@ def test_a_rule_whose_options_lack_a_default_is_refused(monkeypatch: pytest.Monk
 
 def test_another_rule_has_its_own_options() -> None:
     config = configured("toy-signal", "toy-gle", "fade=0.5", rule="toy-bptt")
-    assert registry.with_rule(config, registry.rule("gle")).rule_options == LocalOptions()
-    assert registry.resolved(config).rule.chosen == ToyBPTTOptions(fade=0.5)
+    assert with_rule(config, registry.rule("gle")).rule_options == LocalOptions()
+    assert resolved(config).rule.chosen == ToyBPTTOptions(fade=0.5)
     assert registry.rule("toy-bptt").chosen == ToyBPTTOptions()
     untyped = config.model_copy(update={"rule_options": RuleOptions()})
-    assert registry.resolved(untyped).rule.chosen == ToyBPTTOptions()
+    assert resolved(untyped).rule.chosen == ToyBPTTOptions()
 
 
 def test_only_options_that_were_changed_are_marks() -> None:

@@ -13,6 +13,7 @@ from record_examples import example
 from toy_runs import seed_folder
 
 from gle_bench import registry
+from gle_bench.chosen import run_hash
 from gle_bench.errors import GleBenchError, UnknownName, UsageError
 from gle_bench.paper import SUITES
 from gle_bench.suites import catalogue, command
@@ -130,7 +131,7 @@ def record(of: Planned, seed: int, **changes: object) -> Record:
     named = {name: getattr(of.chosen.config, name) for name in ("task", "model", "rule", "protocol", "budget")}
     same = {
         "config": of.chosen.config.model_dump(mode="json"),
-        "config_hash": registry.run_hash(of.chosen.config, "f" * 64),
+        "config_hash": run_hash(of.chosen.config, "f" * 64),
     }
     return example(seed, **{**named, **same, "data": used, **changes})
 

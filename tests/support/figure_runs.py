@@ -9,6 +9,7 @@ import pytest
 from record_examples import example
 
 from gle_bench import registry
+from gle_bench.chosen import run_hash
 from gle_bench.report import results as sources
 from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import DataUsed, run_id
@@ -50,7 +51,7 @@ def run(
     """A run as `execute` writes it, with one evaluation for each value of `curve`, from round 0 on."""
     config = registry.pair(task, model).configure(budget).model_copy(update={"protocol": protocol})
     split, name = registry.task(task).evaluation_split(protocol), registry.task(task).metric.name
-    digest = changes.pop("config_hash", registry.run_hash(config, FINGERPRINT))
+    digest = changes.pop("config_hash", run_hash(config, FINGERPRINT))
     folder = Store(runs).folder(task, model, None, digest, seed)
     rows: list[Row] = [
         {"round": k, "update": k, "epoch": float(k), "split": split, name: value} for k, value in enumerate(curve)

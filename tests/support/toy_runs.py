@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gle_bench import registry
+from gle_bench.chosen import resolve, resolved
 from gle_bench.config import RunConfig
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
@@ -20,13 +20,13 @@ def configured(
     task: str, model: str, *assignments: str, rule: str | None = None, protocol: Any = "paper", budget: Any = "paper"
 ) -> RunConfig:
     """The configuration of a pair of task and model, with overrides."""
-    return registry.resolve(task, model, rule, protocol, budget, assignments).config
+    return resolve(task, model, rule, protocol, budget, assignments).config
 
 
 def run(config: RunConfig, seeds: Sequence[int], runs: Path, **settings: Any) -> list[Record]:
     """Runs the seeds, by the `torch` engine unless `settings` name another, so that no compiler is needed."""
     return execute(
-        registry.resolved(config),
+        resolved(config),
         seeds,
         Settings(runs, runs / "data", **{"engine": "torch", "wandb": "off", **settings}),
     )

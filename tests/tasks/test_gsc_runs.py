@@ -7,7 +7,7 @@ import pytest
 from command import glebench
 from toy_runs import configured, seed_folder
 
-from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.config import RunConfig
 from gle_bench.report.tables.formats import markdown
 from gle_bench.report.tables.table import table
@@ -30,9 +30,7 @@ def small(model: str, protocol: str = "paper") -> RunConfig:
 @pytest.mark.parametrize("model", CHANGES)
 def test_validation_is_watched_and_test_looked_at_once(tmp_path: Path, data: Path, model: str, protocol: str) -> None:
     config = small(model, protocol)
-    (record,) = execute(
-        registry.resolved(config), [1], Settings(tmp_path, data, accept_data=True, engine="torch", wandb="off")
-    )
+    (record,) = execute(resolved(config), [1], Settings(tmp_path, data, accept_data=True, engine="torch", wandb="off"))
     history, sizes = seed_folder(tmp_path, 1).read_history(), record.data.sizes
     assert record.status == "done", record.error
     assert {row["split"] for row in history} == {"validation"}

@@ -15,6 +15,7 @@ from torch.nn import BatchNorm1d, BatchNorm2d
 from toy_runs import assert_alike, checkpoint, column, configured, run, seed_folder, tensors
 
 from gle_bench import registry
+from gle_bench.chosen import resolve, resolved
 from gle_bench.config import RunConfig, meaning
 from gle_bench.contracts import Batch
 from gle_bench.dynamics.engines.torch import TorchEngine
@@ -106,7 +107,7 @@ def mean_of(contents: Sequence[Any]) -> Any:
 
 def outputs(config: RunConfig, weights: Any, batch: Batch) -> Tensor:
     """What a network with these weights answers, from a zero state where it has one."""
-    experiment = Experiment.of(registry.resolved(config))
+    experiment = Experiment.of(resolved(config))
     if experiment.network is None:
         model = config.network.build(experiment.shape, 1).double().eval()  # type: ignore[attr-defined]
         model.load_state_dict(weights)
@@ -230,8 +231,8 @@ def test_a_seed_that_diverges_leaves_the_averages_of_the_others(
 
 
 def test_batch_norms_keep_their_running_averages_under_averaged_weights() -> None:
-    config = registry.resolve("gsc", "tcn", None, "paper", "short", [AVERAGE]).config
-    module = OfflineModule(Experiment.of(registry.resolved(config)), [1]).eval()
+    config = resolve("gsc", "tcn", None, "paper", "short", [AVERAGE]).config
+    module = OfflineModule(Experiment.of(resolved(config)), [1]).eval()
     assert module.average is not None
     batch = Batch(49, torch.randn(1, 8, 49, 10), torch.zeros(1, 8, dtype=torch.int64))
     with torch.no_grad():

@@ -14,6 +14,7 @@ from torch import Tensor
 from toy_runs import assert_alike, checkpoint, close, column, configured, parameters, run, seed_folder, tensors
 
 from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.config import RunConfig, TrainingConfig
 from gle_bench.contracts import Batch, Data, Footing, Shape
 from gle_bench.dynamics.engines.choice import OFFLINE
@@ -315,7 +316,7 @@ def test_every_engine_trains_alike(
     config = configured(task, "toy-gle", "precision=float64", protocol=protocol)
     refuses = GraphEngine.refusal
     monkeypatch.setattr(GraphEngine, "refusal", lambda graph, job: refuses(graph, job._replace(device="cuda")))
-    reason = refused(engine.name, Experiment.of(registry.resolved(config)))
+    reason = refused(engine.name, Experiment.of(resolved(config)))
     if reason is not None:
         pytest.skip(reason)
     records = {name: run(config, [1, 2], tmp_path / name, engine=name, device="cpu") for name in ("torch", engine.name)}

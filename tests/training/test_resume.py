@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_runs import assert_alike, checkpoint, configured, run, seed_folder
 
-from gle_bench import registry
+from gle_bench.chosen import resolved
 from gle_bench.config import RunConfig
 from gle_bench.errors import GleBenchError
 from gle_bench.surroundings.processes import Interrupted
@@ -194,7 +194,7 @@ def test_a_second_identical_command_says_that_the_record_exists(tmp_path: Path) 
 
 def test_a_second_process_on_a_running_one_is_refused_in_one_sentence(tmp_path: Path) -> None:
     config = configured("toy-classes", "toy-gle", *OVERRIDES, rule="gle")
-    folder = plan(registry.resolved(config), [2], Settings(tmp_path, tmp_path)).folders[2]
+    folder = plan(resolved(config), [2], Settings(tmp_path, tmp_path)).folders[2]
     with hold([folder.path]):
         second = glebench(*command(config, "1,2", tmp_path))
     assert second.code == 1

@@ -8,8 +8,8 @@ from torch import Tensor
 from toy_runs import configured
 from toys import ToyBPTT
 
+from gle_bench.chosen import resolved
 from gle_bench.dynamics.window import Window
-from gle_bench.registry import resolved
 from gle_bench.training.experiment import Experiment
 from gle_bench.training.modules.online import OnlineModule
 
