@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from gle_bench.config import Count, Positive, RunConfig, TrainingConfig
-from gle_bench.contracts import OfflineModel, Pair, Shape
+from gle_bench.contracts import OfflineModel, Pair, Refused, Shape
 from gle_bench.models.initial import seeded
 from gle_bench.recipes.mackey_glass import MEAN, SCALE, MackeyGlassOptions
 from gle_bench.words import Budget
@@ -81,4 +81,8 @@ PAIRS = (
         "the same with 100 units: 61,001 parameters",
         ("NeuroBench's board does not say its size; its footprint of 490,008 bytes is that of 100 units.",),
     ),
+)
+
+REFUSED = (
+    Refused(("lstm-100",), "a size of NeuroBench's board on Mackey-Glass; the model of each task is named lstm"),
 )

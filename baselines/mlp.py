@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from gle_bench.config import Count
-from gle_bench.contracts import OfflineModel, Shape
+from gle_bench.contracts import OfflineModel, Refused, Shape
 from gle_bench.models.initial import seeded
 from gle_bench.recipes import gsc, mnist1d
 
@@ -82,4 +82,8 @@ PAIRS = (
         front_end="mfcc-25",
         summary="Hello Edge's DNN-L, 250-436-436-436-12, on 25 frames of 10 MFCC at once: 495,744 parameters",
     ),
+)
+
+REFUSED = (
+    Refused(("mlp-published", "mlp-0"), "a variant for the table of MNIST-1D; the model of each task is named mlp"),
 )

@@ -6,7 +6,7 @@ from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Literal
 
 from gle_bench.config import Count
-from gle_bench.contracts import Pair, Shape
+from gle_bench.contracts import Pair, Refused, Shape
 from gle_bench.models.readout import ReadoutModel, readout_pair
 from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 from gle_bench.words import Budget
@@ -73,5 +73,13 @@ PAIRS = (
         "a polynomial of degree 5 in the same four values: 126 coefficients",
         notes=("Its ridge is the best of 0, 1e-6 and 1e-3 on the test halves of six sequences.",),
         tried=6,
+    ),
+)
+
+REFUSED = (
+    Refused(
+        ("mean", "persistence", "linear", "nvar"),
+        "it predicts the next values of a signal; the task has classes",
+        ("cifar10", "gsc", "mnist1d"),
     ),
 )

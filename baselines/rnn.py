@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, ClassVar
 
 from gle_bench.config import Count
-from gle_bench.contracts import OfflineModel, Shape
+from gle_bench.contracts import OfflineModel, Refused, Shape
 from gle_bench.models.initial import seeded
 from gle_bench.recipes import gsc, mnist1d
 
@@ -124,3 +124,5 @@ PAIRS = (
         ),
     ),
 )
+
+REFUSED = (Refused(("gru-0",), "a variant for the table of MNIST-1D; the model of each task is named gru"),)

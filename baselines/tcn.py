@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from gle_bench.config import Count
-from gle_bench.contracts import OfflineModel, Shape
+from gle_bench.contracts import OfflineModel, Refused, Shape
 from gle_bench.errors import UsageError
 from gle_bench.models.initial import seeded
 from gle_bench.recipes import gsc, mnist1d
@@ -171,4 +171,8 @@ PAIRS = (
             "each batch's own statistics: recorded beside it, as accuracy_by_batch.",
         ),
     ),
+)
+
+REFUSED = (
+    Refused(("tcn-table2", "tcn-0"), "a variant for the table of MNIST-1D; the model of each task is named tcn"),
 )

@@ -140,15 +140,17 @@ def run(
 
 @app.command("list")
 def list_(
-    kind: Annotated[Literal["tasks", "models", "rules", "runs"], typer.Argument(help="What to list.")],
+    kind: Annotated[Literal["tasks", "models", "pairs", "rules", "runs"], typer.Argument(help="What to list.")],
+    task: Annotated[str | None, typer.Argument(help="The task whose pairs to list line by line.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="List the pairs of all tasks line by line.")] = False,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """List tasks, models, rules or runs."""
+    """List tasks, models, rules, runs, or pairs of a task and a model."""
     from gle_bench.report.terminal import listing
 
-    rows, skipped = listing.rows(kind, runs)
-    _print(rows, as_json, listing.as_text)
+    rows, skipped, text = listing.rows(kind, runs, task, every)
+    _print(rows, as_json, text)
     _pass_over(skipped)
 
 

@@ -21,7 +21,7 @@ from gle_bench.surroundings.processes import is_request
 from gle_bench.words import BUDGETS, Budget
 
 if TYPE_CHECKING:
-    from gle_bench.contracts import Pair
+    from gle_bench.contracts import Pair, Refused
 
 PACKAGE = Path(__file__).parent
 log = logging.getLogger(__name__)
@@ -128,6 +128,25 @@ def checked_pairs(pairs: object, source: str) -> Iterable[Pair]:
             yield checked_pair
         except GleBenchError as error:
             complain(f"{source}: {str(error).rstrip('.')}; the pair is left out.")
+
+
+def checked_refusals(refused: object, source: str) -> Iterable[Refused]:
+    """The valid entries of a plugin's `REFUSED`; the others are logged and left out."""
+    from gle_bench.contracts import Refused
+
+    for entry in refused if isinstance(refused, list | tuple) else [refused]:
+        if (
+            isinstance(entry, Refused)
+            and isinstance(entry.reason, str)
+            and all(map(_names, (entry.models, entry.tasks)))
+        ):
+            yield entry
+        else:
+            complain(f"{source}: REFUSED holds {type(entry).__name__}, which is no valid Refused; it is left out.")
+
+
+def _names(names: object) -> bool:
+    return names is None or (isinstance(names, tuple) and all(isinstance(name, str) for name in names))
 
 
 def _checked_pair(pair: Pair) -> Pair:

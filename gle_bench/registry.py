@@ -21,7 +21,7 @@ from gle_bench.errors import NAME, GleBenchError, UnknownName, UsageError, did_y
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gle_bench.contracts import LearningRule, Pair, Task
+    from gle_bench.contracts import LearningRule, Pair, Refused, Task
     from gle_bench.words import PluginPart
 
 TASKS = {
@@ -65,6 +65,7 @@ MODELS = {  # modules with pairs, in the order in which models are listed: a bas
     "tcn": "gle_bench.baselines.tcn",
 }
 _ABSENT = object()
+NO_RECIPE = "no recipe yet; docs/add-a-model.md says how to add one"
 KINDS = {"tasks": TASKS, "models": MODELS, "rules": RULES}  # plugins add to a kind by entry points `glebench.<kind>`
 
 
@@ -222,6 +223,32 @@ def _pairs() -> dict[tuple[str, str], tuple[Pair, EntryPoint | None]]:
     return by_names
 
 
+def absence(task_name: str, model: str) -> str:
+    """The reason why a task and a model have no pair, as a clause: that of `REFUSED`, or that nobody wrote a recipe."""
+    return next(filter(None, (_reason(entry, task_name, model) for entry in _refused())), NO_RECIPE)
+
+
+def _reason(entry: Refused, task_name: str, model: str) -> str | None:
+    suits = model not in entry.models or (entry.tasks is not None and task_name not in entry.tasks)
+    return None if suits else entry.reason
+
+
+@cache
+def _refused() -> tuple[Refused, ...]:
+    """The entries of `REFUSED` of all modules that may have PAIRS, in their order. A faulty module has none."""
+    entries: dict[Refused, None] = {}
+    for module, point, _ in _modules():
+        try:
+            with plugins.guarded(module):
+                declared: Any = getattr(load(module), "REFUSED", ())
+        except GleBenchError:
+            continue  # `_pairs` reports it
+        entries |= dict.fromkeys(
+            declared if point is None else plugins.checked_refusals(declared, plugins.called(point))
+        )
+    return tuple(entries)
+
+
 def _modules() -> Iterator[tuple[str, EntryPoint | None, bool]]:
     """Modules that may have PAIRS, each with its entry point, None if it is built in, and whether it must have them."""
     yield from ((module, None, False) for module in MODELS.values())
@@ -266,7 +293,8 @@ def _find(task_name: str, model: str) -> tuple[Pair, EntryPoint | None]:
     others = ", ".join(sorted(of for of, name in by_names if name == model))
     if others:
         raise UsageError(
-            f"Model '{model}' has no configuration for task '{task_name}', only for {others}. "
+            f"Model '{model}' has no configuration for task '{task_name}', only for {others}: "
+            f"{absence(task_name, model)}. "
             f"Models of {task_name}: {', '.join(models)}."
         )
     raise UnknownName(did_you_mean("model", model, models))

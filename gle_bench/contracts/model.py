@@ -83,6 +83,21 @@ def footing(rule: LearningRule, model: ModelConfig) -> Footing:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Models that do not suit some tasks, and why; a module with `PAIRS` lists them in `REFUSED`.
+
+    Attributes:
+        models: the names of the models.
+        reason: the reason, as a clause without a full stop ("it predicts a signal").
+        tasks: the names of the tasks; None: every task with which the models have no pair.
+    """
+
+    models: tuple[str, ...]
+    reason: str
+    tasks: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Pair:
     """A model on a task, with the function that configures the experiment and the seeds that the paper used.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gle_bench.config import Count, RunConfig, TaskOptions, TrainingConfig
-from gle_bench.contracts import Pair
+from gle_bench.contracts import Pair, Refused
 from gle_bench.models.le import LE
 from gle_bench.models.lenet import LeNet, LeNet5
 from gle_bench.words import Budget
@@ -111,5 +111,13 @@ PAIRS = (
             _LOSS,
         ),
         tried=4,
+    ),
+)
+
+REFUSED = (
+    Refused(
+        ("le", "bp", "bp-matched"),
+        "a LeNet-5, whose two-dimensional convolutions need images",
+        ("gsc", "mackey-glass", "mnist1d"),
     ),
 )

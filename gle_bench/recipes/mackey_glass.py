@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from gle_bench.config import Exponential, RunConfig, TaskOptions, TrainingConfig
-from gle_bench.contracts import Pair
+from gle_bench.contracts import Pair, Refused
 from gle_bench.models.retrospective import RetrospectiveGLE
 from gle_bench.words import Budget, Integrator
 
@@ -192,5 +192,12 @@ PAIRS = (
         "the same as gle, looks 1 unit of time ahead",
         _NOTES,
         tried=None,
+    ),
+)
+
+REFUSED = (
+    Refused(
+        ("gle-rk4", "gle-h5"),
+        "a variant of gle for the prediction of Mackey-Glass; the GLE network of each task is named gle",
     ),
 )

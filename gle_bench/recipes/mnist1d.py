@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from gle_bench.config import Exponential, ModelConfig, Plateau, RunConfig, TaskOptions, TrainingConfig
-from gle_bench.contracts import OfflineModel, Pair
+from gle_bench.contracts import OfflineModel, Pair, Refused
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.models.lagnet import LagNet
 from gle_bench.words import Budget
@@ -121,5 +121,12 @@ PAIRS = (
             "The plastic layers' time constant has no effect on the forward dynamics: tau_m = tau_r.",
             "Both plastic hidden layers are tanh, which neither the paper nor the facts we have contradict.",
         ),
+    ),
+)
+
+REFUSED = (
+    Refused(("gle-15k", "gle-42k"), "a size of Table 2 of MNIST-1D; the GLE network of each task is named gle"),
+    Refused(
+        ("lagnet-le",), "its lag chains were set for the signals of MNIST-1D, the one task that the paper ran it on"
     ),
 )

@@ -50,12 +50,26 @@ def full_seconds(task: Task, pair: Pair, records: Sequence[Record]) -> float | N
     The pace is that of the longest run with the model's own rule and settings, whatever its budget and data.
     """
     whole = pair.configure("paper")
-    own = [r for r in records if (r.model, r.rule, r.status) == (pair.model, whole.rule, "done") and r.cost.steps]
-    own = [r for r in own if not any(mark.changed for mark in r.marks)]
-    if not own:
+    longest = _longest(records, pair.model, whole.rule)
+    if longest is None:
         return None
-    longest = max(own, key=lambda record: record.cost.steps)
     return _full_seconds(task, registry.rule(whole.rule), pair, longest, [], task.sizes(whole).get("train"))
+
+
+def run_seconds(task: Task, config: RunConfig, records: Sequence[Record]) -> float | None:
+    """The seconds of one seed of a pair's own configuration, likewise; None if no record tells.
+
+    The records may be of other budgets.
+    """
+    longest, its_rule = _longest(records, config.model, config.rule), registry.rule(config.rule)
+    return None if longest is None else _seconds(task, its_rule, config, longest, [], task.sizes(config).get("train"))
+
+
+def _longest(records: Sequence[Record], model: str, rule: str) -> Record | None:
+    """The longest run of a model by that rule with the model's own settings; None if there is none."""
+    own = [r for r in records if (r.model, r.rule, r.status) == (model, rule, "done") and r.cost.steps]
+    own = [r for r in own if not any(mark.changed for mark in r.marks)]
+    return max(own, key=lambda record: record.cost.steps, default=None)
 
 
 def full_seconds_after(chosen: Chosen, records: Sequence[Record], store: Store) -> float | None:
@@ -75,12 +89,19 @@ def _full_seconds(
     task: Task, rule: LearningRule, pair: Pair, record: Record, rows: Sequence[Row], samples: int | None
 ) -> float | None:
     """The seconds of all of the paper's seeds, with this number of training samples, at the pace of a record."""
-    whole = pair.configure("paper")
-    steps_per_batch = task.shape(whole.options).steps if isinstance(rule, OnlineRule) else 1
-    pace, batches = recorded_pace(record, rows, steps_per_batch), _batches(whole, samples)
+    a_seed = _seconds(task, rule, pair.configure("paper"), record, rows, samples)
+    return None if a_seed is None else len(pair.seeds) * a_seed
+
+
+def _seconds(
+    task: Task, rule: LearningRule, config: RunConfig, record: Record, rows: Sequence[Row], samples: int | None
+) -> float | None:
+    """The seconds of one seed of a configuration, with this number of training samples, at the pace of a record."""
+    steps_per_batch = task.shape(config.options).steps if isinstance(rule, OnlineRule) else 1
+    pace, batches = recorded_pace(record, rows, steps_per_batch), _batches(config, samples)
     if pace is None or batches is None:
         return None
-    return seconds(Length(batches * steps_per_batch), pace, len(pair.seeds))
+    return seconds(Length(batches * steps_per_batch), pace, 1)
 
 
 def recorded_pace(record: Record, rows: Sequence[Row], steps_per_batch: int) -> Pace | None:
@@ -114,9 +135,9 @@ def same_work(config: RunConfig, other: RunConfig) -> bool:
     return (config.options, config.network, sizes[0]) == (other.options, other.network, sizes[1])
 
 
-def _batches(whole: RunConfig, samples: int | None) -> int | None:
-    """The number of batches in a full run of one seed; None if it depends on data that are not here."""
-    training = whole.training
+def _batches(config: RunConfig, samples: int | None) -> int | None:
+    """The number of batches in a run of one seed; None if it depends on data that are not here."""
+    training = config.training
     if training.epochs is None or samples is None:
         return training.batches
     return training.epochs * math.ceil(samples / training.batch_size)

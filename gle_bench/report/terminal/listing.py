@@ -1,17 +1,38 @@
-"""The lists of `glebench list`: tasks, models, rules or runs as rows, and rows as a table for a terminal."""
+"""The lists of `glebench list`: tasks, models, pairs, rules or runs as rows, and rows as text for a terminal."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gle_bench import registry
-from gle_bench.errors import on_one_line
+from gle_bench.errors import UsageError, on_one_line
 from gle_bench.tracking.store import Skipped, Store
 
 Rows = list[dict[str, Any]]
 
 
-def rows(kind: str, runs: Path) -> tuple[Rows, list[Skipped]]:
-    """All tasks, models, rules or runs, one row each, and the records that could not be read.
+def rows(
+    kind: str, runs: Path, task: str | None = None, every: bool = False
+) -> tuple[Rows, list[Skipped], Callable[[Rows], str]]:
+    """What is listed, one row each; the records that could not be read; and the function that makes text of the rows.
+
+    Args:
+        task: the task whose pairs are listed line by line; `every` lists those of all tasks so.
+
+    Raises:
+        UsageError: `task` or `every` is given for another kind than pairs.
+    """
+    if kind == "pairs":
+        from gle_bench.report.terminal import pairs
+
+        return *pairs.rows(task, runs), pairs.as_text if task is not None or every else pairs.grid
+    if task is not None or every:
+        raise UsageError(f"'glebench list {kind}' takes no TASK and no --all, which are for 'glebench list pairs'.")
+    return *_rows(kind, runs), as_text
+
+
+def _rows(kind: str, runs: Path) -> tuple[Rows, list[Skipped]]:
+    """All tasks, models, rules or runs, and the records that could not be read.
 
     The summaries of tasks are read from the files of their modules, which are not imported.
     """

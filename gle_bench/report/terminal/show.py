@@ -72,6 +72,7 @@ def describe_task(name: str) -> dict[str, Any]:
             "protocols": {protocol: {"evaluated_on": task.evaluation_split(protocol)} for protocol in PROTOCOLS},
             "published": [vars(cell) for cell in task.published],
             "models": [_described(task, pair) for pair in pairs_of(task).values()],
+            "absent": _absent(name),
             "notes": list(task.notes),
         }
 
@@ -106,6 +107,16 @@ def describe_rule(name: str) -> dict[str, Any]:
         "footing": vars(rule.granted),
         "options": rule.options().model_dump(mode="json"),
     }
+
+
+def _absent(task: str) -> list[dict[str, Any]]:
+    """The models that have no pair with a task, by the reason; models that only lack a recipe are left out."""
+    models = dict.fromkeys(pair.model for pair in registry.pairs())
+    by_reason: dict[str, list[str]] = {}
+    for model in models.keys() - {pair.model for pair in registry.pairs() if pair.task == task}:
+        by_reason.setdefault(registry.absence(task, model), []).append(model)
+    by_reason.pop(registry.NO_RECIPE, None)
+    return [{"models": sorted(names), "reason": reason} for reason, names in sorted(by_reason.items())]
 
 
 def _described(task: Task, pair: Pair) -> dict[str, Any]:
@@ -147,6 +158,9 @@ def _task_blocks(task: Mapping[str, Any]) -> Blocks:
         header = ("model", "value", "spread", "n", "selection", "split", "margin ±", "source")
         yield table(header, map(_published, task["published"]))
     yield from _notes(task["notes"])
+    if task["absent"]:
+        yield heading("Models that do not suit it")
+        yield from bullets(f"{', '.join(absent['models'])}: {absent['reason']}" for absent in task["absent"])
 
 
 def _model_cells(model: Mapping[str, Any]) -> list[str]:
