@@ -77,6 +77,10 @@ class EchoState(ReadoutModel):
             shape, driving, recurrent, leak=self.leak, shift=self.shift, scale=self.scale, reads=self.reads
         )
 
+    def learned_parameters(self, shape: Shape) -> int:
+        """The readout's weights: a constant, the inputs and the neurons. Building it takes eigenvalues, and seconds."""
+        return shape.outputs * (1 + shape.inputs + self.neurons)
+
     def _scaled(self, weight: Tensor) -> Tensor:
         import torch
 

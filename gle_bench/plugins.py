@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from gle_bench.config import LARGEST_SEED, RunConfig
 from gle_bench.errors import NAME, GleBenchError, printable
@@ -132,21 +132,24 @@ def checked_pairs(pairs: object, source: str) -> Iterable[Pair]:
 
 def checked_refusals(refused: object, source: str) -> Iterable[Refused]:
     """The valid entries of a plugin's `REFUSED`; the others are logged and left out."""
-    from gle_bench.contracts import Refused
-
     for entry in refused if isinstance(refused, list | tuple) else [refused]:
-        if (
-            isinstance(entry, Refused)
-            and isinstance(entry.reason, str)
-            and all(map(_names, (entry.models, entry.tasks)))
-        ):
+        if _is_refused(entry):
             yield entry
         else:
             complain(f"{source}: REFUSED holds {type(entry).__name__}, which is no valid Refused; it is left out.")
 
 
-def _names(names: object) -> bool:
-    return names is None or (isinstance(names, tuple) and all(isinstance(name, str) for name in names))
+def _is_refused(entry: object) -> TypeGuard[Refused]:
+    """Whether an entry of `REFUSED` has names of models, a reason, and names of tasks or None."""
+    from gle_bench.contracts import Refused
+
+    if not isinstance(entry, Refused):
+        return False
+    declared: dict[str, Any] = vars(entry)  # a plugin may have put any value there
+    models, reason, tasks = (declared.get(name) for name in ("models", "reason", "tasks"))
+    lists = [models] if tasks is None else [models, tasks]
+    named = all(isinstance(names, tuple) and all(isinstance(name, str) for name in names) for names in lists)
+    return named and isinstance(reason, str) and reason != ""
 
 
 def _checked_pair(pair: Pair) -> Pair:

@@ -30,6 +30,10 @@ class OnlineModel(ModelConfig):
         """The initial parameters of one network (S = 1), in float32. They depend on the seed alone."""
         raise NotImplementedError
 
+    def learned_parameters(self, shape: Shape) -> int | None:
+        """The number of learned parameters, if it is known without PyTorch; None: it is counted in a network."""
+        return None
+
 
 class Stepwise(Protocol):
     """A module that can also run one time step at a time, so that its outputs can become its next inputs.
@@ -62,6 +66,13 @@ class OfflineModel(ModelConfig):
     def build(self, shape: Shape, seed: int) -> nn.Module:
         """A new module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; weights depend on the seed alone."""
         raise NotImplementedError
+
+    def learned_parameters(self, shape: Shape) -> int | None:
+        """The number of learned parameters of its module; None: it is counted in a module that is built.
+
+        A model overrides it whose modules take long to build.
+        """
+        return None
 
     def rate_groups(self, module: nn.Module) -> Sequence[RateGroup]:
         """The groups into which the module's parameters are divided, each with its factor on the learning rate."""

@@ -13,6 +13,16 @@ def parameter_count(task: Task, config: RunConfig) -> int:
         GleBenchError: if the model is neither online nor offline.
     """
     shape = task.shape(config.options)
+    if isinstance(config.network, OnlineModel | OfflineModel):
+        count = config.network.learned_parameters(shape)
+        if count is not None:
+            return count
+    return counted(task, config)
+
+
+def counted(task: Task, config: RunConfig) -> int:
+    """The number of learned parameters of the configuration's network, which is built for it. Raises the same."""
+    shape = task.shape(config.options)
     if isinstance(config.network, OnlineModel):
         from gle_bench.dynamics.ensemble import pack
 

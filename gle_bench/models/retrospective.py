@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import exp
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -72,6 +73,11 @@ class RetrospectiveGLE(OnlineModel):
     @property
     def width(self) -> int:
         return self.instantaneous + self.retrospective
+
+    def learned_parameters(self, shape: Shape) -> int:
+        """The weights and biases of all layers; time constants do not learn."""
+        sizes = [shape.inputs, *[self.width] * self.hidden_layers, shape.outputs]
+        return sum((below + 1) * above for below, above in pairwise(sizes))
 
     def network(self, shape: Shape, loss: Loss) -> Network:
         """The network, with the mean time constants; the parameters hold those that are drawn from a seed."""
