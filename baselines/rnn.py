@@ -1,41 +1,68 @@
-"""Gated recurrent networks, with a readout of their whole history or of their last state."""
+"""Gated recurrent networks, with a readout of their whole history, of every state or of their last state."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gle_bench.config import Count
 from gle_bench.contracts import OfflineModel, Refused, Shape
 from gle_bench.models.initial import seeded
-from gle_bench.recipes import gsc, mnist1d
+from gle_bench.recipes import gsc, mackey_glass, mnist1d
+from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class GRU(OfflineModel):
-    """A bidirectional layer of gated recurrent units and a linear readout of both directions at all time steps.
+class Bidirectional(OfflineModel):
+    """A bidirectional layer of PyTorch's recurrent units and a linear readout of both directions at all time steps.
 
     It predicts only after the whole sequence, and its readout grows with the length of the sequence.
 
     Attributes:
+        cell: gated recurrent units or long short-term memory.
         hidden: number of units in each direction; they start at zero.
     """
 
     streamed: ClassVar[bool] = True  # as the paper's Table 2 counts it, although one direction reads from the end
 
+    cell: Literal["gru", "lstm"] = "gru"
     hidden: Count = 6
 
     def build(self, shape: Shape, seed: int) -> nn.Module:
         """A module (B, T, C_in) -> (B, C_out)."""
         from torch import nn
 
-        from .modules.rnn import Recurrent
+        from .modules.rnn import WholeHistory
+
+        layer = {"gru": nn.GRU, "lstm": nn.LSTM}[self.cell]
+        with seeded(seed):
+            units = layer(shape.inputs, self.hidden, batch_first=True, bidirectional=True)
+            return WholeHistory(units, nn.Linear(2 * self.hidden * shape.steps, shape.outputs))
+
+
+class EveryStateGRU(OfflineModel):
+    """PyTorch's gated recurrent units, one way, and a linear readout of their state at every time step.
+
+    Attributes:
+        hidden: units; they start at zero.
+    """
+
+    streamed: ClassVar[bool] = True
+    closed_loop: ClassVar[bool] = True
+
+    hidden: Count = 54
+
+    def build(self, shape: Shape, seed: int) -> nn.Module:
+        """A module (B, T, C_in) -> (B, T, C_out)."""
+        from torch import nn
+
+        from .modules.rnn import EveryState
 
         with seeded(seed):
-            units = nn.GRU(shape.inputs, self.hidden, batch_first=True, bidirectional=True)
-            return Recurrent(units, nn.Linear(2 * self.hidden * shape.steps, shape.outputs))
+            units = nn.GRU(shape.inputs, self.hidden, batch_first=True)
+            return EveryState(units, nn.Linear(self.hidden, shape.outputs))
 
 
 class LastStateGRU(OfflineModel):
@@ -95,17 +122,33 @@ class LastStateLSTM(OfflineModel):
 PAIRS = (
     mnist1d.offline_pair(
         "gru",
-        GRU(),
+        Bidirectional(),
         steps=72,
         rate=0.01,
         summary="6 units a direction on 72 steps, the generator's own resolution: 8,974 parameters",
     ),
     mnist1d.offline_pair(
         "gru-0",
-        GRU(),
+        Bidirectional(),
         steps=40,
         rate=0.01,
         summary="6 units a direction on MNIST-1D's original length: 5,134 parameters",
+    ),
+    mnist1d.offline_pair(
+        "lstm",
+        Bidirectional(cell="lstm"),
+        steps=72,
+        rate=0.01,
+        summary="gru with 6 units of long short-term memory a direction: 9,082 parameters",
+        notes=("The paper has no LSTM on this task. Length, units and rate are those of its gru.",),
+    ),
+    mackey_glass.offline_pair(
+        "gru",
+        EveryStateGRU(),
+        MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=0.9),
+        updates=300,
+        rate=1e-2,
+        summary="54 units on the last value: 9,289 parameters",
     ),
     gsc.offline_pair(
         "gru",

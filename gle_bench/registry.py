@@ -58,6 +58,7 @@ MODELS = {  # modules with pairs, in the order in which models are listed: a bas
     "gsc": "gle_bench.recipes.gsc",
     "cifar10": "gle_bench.recipes.cifar10",
     "mackey-glass": "gle_bench.recipes.mackey_glass",
+    "causal": "gle_bench.baselines.causal",
     "lookback": "gle_bench.baselines.lookback",
     "mlp": "gle_bench.baselines.mlp",
     "predictors": "gle_bench.baselines.predictors",

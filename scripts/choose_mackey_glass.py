@@ -16,6 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gle_bench.chosen import resolve
 from gle_bench.training.execute import execute
 from gle_bench.training.plan import Settings
+from gle_bench.words import BUDGETS, Budget
+
+
+def _at(rate: float, *others: str) -> tuple[str, ...]:
+    """The settings of a first rate and of the rate at the end, a thousandth of it."""
+    return (f"rate={rate}", f"schedule.final={rate / 1000}", *others)
+
 
 CANDIDATES: dict[str, tuple[tuple[str, ...], ...]] = {
     "linear": ((), ("horizon=2.6",)),
@@ -26,13 +33,17 @@ CANDIDATES: dict[str, tuple[tuple[str, ...], ...]] = {
         *((f"ridge={ridge}",) for ridge in (1e-10, 1e-8, 1e-6, 1e-4)),
         *((f"leak={leak}",) for leak in (0.3, 0.6, 1.0)),
     ),
+    "mlp": ((), _at(3e-3), _at(3e-2), _at(1e-2, "phi=relu")),
+    "mlp-window": ((), _at(1e-3), _at(1e-2), _at(3e-3, "phi=relu")),
+    "tcn": ((), _at(1e-2), _at(3e-3, "residual=false"), _at(3e-3, "phi=relu")),
+    "gru": ((), _at(3e-3), _at(3e-2)),
     "gle": ((), ("horizon=1.0",), ("horizon=4.0",), ("tau_m=3.0", "tau_r=1.0"), ("tau_m=12.0", "tau_r=4.0")),
 }
 
 
-def score(model: str, overrides: tuple[str, ...], seeds: list[int], runs: Path) -> list[float]:
+def score(model: str, overrides: tuple[str, ...], budget: Budget, seeds: list[int], runs: Path) -> list[float]:
     """The sMAPE of each sequence on its held-out part."""
-    chosen = resolve("mackey-glass", model, None, "clean", "paper", overrides)
+    chosen = resolve("mackey-glass", model, None, "clean", budget, overrides)
     records = execute(chosen, seeds, Settings(runs, runs / "data", wandb="off"))
     return [record.metrics["best"]["validation"]["smape"].value for record in records]
 
@@ -41,13 +52,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=CANDIDATES)
     parser.add_argument("--every", type=int, default=5, help="use every N-th of the 30 sequences (default: 5)")
+    parser.add_argument("--budget", choices=BUDGETS, default="paper", help="(default: paper)")
     options = parser.parse_args()
     seeds = list(range(0, 30, options.every))
     with tempfile.TemporaryDirectory() as runs:
         for overrides in CANDIDATES[options.model]:
-            values = score(options.model, overrides, seeds, Path(runs))
+            values = score(options.model, overrides, options.budget, seeds, Path(runs))
             changes = ", ".join(overrides) or "as it is"
-            print(f"{options.model:<8} {changes:<28} {statistics.fmean(values):8.3f} (n = {len(values)})", flush=True)
+            print(f"{options.model:<10} {changes:<36} {statistics.fmean(values):8.3f} (n = {len(values)})", flush=True)
 
 
 if __name__ == "__main__":

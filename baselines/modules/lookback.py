@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from gle_bench.contracts import Shape
 
+from .causal import windows
+
 
 class Memory(NamedTuple):
     """The state of the network, which is carried from step to step."""
@@ -48,10 +50,9 @@ class Lookback(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """The outputs (B, T, C_in) -> (B, T, C_out). Only the cell runs step by step; the rest is computed at once."""
         memory = self.start(len(inputs))
-        signal = torch.cat([memory.window[:, 1:], self.shift + self.scale * inputs], 1)
-        windows = signal.unfold(1, memory.window.shape[1], 1).transpose(2, 3)  # (B, T, W, C_in)
+        seen = windows(memory.window[:, 1:], self.shift + self.scale * inputs)  # (B, T, W, C_in)
         state, outputs = memory[1:], []
-        for window in self.norm(windows.flatten(2)).unbind(1):
+        for window in self.norm(seen.flatten(2)).unbind(1):
             state = self.cell(window, state)
             outputs.append(state[0])
         return self._read(torch.stack(outputs, 1))

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 
-class Recurrent(nn.Module):
-    """A recurrent layer whose states at all time steps are read: (B, T, C_in) -> (B, C_out)."""
+class WholeHistory(nn.Module):
+    """A recurrent layer whose outputs at all time steps are read together: (B, T, C_in) -> (B, C_out)."""
 
-    def __init__(self, units: nn.GRU, readout: nn.Linear) -> None:
+    def __init__(self, units: nn.GRU | nn.LSTM, readout: nn.Linear) -> None:
         super().__init__()
         self.units, self.readout = units, readout
 
@@ -17,6 +17,27 @@ class Recurrent(nn.Module):
         history, _ = self.units(inputs)  # (B, T, 2 H)
         logits: Tensor = self.readout(history.flatten(1))
         return logits
+
+
+class EveryState(nn.Module):
+    """Gated recurrent units, one way, whose state is read at every time step: (B, T, C_in) -> (B, T, C_out)."""
+
+    def __init__(self, units: nn.GRU, readout: nn.Linear) -> None:
+        super().__init__()
+        self.units, self.readout = units, readout
+
+    def start(self, batch: int) -> Tensor:
+        """The state before the first time step, (B, H)."""
+        return self.readout.weight.new_zeros(batch, self.units.hidden_size)
+
+    def step(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """One time step: x (B, C_in) and the state so far -> outputs (B, C_out) and the state from here on."""
+        memory = self.units(x[:, None], memory[None])[1][0]
+        return self.readout(memory), memory
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.readout(self.units(inputs)[0])
+        return outputs
 
 
 class ResetBefore(nn.Module):

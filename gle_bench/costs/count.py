@@ -185,7 +185,7 @@ def state_updates(module: nn.Module, steps: int, streamed: bool) -> int | None:
     if layers or cells:
         directed = [part.hidden_size * part.num_layers * (2 if part.bidirectional else 1) for part in layers]
         return steps * (sum(directed) + sum(part.hidden_size for part in cells))
-    if hasattr(module, "start"):
+    if hasattr(module, "start") and getattr(module, "recurrent", True):
         memory: Tensor = module.start(1)  # type: ignore[operator]
         return steps * memory.numel()
-    return None if streamed else 0
+    return None if streamed and getattr(module, "recurrent", True) else 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from gle_bench.config import Exponential, RunConfig, TaskOptions, TrainingConfig
-from gle_bench.contracts import Pair, Refused
+from gle_bench.contracts import OfflineModel, Pair, Refused
 from gle_bench.models.retrospective import RetrospectiveGLE
 from gle_bench.words import Budget, Integrator
 
@@ -127,6 +127,52 @@ class MackeyGlassOptions(TaskOptions):
     @property
     def washout_steps(self) -> int:
         return round(self.washout * self.points)
+
+
+def offline_pair(
+    model: str,
+    network: OfflineModel,
+    options: MackeyGlassOptions,
+    updates: int,
+    rate: float,
+    summary: str,
+    notes: tuple[str, ...] = (),
+    tried: int | None = 0,
+) -> Pair:
+    """The pair of a network that learns by gradients, each of them from the whole training half.
+
+    Adam, with a rate that falls exponentially to a thousandth of its first value. `updates` are those of budget
+    `short`; `paper` has four times as many. Evaluations are five, as a closed loop takes as long as many updates.
+    """
+
+    def configure(budget: Budget) -> RunConfig:
+        length = {"smoke": 10, "short": updates, "paper": 4 * updates}[budget]
+        training = TrainingConfig(
+            batches=length + 1,  # update 0 is a round of its own
+            evaluate_every=length // 5,
+            batch_size=1,
+            evaluation_batch_size=1,
+            rate=rate,
+            schedule=Exponential(final=rate / 1000),
+        )
+        return RunConfig(
+            task="mackey-glass",
+            model=model,
+            rule="backprop",
+            budget=budget,
+            options=options,
+            network=network,
+            training=training,
+        )
+
+    return Pair("mackey-glass", model, configure, SEEDS, summary, (*notes, *_OFFLINE), tried)
+
+
+_OFFLINE: Final = (
+    "No paper has this model on this task: its size is that of gle, within about 1 %, and all else is ours.",
+    "It learns to predict from true inputs, by Adam, one update an epoch from the whole training half, as NeuroBench's "
+    "LSTM; in evaluation alone it predicts in closed loop.",
+)
 
 
 def _configure(model: str, integrator: Integrator, rate: float, horizon: float, budget: Budget) -> RunConfig:

@@ -26,7 +26,9 @@ REFERENCE = {  # its name -> ours
     "gru": "gru-0",
     "gru_super": "gru",
 }
-MLP, TCN, GRU = (type(registry.pair("mnist1d", model).configure("paper").network) for model in ("mlp", "tcn", "gru"))
+MLP, TCN, Bidirectional = (
+    type(registry.pair("mnist1d", model).configure("paper").network) for model in ("mlp", "tcn", "gru")
+)
 
 
 @pytest.fixture(scope="session")
@@ -119,9 +121,22 @@ def test_weights_are_a_function_of_the_seed_alone(model):
     assert not any(torch.equal(first[key], other[key]) for key in first)
 
 
-@pytest.mark.parametrize("network", [MLP(hidden=(8,)), TCN(dilation=1, kernels=(3,)), GRU(hidden=2)])
+@pytest.mark.parametrize("network", [MLP(hidden=(8,)), TCN(dilation=1, kernels=(3,)), Bidirectional(hidden=2)])
 def test_families_fit_other_tasks(network):
     assert network.build(Shape(20, 3, 4), 0)(torch.randn(5, 20, 3)).shape == (5, 4)
+
+
+@pytest.mark.parametrize("model", ["gru", "lstm"])
+def test_one_direction_reads_from_the_start_and_one_from_the_end(model: str) -> None:
+    """Backwards in time, with the weights of the two directions exchanged, the features at each step are the same."""
+    units = built(model).units
+    mirrored = type(units)(1, 6, batch_first=True, bidirectional=True)
+    weights = units.state_dict()
+    exchanged = {name: name.removesuffix("_reverse") if "_reverse" in name else f"{name}_reverse" for name in weights}
+    mirrored.load_state_dict({exchanged[name]: value for name, value in weights.items()})
+    inputs = torch.randn(2, 9, 1)
+    forwards, backwards = units(inputs)[0], mirrored(inputs.flip(1))[0].flip(1)
+    torch.testing.assert_close(forwards, backwards.roll(6, 2), rtol=0, atol=1e-6)
 
 
 def test_a_residual_layer_adds_its_input():
@@ -142,7 +157,7 @@ def test_a_residual_layer_adds_its_input():
         (TCN, {"kernels": ()}, "at least 1 item"),
         (TCN, {"stride": 0}, "greater than or equal to 1"),
         (TCN, {"padding": -1}, "greater than or equal to 0"),
-        (GRU, {"hidden": 0}, "greater than or equal to 1"),
+        (Bidirectional, {"hidden": 0}, "greater than or equal to 1"),
     ],
 )
 def test_wrong_values_are_refused(family, fields, complaint):

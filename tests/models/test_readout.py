@@ -305,7 +305,9 @@ def test_a_negative_ridge_is_refused() -> None:
 # On Mackey-Glass -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["esn", "linear", "lstm", "mean", "nvar", "persistence"])
+@pytest.mark.parametrize(
+    "model", ["esn", "gru", "linear", "lstm", "mean", "mlp", "mlp-window", "nvar", "persistence", "tcn"]
+)
 def test_predictions_hang_on_nothing_past_the_switch(tmp_path: Path, model: str) -> None:
     config = registry.pair("mackey-glass", model).configure("paper")
     task, options = registry.task(config.task), config.options

@@ -87,12 +87,14 @@ def test_rules_that_take_no_fixed_number_of_passes_have_no_count_of_learning(rul
 
 def test_models_are_granted_what_they_need() -> None:
     granted = {
-        pair.model: footing(registry.rule(c.rule), c.network) for pair in PAIRS for c in [pair.configure("paper")]
+        f"{pair.task} {pair.model}": footing(registry.rule(c.rule), c.network)
+        for pair in PAIRS
+        for c in [pair.configure("paper")]
     }
-    assert granted["gle-15k"] == Footing(True, True, True, True, whole_sequence=False)
-    assert granted["mlp"] == Footing()
-    assert granted["gru"] == Footing(streamed=True)
-    assert granted["lstm-100"] == Footing(streamed=True, normalised=True)
+    assert granted["mnist1d gle-15k"] == Footing(True, True, True, True, whole_sequence=False)
+    assert granted["mnist1d mlp"] == Footing()
+    assert granted["mnist1d gru"] == granted["mackey-glass mlp"] == Footing(streamed=True)
+    assert granted["mackey-glass lstm-100"] == Footing(streamed=True, normalised=True)
 
 
 def test_the_table_shows_it_in_every_layout() -> None:

@@ -13,9 +13,17 @@ PARAMETERS = {
     "tcn-0": 5_210,
     "gru": 8_974,
     "gru-0": 5_134,
+    "lstm": 9_082,
 }
 
 GSC_PARAMETERS = {"gle": 1_160_262, "mlp": 495_744, "tcn": 476_734, "gru": 498_012, "lstm": 492_620}  # Table 3
+
+MACKEY_GLASS_PARAMETERS = {  # of the networks of about the size of gle, whose 9,301 the paper gives
+    "mlp": 5 * 93 + 94 * 93 + 94,
+    "mlp-window": 51 * 74 + 75 * 74 + 75,
+    "tcn": 3 * 30 + 5 * (61 * 30) + 31,
+    "gru": 3 * (54 + 54 * 54 + 2 * 54) + 55,  # with PyTorch's two biases
+}
 
 CIFAR10_PARAMETERS = {
     "le": 657_080,

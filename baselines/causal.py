@@ -1,0 +1,103 @@
+"""Feed-forward networks on the past of a signal: perceptrons of delayed values or of a window, and dilated TCNs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from gle_bench.config import Count
+from gle_bench.contracts import OfflineModel, Shape
+from gle_bench.models.initial import seeded
+from gle_bench.recipes import mackey_glass
+from gle_bench.recipes.mackey_glass import MackeyGlassOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class CausalNetwork(OfflineModel):
+    """Hidden layers that each see a window of the values below them, and a linear readout at every time step.
+
+    A layer is a causal convolution along time. With one tap it is that of a perceptron, which sees the present only;
+    with several in the first layer alone, that of a perceptron on a window of the inputs.
+
+    Attributes:
+        hidden: widths of the hidden layers.
+        taps: number of values in the window of each hidden layer, the present one included.
+        dilations: distance of those values in time steps, for each hidden layer.
+        phi: activation of the hidden layers.
+        residual: from the second hidden layer on, add the values below to a layer's output.
+
+    Raises:
+        ValueError: `taps` or `dilations` are not one for each hidden layer, or residual layers differ in width.
+    """
+
+    streamed: ClassVar[bool] = True
+    closed_loop: ClassVar[bool] = True
+
+    hidden: Counts
+    taps: Counts
+    dilations: Counts
+    phi: Literal["relu", "tanh"] = "tanh"
+    residual: bool = False
+
+    @model_validator(mode="after")
+    def _one_a_layer(self) -> CausalNetwork:
+        for name, values in (("taps", self.taps), ("dilations", self.dilations)):
+            if len(values) != len(self.hidden):
+                raise ValueError(
+                    f"{name} = {list(values)} are not one for each of {len(self.hidden)} hidden layers; give as many"
+                )
+        if self.residual and len(set(self.hidden)) > 1:
+            raise ValueError(f"residual layers need equal widths, not hidden = {self.hidden}; or set residual to false")
+        return self
+
+    def build(self, shape: Shape, seed: int) -> nn.Module:
+        """A module (B, T, C_in) -> (B, T, C_out)."""
+        from torch import nn
+
+        from .modules.causal import Causal, CausalLayer
+
+        widths = pairwise((shape.inputs, *self.hidden))
+        with seeded(seed):
+            layers = [
+                CausalLayer(below, above, taps, dilation, self.phi, residual=self.residual and number > 0)
+                for number, ((below, above), taps, dilation) in enumerate(
+                    zip(widths, self.taps, self.dilations, strict=True)
+                )
+            ]
+            return Causal(layers, nn.Linear(self.hidden[-1], shape.outputs))
+
+
+_WINDOW = MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=0.9)
+
+PAIRS = (
+    mackey_glass.offline_pair(
+        "mlp",
+        CausalNetwork(hidden=(93, 93), taps=(1, 1), dilations=(1, 1)),
+        MackeyGlassOptions(horizon=2.6),
+        updates=1000,
+        rate=1e-2,
+        summary="4-93-93-1 on the inputs of gle, without its dynamics: its 9,301 parameters",
+    ),
+    mackey_glass.offline_pair(
+        "mlp-window",
+        CausalNetwork(hidden=(74, 74), taps=(50, 1), dilations=(1, 1)),
+        _WINDOW,
+        updates=2000,
+        rate=1e-2,
+        summary="50-74-74-1 on the last 50 values: 9,399 parameters",
+    ),
+    mackey_glass.offline_pair(
+        "tcn",
+        CausalNetwork(hidden=(30,) * 6, taps=(2,) * 6, dilations=(1, 2, 4, 8, 16, 32), residual=True),
+        _WINDOW,
+        updates=1500,
+        rate=1e-2,
+        summary="six layers of 30 channels, dilations 1 to 32, that see the last 64 values: 9,271 parameters",
+    ),
+)
