@@ -15,7 +15,7 @@ rules therefore import it only where they compute. Plugins may import it at the 
 
 from gle_bench.config import ModelConfig, RuleOptions
 from gle_bench.contracts.data import Batch, Data, Shape, Split, TensorSplit
-from gle_bench.contracts.model import OfflineModel, OnlineModel, Pair, RateGroup, Refused, Stepwise, footing
+from gle_bench.contracts.model import OfflineModel, OnlineModel, Pair, RateGroup, Refused, Stepwise, Traced, footing
 from gle_bench.contracts.results import Metric, Published, Setting
 from gle_bench.contracts.task import Task, cross_entropy, mean_over_time
 from gle_bench.dynamics.rule import ClosedFormRule, Footing, GradientRule, LearningRule, OnlineRule
@@ -43,6 +43,7 @@ __all__ = [
     "Stepwise",
     "Task",
     "TensorSplit",
+    "Traced",
     "cross_entropy",
     "footing",
     "mean_over_time",

@@ -51,17 +51,34 @@ class Stepwise(Protocol):
         ...
 
 
+class Traced(Protocol):
+    """A module that can also learn by eligibility traces, in recurrent layers whose memory is diagonal.
+
+    The modules of an `OfflineModel` with `traces` are of this kind.
+    """
+
+    def traced(self, inputs: Tensor) -> Tensor:
+        """The outputs of `forward`, through which autograd gives the gradient that eligibility traces give.
+
+        A recurrent layer's own parameters get the gradient through all of its memory. What lies below the layer gets
+        only that through its present input: the gradient through the memory of earlier inputs is left out.
+        """
+        ...
+
+
 class OfflineModel(ModelConfig):
     """A family of networks that read whole sequences and learn by autograd or in closed form.
 
     Its fields are the hyper-parameters. `streamed` is True if the network reads one time step after the other, like a
     recurrent network, although it answers and learns at the end. `closed_loop` is True if its module fulfils
-    `Stepwise`. `normalised` is True if its module normalises over a batch or a layer, or uses dropout.
+    `Stepwise`. `normalised` is True if its module normalises over a batch or a layer, or uses dropout. `traces` is
+    True if its module fulfils `Traced`.
     """
 
     streamed: ClassVar[bool] = False
     closed_loop: ClassVar[bool] = False
     normalised: ClassVar[bool] = False
+    traces: ClassVar[bool] = False
 
     def build(self, shape: Shape, seed: int) -> nn.Module:
         """A new module (B, T, C_in) -> (B, C_out), or (B, T, C_out) for signals; weights depend on the seed alone."""

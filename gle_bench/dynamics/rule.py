@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 from gle_bench.config import ModelConfig, RuleOptions
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from gle_bench.dynamics.network import Network
     from gle_bench.dynamics.seams import Seams, Signal
@@ -207,6 +207,15 @@ class OnlineRule(LearningRule):
 
 class GradientRule(LearningRule):
     """A rule for offline models that learn by autograd, from the gradient of a whole sample's loss."""
+
+    def outputs(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        """The outputs that the rule learns from, (B, T, C_in) -> (B, C_out) or (B, T, C_out).
+
+        Autograd differentiates their loss, through all that the module computes unless a rule overrides this. Their
+        values are those of `module(inputs)`; a rule may only choose through what gradients flow.
+        """
+        outputs: Tensor = module(inputs)
+        return outputs
 
 
 class ClosedFormRule(LearningRule):

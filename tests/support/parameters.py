@@ -14,6 +14,7 @@ PARAMETERS = {
     "gru": 8_974,
     "gru-0": 5_134,
     "lstm": 9_082,
+    "lru": 14_362,
 }
 
 GSC_PARAMETERS = {"gle": 1_160_262, "mlp": 495_744, "tcn": 476_734, "gru": 498_012, "lstm": 492_620}  # Table 3

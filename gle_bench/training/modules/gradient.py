@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gle_bench.contracts import Batch, OfflineModel, Stepwise
+from gle_bench.contracts import Batch, GradientRule, OfflineModel, Stepwise
 from gle_bench.dynamics.engines.interface import Feedback
 from gle_bench.models.macs import Macs, count_macs
 from gle_bench.training.checkpoints import unlike
@@ -68,8 +68,7 @@ class WholeModule(BenchModule):
 
     def answers(self, batch: Batch) -> Tensor:
         """The outputs of the whole samples: (B, C) or (B, T, C), as (1, B, T|1, C)."""
-        outputs: Tensor = self.model(batch.inputs[0].expand(-1, batch.steps, -1))
-        return outputs[None, :, None] if outputs.dim() == 2 else outputs[None]
+        return _as_ensemble(self.model(_whole(batch)))
 
     def weights(self) -> list[Tensor]:
         return [parameter.detach() for parameter in self.model.parameters() if parameter.requires_grad]
@@ -96,6 +95,8 @@ class OfflineModule(WholeModule):
 
     def __init__(self, experiment: Experiment, seeds: list[int]) -> None:
         super().__init__(experiment, seeds)
+        assert isinstance(experiment.rule, GradientRule)
+        self._rule = experiment.rule
         training = experiment.config.training
         kind = torch.optim.Adam if training.optimizer == "adam" else torch.optim.SGD
         model = experiment.config.network
@@ -118,15 +119,20 @@ class OfflineModule(WholeModule):
             group["lr"] = rate * chosen.factor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.experiment.task.losses(self.answers(batch), batch).mean(1)
+        losses = self._losses(batch)
         self.mark_unless_finite(losses.detach(), self.batches)
         self.note_running(running_loss=losses)
         return losses[0]
 
     def learn(self, batch: Batch) -> None:
         self._optimizer.zero_grad()
-        torch.autograd.backward(self.experiment.task.losses(self.answers(batch), batch).mean())
+        torch.autograd.backward(self._losses(batch).mean())
         self._optimizer.step()
+
+    def _losses(self, batch: Batch) -> Tensor:
+        """The loss of the one network, (1,), from the outputs that the rule learns from."""
+        outputs = self._rule.outputs(self.model, _whole(batch))
+        return self.experiment.task.losses(_as_ensemble(outputs), batch).mean(1)
 
     def member(self, seed: int) -> dict[str, Any]:
         average = {} if self.average is None else {"average": self.average.plain(torch.clone)}
@@ -152,6 +158,16 @@ class OfflineModule(WholeModule):
         self._optimizer.load_state_dict(member["optimizer"])
         if self.average is not None:
             self.average.restore([member["average"]], lambda same: same[0])
+
+
+def _whole(batch: Batch) -> Tensor:
+    """The inputs of the batch's whole samples, (B, T, C_in)."""
+    return batch.inputs[0].expand(-1, batch.steps, -1)
+
+
+def _as_ensemble(outputs: Tensor) -> Tensor:
+    """A module's outputs (B, C) or (B, T, C), as those of an ensemble of one network: (1, B, T|1, C)."""
+    return outputs[None, :, None] if outputs.dim() == 2 else outputs[None]
 
 
 @contextmanager
