@@ -88,12 +88,13 @@ class LRU(nn.Module):
 
     def _drive(self, u: Tensor, fixed: bool = False) -> Tensor:
         b, gamma = (self.B.detach(), self.gamma.detach()) if fixed else (self.B, self.gamma)
-        real, imaginary = (gamma.exp() * nn.functional.linear(u, part) for part in b)
+        real, imaginary = nn.functional.linear(u, (gamma.exp()[:, None] * b).flatten(0, 1)).chunk(2, -1)
         return torch.complex(real, imaginary)
 
     def _read(self, x: Tensor, u: Tensor) -> Tensor:
         real, imaginary = self.C
-        return nn.functional.linear(x.real, real) - nn.functional.linear(x.imag, imaginary) + self.D * u
+        y = nn.functional.linear(torch.cat([x.real, x.imag], -1), torch.cat([real, -imaginary], -1))
+        return torch.addcmul(y, self.D, u)
 
 
 class Block(nn.Module):

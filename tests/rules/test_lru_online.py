@@ -89,7 +89,7 @@ def test_long_memories_stay_finite_and_exact() -> None:
     network = stack(1)
     with torch.no_grad():
         network.blocks[0].units.nu.copy_(torch.tensor([-20.0, -9.0, -3.0, 0.0, 3.0, 6.0, 8.0]))
-    inputs = draw(2, 3000, SHAPE.inputs)
+    inputs = draw(2, 600, SHAPE.inputs)
     assert_close(network(inputs), plainly(network, inputs), rtol=1e-10, atol=1e-10)
     assert all(x.isfinite().all() for x in torch.autograd.grad(network(inputs).sum(), tuple(network.parameters())))
 
