@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,12 @@ class Recurrence(torch.autograd.Function):
         _accumulate(decay.conj(), adjoint)
         adjoint = adjoint.flip(0)
         return (adjoint[1:] * states[:-1].conj()).sum((0, 1)), adjoint
+
+
+def recurrence(decay: Tensor, drive: Tensor) -> Tensor:
+    """The states of `Recurrence`."""
+    states: Tensor = Recurrence.apply(decay, drive)  # type: ignore[no-untyped-call]
+    return states
 
 
 def _accumulate(decay: Tensor, x: Tensor) -> None:
@@ -76,8 +82,8 @@ class LRU(nn.Module):
     def forward(self, u: Tensor, traced: bool = False) -> Tensor:
         """The outputs (T, B, H) -> (T, B, H). With `traced`, no gradient reaches u through the memory: see `traced`."""
         if not traced:
-            return self._read(Recurrence.apply(self.decay, self._drive(u)), u)
-        x: Tensor = Recurrence.apply(self.decay, self._drive(u.detach()))
+            return self._read(recurrence(self.decay, self._drive(u)), u)
+        x = recurrence(self.decay, self._drive(u.detach()))
         instant = self._drive(u, fixed=True)
         return self._read(x + (instant - instant.detach()), u)
 
@@ -139,20 +145,24 @@ class Stack(nn.Module):
 
     def _run(self, inputs: Tensor, traced: bool) -> Tensor:
         u: Tensor = self.encoder(inputs.transpose(0, 1))
-        for block in self.blocks:
+        for block in self._blocks:
             u = block(u, traced)
         outputs: Tensor = self.decoder(u)
         return outputs.transpose(0, 1)
 
+    @property
+    def _blocks(self) -> list[Block]:
+        return [cast(Block, block) for block in self.blocks]
+
     def start(self, batch: int) -> tuple[Tensor, ...]:
         """The memory before the first time step: the state (B, N) of every layer, complex, zero."""
-        decays = (block.units.decay for block in self.blocks)
+        decays = (block.units.decay for block in self._blocks)
         return tuple(decay.new_zeros(batch, len(decay)) for decay in decays)
 
     def step(self, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One time step: x (B, C_in) and the memory so far -> outputs (B, C_out) and the memory from here on."""
         u, after = self.encoder(x), []
-        for block, state in zip(self.blocks, memory, strict=True):
+        for block, state in zip(self._blocks, memory, strict=True):
             u, state = block.step(u, state)
             after.append(state)
         return self.decoder(u), tuple(after)

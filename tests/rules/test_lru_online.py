@@ -94,13 +94,15 @@ def test_long_memories_stay_finite_and_exact() -> None:
     assert all(x.isfinite().all() for x in torch.autograd.grad(network(inputs).sum(), tuple(network.parameters())))
 
 
-def test_the_derivative_of_the_recurrence_is_its_own() -> None:
-    from gle_bench.baselines.modules.lru import Recurrence
+def test_derivatives_of_a_layer_are_those_of_finite_differences() -> None:
+    units, inputs = stack(1).blocks[0].units, draw(5, 1, 6).requires_grad_()
+    names, parameters = zip(*units.named_parameters(), strict=True)
 
-    radii, phases = torch.linspace(0.3, 1.0, 4).double(), torch.linspace(0.1, 6.0, 4).double()
-    decay = torch.polar(radii, phases).requires_grad_()
-    drive = torch.complex(draw(7, 2, 4), draw(7, 2, 4, seed=1)).requires_grad_()
-    assert torch.autograd.gradcheck(Recurrence.apply, (decay, drive))
+    def outputs(u: Tensor, *values: Tensor) -> Tensor:
+        made: Tensor = torch.func.functional_call(units, dict(zip(names, values, strict=True)), (u,))
+        return made
+
+    assert torch.autograd.gradcheck(outputs, (inputs, *parameters), fast_mode=True)
 
 
 def test_eigenvalues_start_on_the_ring_with_a_gain_of_one() -> None:
@@ -216,7 +218,7 @@ def test_the_rule_is_that_of_traces_which_run_forward(layers: int) -> None:
 
 def test_it_refuses_networks_of_other_kinds() -> None:
     check_pair(registry.resolve("mnist1d", "lru", "lru-online", "paper", "smoke", []))
-    with pytest.raises(UsageError, match="cannot train gru: .* linear recurrent units"):
+    with pytest.raises(UsageError, match=r"cannot train gru: .* linear recurrent units"):
         check_pair(registry.resolve("mnist1d", "gru", "lru-online", "paper", "smoke", []))
     with pytest.raises(UsageError, match="gle-15k learns online"):
         check_pair(registry.resolve("mnist1d", "gle-15k", "lru-online", "paper", "smoke", []))
