@@ -13,6 +13,7 @@ TableFormat = Literal["md", "tex", "html", "csv"]
 
 Loss = Literal["ce", "mse"]  # cross-entropy (Eq. 53), or half the squared error (Eq. 51)
 Integrator = Literal["euler", "exponential", "rk4"]
+Prospective = Literal["potential", "rate"]  # what looks ahead: a rate is phi(D+{u}), or D+{phi(u)}
 Activation = Literal["identity", "tanh", "softplus", "relu", "hard-sigmoid"]
 OptimizerName = Literal["adam", "sgd"]
 Average = Literal["none", "epoch"]  # the weights that are evaluated beside those that train

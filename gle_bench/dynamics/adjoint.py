@@ -34,6 +34,11 @@ Errors = tuple[BlockErrors | None, ...]  # None for relays, and where nothing le
 
 def exact_refusal(network: Network) -> str | None:
     """The reason why the discrete adjoint is not exact for this network, as a clause with the cure; None: it is."""
+    if network.prospective != "potential":
+        return (
+            f"prospective = '{network.prospective}' makes rates depend on phi', and the exact gradient is derived for "
+            "rates phi(D^+{u}); choose rule 'instantaneous' or 'gle'"
+        )
     if network.ordered:
         return (
             f"integrator = '{network.integrator}' traverses the layers in order, and the exact gradient is derived for "

@@ -14,7 +14,7 @@ from typing import get_args
 from gle_bench.dynamics.activations import activation
 from gle_bench.dynamics.connections import Connection, Dense, Relay
 from gle_bench.errors import UsageError, look_up
-from gle_bench.words import Integrator, Loss
+from gle_bench.words import Integrator, Loss, Prospective
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,13 @@ class Network:
         tau_range: range to which learned time constants are clamped after each update.
         integrator: 'euler' is the reference's step (`network.step`): a delay of dt lies between layers, in both
             directions. 'exponential' and 'rk4' traverse the layers in order, without delays (`ordered.ordered_step`).
+        prospective: what looks ahead. 'potential' is GLE: r = phi(D^+{u}). 'rate' is Neuronal Least Action:
+            r = D^+{phi(u)} = phi(u) + tau_r phi'(u) u_dot, in layers that are traversed in order.
 
     Raises:
         UsageError: widths that do not fit, a time constant below dt, an empty range, nothing but relays, an unknown
-            integrator, or one without delays where errors move a membrane or layers are relays.
+            integrator, one without delays where errors move a membrane or layers are relays, or prospective rates with
+            delays between layers.
     """
 
     layers: tuple[Layer, ...]
@@ -115,6 +118,7 @@ class Network:
     own_taus: bool = False
     tau_range: tuple[float, float] = (0.0, float("inf"))
     integrator: Integrator = "euler"
+    prospective: Prospective = "potential"
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -134,6 +138,13 @@ class Network:
         if self.tau_range[0] > self.tau_range[1]:
             raise UsageError(f"tau_range = {self.tau_range} is empty; give (lowest, highest).")
         look_up("integrator", self.integrator, dict.fromkeys(get_args(Integrator), ""))
+        look_up("prospective", self.prospective, dict.fromkeys(get_args(Prospective), ""))
+        if self.prospective == "rate" and not self.ordered:
+            # A membrane undoes the look-ahead of the rates below it only if it receives them at once.
+            raise UsageError(
+                "prospective = 'rate' needs layers without delays between them, which integrator = 'euler' has not; "
+                "set integrator to 'exponential' or 'rk4'."
+            )
         for number, layer in enumerate(self.layers, 1):
             if self.ordered and layer.gamma != 0:
                 # r drives e, e would drive u, and the prospective r follows u at once: a loop without any delay.

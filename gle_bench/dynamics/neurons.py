@@ -7,6 +7,9 @@ Shapes: neuron tensors are (..., B, N), time constants broadcast against them as
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.activations import Activation
+from gle_bench.words import Prospective
+
 
 def leaky_step(x: Tensor, drive: Tensor, tau: Tensor, ahead: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     """A leaky integrator tau x_dot = drive - x by forward Euler: x after dt, and D^+_ahead{x} = x + ahead x_dot now.
@@ -45,6 +48,20 @@ def error_step(v: Tensor, instantaneous: Tensor, tau_m: Tensor, tau_r: Tensor, d
 def prospective_potential(u: Tensor, current: Tensor, tau_m: Tensor, tau_r: Tensor) -> Tensor:
     """Eqs. 44 and 46: the prospective potential D^+_{tau_r}{u} now; the rate is phi of it."""
     return prospective(u, current, tau_m, tau_r)
+
+
+def rate_and_slope(phi: Activation, prospective: Prospective, u: Tensor, potential: Tensor) -> tuple[Tensor, Tensor]:
+    """The rate r and the slope phi' that errors use, from the potential u and the prospective potential D^+{u}.
+
+    For 'potential' they are phi(D^+{u}) and phi'(D^+{u}) (Eq. 44). For 'rate' they are those of Neuronal Least Action:
+    r = D^+{phi(u)} = phi(u) + phi'(u) tau_r u_dot by the chain rule, and phi'(u).
+    """
+    if prospective == "potential":
+        rate = phi.rate(potential)
+        return rate, phi.slope(potential, rate)
+    rate = phi.rate(u)
+    slope = phi.slope(u, rate)
+    return torch.addcmul(rate, slope, potential - u), slope
 
 
 def prospective_error(v: Tensor, instantaneous: Tensor, tau_m: Tensor, tau_r: Tensor) -> Tensor:

@@ -170,8 +170,8 @@ def traverse(
         if passed is not None:
             current = passed("current", n, current)
         potential, phi = neurons.prospective_potential(u, current, tau_m, tau_r), activation(block.like.phi)
-        rate = phi.rate(potential)
-        slopes.append(phi.slope(potential, rate))
+        rate, slope = neurons.rate_and_slope(phi, network.prospective, u, potential)
+        slopes.append(slope)
         if passed is not None:
             rate = passed("rate", n, rate)
         currents.append(current)

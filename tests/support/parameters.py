@@ -5,6 +5,7 @@ PARAMETERS = {
     "gle-15k": 14_956,
     "gle-42k": 42_040,
     "lagnet-le": 4_930,
+    "nla": 14_956,
     "mlp": 47_210,
     "mlp-published": 23_210,
     "mlp-0": 15_210,

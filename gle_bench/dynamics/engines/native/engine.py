@@ -224,6 +224,8 @@ def _unsupported(network: Network, dtype: torch.dtype) -> str | None:
     """The reason why the compiled code cannot run a network in this precision, as a clause; None: it can."""
     if dtype not in DTYPES:
         return f"it computes in float32 or float64, not {dtype}"
+    if network.prospective != "potential":
+        return f"prospective = '{network.prospective}' is not built in"
     for number, layer in enumerate(network.layers, 1):
         if type(layer.connection) is not Dense:
             return f"layer {number} is connected by {type(layer.connection).__name__}, and it has Dense only"
