@@ -17,7 +17,7 @@ from gle_bench.errors import UsageError
 from gle_bench.words import BUDGETS
 
 TASK = registry.task("mnist1d")
-BASELINES = [model for model in PARAMETERS if not model.startswith(("gle", "lagnet", "lru"))]
+BASELINES = [model for model in PARAMETERS if not model.startswith(("gle", "lagnet", "lru", "nla"))]
 REFERENCE = {  # its name -> ours
     "mlp": "mlp-0",
     "mlp_super": "mlp-published",
