@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, model_validator
 
 from gle_bench.config import Count, RunConfig, TaskOptions, TrainingConfig
 from gle_bench.contracts import Pair, Refused
@@ -10,21 +12,52 @@ from gle_bench.models.le import LE
 from gle_bench.models.lenet import LeNet, LeNet5
 from gle_bench.words import Budget
 
+Presentation = Literal["still", "rows"]
+RowOrder = Literal["top-down", "bottom-up", "shuffled"]
+ChannelOrder = Literal["interleaved", "planar"]
+
+STEPS: Final = 50  # time steps for which LE shows a still image
 EPOCHS: Final[dict[Budget, int]] = {"smoke": 1, "short": 4, "paper": 100}
 SMOKE_IMAGES: Final = 256  # images of each split in a smoke run; the LE network takes a second or two for 128
 SEEDS: Final = (1, 2, 3, 5, 7, 8, 13, 21, 34, 55)  # the README of the released LE code names all but the last
 
 
 class CIFAR10Options(TaskOptions):
-    """The options of CIFAR-10: for how long an image is shown, and how many images there are.
+    """The options of CIFAR-10: how and for how long an image is shown, and how many images there are.
 
     Attributes:
-        steps: time steps for which an image is shown to a network with dynamics; 1 for the others.
+        steps: time steps for which a still image is shown to a network with dynamics; 1 for the others.
         images: largest number of images in a split, for quick trials; None: all.
+        presentation: 'still' shows all 3,072 values at every step; 'rows' shows 32 rows of 96 values, one by one.
+        hold: time steps for which each row is shown.
+        row_order: the order of the rows; 'shuffled' is one random order for all images and runs, a control.
+        channel_order: the order of a row's values: 'interleaved' has red, green and blue of one pixel after the other,
+            'planar' the red values of all pixels, then the green, then the blue ones.
     """
 
-    steps: Count = 50
+    steps: Count = STEPS
     images: Count | None = None
+    presentation: Presentation = "still"
+    hold: Annotated[int, Field(ge=1, le=1000)] = 1
+    row_order: RowOrder = "top-down"
+    channel_order: ChannelOrder = "interleaved"
+
+    @model_validator(mode="after")
+    def _of_this_presentation(self) -> CIFAR10Options:
+        if self.presentation == "rows" and self.steps != STEPS:
+            raise ValueError(
+                f"steps = {self.steps} belongs to still images, and rows take 32 * hold steps; "
+                f"leave steps at {STEPS} and set hold, or presentation = still"
+            )
+        if self.presentation == "still":
+            for name in ("hold", "row_order", "channel_order"):
+                value, default = getattr(self, name), type(self).model_fields[name].default
+                if value != default:
+                    raise ValueError(
+                        f"{name} = {value} belongs to rows, and a still image has none; "
+                        f"set presentation = rows, or leave {name} at {default}"
+                    )
+        return self
 
 
 def training(rate: float, budget: Budget) -> TrainingConfig:

@@ -1,4 +1,4 @@
-"""CIFAR-10: small photographs of ten classes, each shown as a constant input for some time steps."""
+"""CIFAR-10: small photographs of ten classes, each shown as a constant input or as a stream of its rows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from gle_bench.recipes.cifar10 import CIFAR10Options
 from gle_bench.words import Protocol
 
 from . import archive
-from .batches import CLASSES, PIXELS, SHAPE, Images
+from .batches import CLASSES, PIXELS, Images
 from .published import PUBLISHED
+from .rows import ROW, ROWS, arranged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,24 +33,28 @@ JPEG_COPY = "b205f659d24dc008ebe0ac0c05d6eed268f8451e86823ae3bd68f6c61ae512aa"
 
 @dataclass(frozen=True)
 class ImageSplit:
-    """A split of images, kept in memory as pixels (M, 3072) from 0 to 255; a fetched batch has values from 0 to 1.
+    """A split of images, kept in memory with values from 0 to 255; a fetched batch has values from 0 to 1.
 
-    Pixels are ordered row by row, each as red, green, blue: the order of the neurons in the convolutions of `dynamics`.
+    Pixels of a still image, (M, 1, 3072), are ordered row by row, each as red, green, blue: the order of the neurons in
+    the convolutions of `dynamics`. Rows are (M, 32, 96).
     """
 
     pixels: NDArray[np.uint8]
     targets: Tensor
     steps: int
+    hold: int = 1  # time steps for which each row is held
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def fetch(self, indices: Tensor, seed: int, epoch: int, place: int = 0) -> Batch:
-        """The images at these indices as a batch, inputs (1, B, 1, 3072)."""
+        """The images at these indices as a batch, inputs (1, B, 1, 3072), or (1, B, 32 * hold, 96) of rows."""
         import torch
 
         inputs = torch.from_numpy(self.pixels[indices.numpy()]).float() / BRIGHTEST
-        return Batch(self.steps, inputs[None, :, None], self.targets[indices][None])
+        if self.hold > 1:
+            inputs = inputs.repeat_interleave(self.hold, 1)
+        return Batch(self.steps, inputs[None], self.targets[indices][None])
 
 
 class CIFAR10(Task[CIFAR10Options]):
@@ -68,6 +73,9 @@ class CIFAR10(Task[CIFAR10Options]):
     notes: ClassVar[tuple[str, ...]] = (
         "Pixels are scaled to [0, 1], neither normalised nor augmented, and stay on for 50 steps an image. The largest "
         "output at the last of them decides; the loss is that of the same output.",
+        "With presentation = rows, which is in no paper, an image is a stream of 32 rows of 96 values, each shown for "
+        "`hold` steps. The largest sum of outputs over time decides, and the loss is the mean over the steps; a "
+        "network that learns offline has a single output. Other orders, of rows and of channels, are controls.",
         "40,000 images to learn from, 10,000 for validation and 10,000 for the test, which is looked at once, at the "
         "end, under both protocols. The split is the same for all runs; that of the released LE code may be another.",
         "Last batches of an epoch are smaller than the others; the released LE code leaves them out (16 images of "
@@ -83,7 +91,9 @@ class CIFAR10(Task[CIFAR10Options]):
     )
 
     def shape(self, options: CIFAR10Options) -> Shape:
-        return Shape(options.steps, PIXELS, len(CLASSES))
+        if options.presentation == "still":
+            return Shape(options.steps, PIXELS, len(CLASSES))
+        return Shape(ROWS * options.hold, ROW, len(CLASSES))
 
     def sizes(self, config: RunConfig) -> Mapping[str, int]:
         train, test = archive.SIZES
@@ -114,27 +124,28 @@ class CIFAR10(Task[CIFAR10Options]):
         digests = {
             name: sha256(f"{name} {content}".encode(), rows.astype("<i8").data) for name, (_, rows) in chosen.items()
         }
-        splits = {name: _split(images, rows, options.steps) for name, (images, rows) in chosen.items()}
+        splits = {name: self._split(images, rows, options) for name, (images, rows) in chosen.items()}
         return Data(splits, content, archived.official, digests, _differences(archived))
 
+    def _split(self, images: Images, rows: NDArray[np.int64], options: CIFAR10Options) -> ImageSplit:
+        import torch
+
+        pixels, targets = arranged(images.pixels[rows], options), torch.from_numpy(images.labels[rows])
+        return ImageSplit(pixels, targets, self.shape(options).steps, options.hold)
+
     def decide(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The output of the last step, (S, B, C), when the image has passed through all layers."""
-        return outputs[:, :, -1]
+        """The last step's output for a still image, which has passed all layers; the sum over time for rows: (S, B, C).
+
+        The inputs of a still image have a time dimension of 1.
+        """
+        return outputs[:, :, -1] if batch.inputs.shape[2] == 1 else super().decide(outputs, batch)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The loss of the last step's output, (S, B)."""
-        return super().losses(outputs[:, :, -1:], batch)
+        """The loss of the last step's output for a still image, the mean over time for rows: (S, B)."""
+        return super().losses(outputs[:, :, -1:] if batch.inputs.shape[2] == 1 else outputs, batch)
 
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
         return {"error": 100.0 * (decisions.argmax(-1) != batch.targets).double()}
-
-
-def _split(images: Images, rows: NDArray[np.int64], steps: int) -> ImageSplit:
-    planes = images.pixels[rows].reshape(-1, *SHAPE)
-    pixels = np.ascontiguousarray(planes.transpose(0, 2, 3, 1)).reshape(-1, PIXELS)
-    import torch
-
-    return ImageSplit(pixels, torch.from_numpy(images.labels[rows]), steps)
 
 
 def _differences(archived: archive.Archive) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cifar10_examples as examples
 import numpy as np
@@ -19,6 +19,7 @@ from data_trouble import IN_PLACE_OF_FILES, IN_PLACE_OF_FOLDERS, TROUBLE, clutte
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback import serve
+from pydantic import ValidationError
 from shared import ROOT, shared_path
 
 from gle_bench import registry
@@ -26,11 +27,11 @@ from gle_bench.contracts import Batch, Data
 from gle_bench.data.download import Remote
 from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.overrides import override
-from gle_bench.recipes.cifar10 import CIFAR10Options
+from gle_bench.recipes.cifar10 import ChannelOrder, CIFAR10Options, RowOrder
 from gle_bench.registry import TASKS, load
 
 PACKAGE = TASKS["cifar10"].partition(":")[0]
-ARCHIVE, BATCHES = load(f"{PACKAGE}.archive"), load(f"{PACKAGE}.batches")
+ARCHIVE, BATCHES, ROWS = (load(f"{PACKAGE}.{name}") for name in ("archive", "batches", "rows"))
 TASK = registry.task("cifar10")
 SIZES = (5 * examples.PER_BATCH, examples.PER_BATCH)
 NOBODY = lambda line: None  # noqa: E731
@@ -279,6 +280,78 @@ def test_the_last_step_decides(tree: Path) -> None:
 def test_the_target_is_on_throughout(tree: Path) -> None:
     batch = loaded(tree.parent).splits["train"].fetch(torch.arange(3), 1, 0)
     assert TASK.targets(batch, 10).shape == (1, 3, 1, 10)
+
+
+# Rows -----------------------------------------------------------------------------------------------------------------
+
+ORDERS = [(rows, channels) for rows in get_args(RowOrder) for channels in get_args(ChannelOrder)]
+
+
+def first(folder: Path, **options: Any) -> Batch:
+    return loaded(folder, **options).splits["train"].fetch(torch.arange(6), 1, 0)
+
+
+@pytest.mark.parametrize(("row_order", "channel_order"), ORDERS)
+def test_rows_in_any_order_give_back_the_image(tree: Path, row_order: RowOrder, channel_order: ChannelOrder) -> None:
+    still = first(tree.parent)
+    rows = first(tree.parent, presentation="rows", row_order=row_order, channel_order=channel_order)
+    assert rows.inputs.shape == (1, 6, 32, 96)
+    assert rows.steps == 32
+    back = torch.from_numpy(ROWS.row_order(row_order).copy()).argsort()
+    restored = rows.inputs[0, :, back]
+    if channel_order == "planar":
+        restored = restored.unflatten(2, (3, 32)).transpose(2, 3)
+    assert torch.equal(restored.reshape(6, 3072), still.inputs[0, :, 0])
+    assert torch.equal(rows.targets, still.targets)
+
+
+def test_orders_are_permutations_of_which_one_is_from_the_top_and_one_from_the_bottom() -> None:
+    orders = {name: ROWS.row_order(name).tolist() for name in get_args(RowOrder)}
+    assert all(sorted(order) == [*range(32)] for order in orders.values())
+    assert orders["top-down"] == orders["bottom-up"][::-1] == [*range(32)]
+    assert orders["shuffled"] not in (orders["top-down"], orders["bottom-up"])
+    assert ROWS.row_order("shuffled").tolist() == orders["shuffled"]
+
+
+def test_a_held_row_is_the_same_at_all_of_its_steps(tree: Path) -> None:
+    once, held = (first(tree.parent, presentation="rows", hold=hold) for hold in (1, 3))
+    assert held.steps == held.inputs.shape[2] == 96
+    for step in range(3):
+        assert torch.equal(held.inputs[:, :, step::3], once.inputs)
+    assert TASK.shape(CIFAR10Options(presentation="rows", hold=3)) == (96, 96, 10)
+
+
+def test_a_still_image_is_the_pixels_of_the_files_row_by_row(tree: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 3072), np.uint8)
+    expected = pixels.reshape(5, 3, 32, 32).transpose(0, 2, 3, 1).reshape(5, 1, 3072)
+    assert np.array_equal(ROWS.arranged(pixels, CIFAR10Options()), expected)
+    assert first(tree.parent).steps == 50
+    assert TASK.shape(CIFAR10Options()) == (50, 3072, 10)
+
+
+def test_the_sum_over_time_decides_for_rows_and_every_step_has_a_loss(tree: Path) -> None:
+    batch = first(tree.parent, presentation="rows")
+    outputs = torch.randn(2, 6, 32, 10)
+    assert torch.equal(TASK.decide(outputs, batch), outputs.sum(2))
+    target = batch.targets[0].repeat_interleave(32)
+    expected = [torch.nn.functional.cross_entropy(o.flatten(0, 1), target, reduction="none") for o in outputs]
+    torch.testing.assert_close(TASK.losses(outputs, batch), torch.stack(expected).view(2, 6, 32).mean(2))
+    assert torch.equal(TASK.decide(outputs[:, :, :1], batch), outputs[:, :, 0])  # the one answer of an offline model
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"presentation": "rows", "steps": 1}, "steps = 1 belongs to still images.* leave steps at 50 and set hold"),
+        ({"hold": 4}, "hold = 4 belongs to rows.* set presentation = rows, or leave hold at 1"),
+        ({"row_order": "shuffled"}, "row_order = shuffled belongs to rows.* leave row_order at top-down"),
+        ({"channel_order": "planar"}, "channel_order = planar belongs to rows.* at interleaved"),
+        ({"presentation": "rows", "hold": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_options_of_the_other_presentation_are_refused(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        CIFAR10Options(**options)
 
 
 # A model's own loss ---------------------------------------------------------------------------------------------------
