@@ -29,6 +29,10 @@ LOOKS: Final[Mapping[Look, Mapping[str, Any]]] = {
     "target": {"linewidth": 0.7, "linestyle": "--", "color": "black", "zorder": 5},
     "output": {"linewidth": 1.5, "zorder": 4},
     "reference": {"linewidth": 1.2, "linestyle": (0, (1, 1.2)), "zorder": 5},
+    "exact": {"linewidth": 1.5, "zorder": 3},
+    "inverse": {"linewidth": 1.5, "linestyle": (0, (4, 2)), "zorder": 4},
+    "approximate": {"linewidth": 1.0, "linestyle": "--", "zorder": 2},
+    "adjoint": {"linewidth": 1.5, "linestyle": ":", "color": "black", "zorder": 5},
     "dots": {"linestyle": "none", "marker": "o", "markersize": 3.2, "zorder": 6},
 }
 STYLE: Final[Any] = {  # Any, because matplotlib has a type for the keys from 3.11 on
@@ -118,14 +122,16 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
     for each in panel.lines:
         draw_line(axes, each)
     draw_bars(axes, panel.bars)
+    for region in panel.regions:
+        axes.axvspan(region.low, region.high, color=_shade(region.color), alpha=0.15, linewidth=0, label=region.label)
     axes.set_title(panel.title)
     axes.set_title(panel.letter, loc="left", fontweight="bold", fontsize=10)
-    axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+    axes.set(xlabel=panel.x_label, ylabel=panel.y_label, xscale=panel.x_scale, yscale=panel.y_scale)
     axes.margins(x=0.01)
     axes.set_xlim(*panel.x_limits)
     axes.set_ylim(*panel.y_limits)
     draw_levels(axes, panel.levels)
-    if any(each.label for each in panel.lines):
+    if any(each.label for each in (*panel.lines, *panel.regions)):
         axes.legend(loc="best")
 
 

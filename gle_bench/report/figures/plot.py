@@ -7,7 +7,10 @@ from typing import Final, Literal, NamedTuple
 
 from gle_bench.tracking.store import Skipped
 
-Look = Literal["seed", "mean", "averaged", "target", "output", "reference", "dots"]
+Look = Literal[
+    "seed", "mean", "averaged", "target", "output", "reference", "dots", "exact", "inverse", "approximate", "adjoint"
+]
+Scale = Literal["linear", "log"]
 Limits = tuple[float | None, float | None]
 
 SEEDS: Final = 6  # the colour of the lines of single seeds: grey
@@ -48,6 +51,16 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A shaded part of the horizontal axis, from `low` to `high`, with its text in the legend."""
+
+    low: float
+    high: float
+    label: str
+    color: int = 0
+
+
+@dataclass(frozen=True)
 class Bar:
     """A bar of a bar chart: a number, with its name below the bar.
 
@@ -74,6 +87,7 @@ class Panel:
         letter: the panel's name in the figure's layout, which is printed in its corner.
         bars: bars side by side, in a panel without lines.
         x_limits, y_limits: the ends of an axis; None: an end that follows from the lines.
+        regions: shaded parts of the horizontal axis.
     """
 
     letter: str
@@ -85,6 +99,9 @@ class Panel:
     bars: tuple[Bar, ...] = ()
     x_limits: Limits = FREE
     y_limits: Limits = FREE
+    x_scale: Scale = "linear"
+    y_scale: Scale = "linear"
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)
