@@ -250,7 +250,7 @@ def suite(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Figure 8d, 8e, 8f, 8g or 10.")],
+    name: Annotated[str, typer.Argument(help="Figure 3, 8d, 8e, 8f, 8g, 10, 11 or 12.")],
     model: Annotated[str | None, typer.Option(help="The model to draw; those of the figure by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the run drawn alone; the best by default.")] = None,
     protocol: ProtocolOption = "paper",
@@ -258,7 +258,7 @@ def figure(
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Draw a figure of the paper from recorded runs. With --json print its data, and draw only if --out is given."""
+    """Draw a figure of the paper. With --json print its data, and draw only if --out is given."""
     from gle_bench.report.figures import figures as catalogue
     from gle_bench.report.figures.curves import Request
 

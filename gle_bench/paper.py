@@ -35,15 +35,36 @@ class ForecastFigure(NamedTuple):
     stages: tuple[int, ...]
 
 
+class OperatorFigure(NamedTuple):
+    """A figure of the paper that needs no runs: phases and gains of operators or neurons in closed form."""
+
+    title: str
+
+
 FIGURE_8: Final = {
     "8d": TrainingPanel("MNIST-1D", "mnist1d", ("gle-42k", "gle-15k", "mlp-published", "tcn", "gru")),
     "8e": TrainingPanel("Google Speech Commands", "gsc", ("gle", "mlp", "tcn", "gru", "lstm")),
     "8f": TrainingPanel("LagNet on MNIST-1D", "mnist1d", ("lagnet-le", "mlp-0", "tcn-0", "gru-0")),
     "8g": TrainingPanel("CIFAR-10 in the LE limit", "cifar10", ("le", "bp", "bp-matched"), bars=True),
 }
-FIGURES: Final[Mapping[str, TrainingPanel | ForecastFigure]] = {
+FIGURES: Final[Mapping[str, TrainingPanel | ForecastFigure | OperatorFigure]] = {
+    "3": OperatorFigure("GLE and the adjoint method (AM) in Fourier space"),
     **FIGURE_8,
     "10": ForecastFigure("mackey-glass", "gle", (40, 138)),
+    "11": OperatorFigure("phase and gain of the errors against τr/τm"),
+    "12": OperatorFigure("adaptation makes neurons prospective"),
+}
+SKETCHES: Final[Mapping[str, str]] = {  # {number of a figure that holds no data: what it shows}
+    "1": "what a deep synapse must know at a moment to learn: all future states (BPTT), the past effects of all "
+    "synapses (RTRL), or present states alone (GLE)",
+    "2": "how the adjoint method records a whole trajectory before it lowers the cost, and how GLE lowers it at every "
+    "moment",
+    "4": "the cortical microcircuit of GLE: representation neurons with error neurons beside them, and the lateral "
+    "connections between both",
+    "7": "chains of neurons with different time constants, which give the layers above a set of windows onto the past "
+    "of one input",
+    "13": "the architectures of the networks: GLE for Speech Commands, GLE for MNIST-1D, LagNet, and the convolutional "
+    "network of the LE limit (the journal prints it as Figure 9)",
 }
 
 

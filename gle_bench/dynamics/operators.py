@@ -12,8 +12,8 @@ the identity to rounding. I^- runs forward and I^+ backward in time: sample k of
 
     I^- : k    D^+ : k    I^+ : k - 1    D^- : k + 1
 
-Time runs along `dim`; `tau` and the filters' `dt` are one value, or tensors that expand to one time step of the signal. In frequency space
-the difference quotients make i omega into s = (exp(i omega dt) - 1)/dt, and nothing else changes: with their
+Time runs along `dim`; `tau` and the filters' `dt` are one value, or expand to one time step of the signal. In frequency
+space the difference quotients make i omega into s = (exp(i omega dt) - 1)/dt, and nothing else changes: with their
 argument `dt`, the transfer functions below are those of the discrete filters, exactly.
 """
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gle_bench.errors import look_up
-from gle_bench.paper import FIGURES, ForecastFigure, TrainingPanel
+from gle_bench.errors import UsageError, look_up
+from gle_bench.paper import FIGURES, SKETCHES, ForecastFigure, OperatorFigure, TrainingPanel
 from gle_bench.report.figures.curves import Request
 from gle_bench.report.figures.panels import kind_of, save
 from gle_bench.report.figures.plot import Built
@@ -14,7 +14,7 @@ from gle_bench.tracking.store import Skipped
 
 
 class Made(NamedTuple):
-    """A figure as plain data, the text about it for a terminal, and the records that could not be read for it."""
+    """A figure as plain data, or the sentence that stands for it; the text for a terminal; the records passed over."""
 
     shown: dict[str, Any]
     text: str
@@ -24,12 +24,16 @@ class Made(NamedTuple):
 def make(name: str, request: Request, out: Path | None = None, draw: bool = True) -> Made:
     """Makes the figure of that name, and draws it into the file `out`, or into `figure-<name>.png` for None.
 
+    Of a figure that holds no data it makes a sentence alone.
+
     Raises:
         UnknownName: with the nearest name. UsageError: a file of another kind; a model or a seed that the figure does
-            not have. GleBenchError: none of its runs is there, with the command that would make them; the file cannot
-            be written.
+            not have; a file for a figure that holds no data. GleBenchError: none of its runs is there, with the command
+            that would make them; the file cannot be written.
     """
-    subject = look_up("figure", name, FIGURES)
+    subject = look_up("figure", name, {**FIGURES, **SKETCHES})
+    if isinstance(subject, str):
+        return _sketch(name, subject, out)
     path = Path(f"figure-{name}.png") if out is None else out
     if draw:
         kind_of(path)  # a wrong name is refused before anything is read
@@ -39,11 +43,33 @@ def make(name: str, request: Request, out: Path | None = None, draw: bool = True
     return Made(asdict(plot), "\n".join([str(path), *plot.notes]), skipped)
 
 
-def _built(name: str, subject: TrainingPanel | ForecastFigure, request: Request) -> Built:
+def _sketch(name: str, shows: str, out: Path | None) -> Made:
+    """The sentence on a figure that holds no data."""
+    sentence = f"Figure {name} is a sketch without data, and is not drawn here; it shows {shows}."
+    if out is not None:
+        raise UsageError(f"--out {out}: {sentence[0].lower()}{sentence[1:]}")
+    return Made({"title": f"Figure {name}", "sketch": sentence}, sentence, ())
+
+
+def _built(name: str, subject: TrainingPanel | ForecastFigure | OperatorFigure, request: Request) -> Built:
     if isinstance(subject, TrainingPanel):
         from gle_bench.report.figures import figure8
 
         return figure8.build(name, subject, request)
-    from gle_bench.report.figures import figure10  # which needs PyTorch
+    # The others need PyTorch.
+    if isinstance(subject, ForecastFigure):
+        from gle_bench.report.figures import figure10
 
-    return figure10.build(name, subject, request)
+        return figure10.build(name, subject, request)
+    _refuse_runs(name, request)
+    from gle_bench.report.figures import figure3, figure11, figure12
+
+    return {"3": figure3.build, "11": figure11.build, "12": figure12.build}[name](name, subject)
+
+
+def _refuse_runs(name: str, request: Request) -> None:
+    """Raises a UsageError for options that choose runs."""
+    protocol = None if request.protocol == "paper" else request.protocol
+    for option, value in (("model", request.model), ("seed", request.seed), ("protocol", protocol)):
+        if value is not None:
+            raise UsageError(f"--{option} {value}: figure {name} is computed without runs; leave it out.")

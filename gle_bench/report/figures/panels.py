@@ -21,6 +21,8 @@ COLORS: Final = (
     "#56b4e9",
     "#e69f00",
     "#666666",
+    "#7b3f9e",
+    "#b2182b",
 )  # also with colour blindness
 LOOKS: Final[Mapping[Look, Mapping[str, Any]]] = {
     "seed": {"linewidth": 0.6, "alpha": 0.3},
@@ -127,11 +129,15 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
     axes.set_title(panel.title)
     axes.set_title(panel.letter, loc="left", fontweight="bold", fontsize=10)
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label, xscale=panel.x_scale, yscale=panel.y_scale)
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":  # whose own labels are formulas
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
     axes.margins(x=0.01)
     axes.set_xlim(*panel.x_limits)
     axes.set_ylim(*panel.y_limits)
     draw_levels(axes, panel.levels)
-    if any(each.label for each in (*panel.lines, *panel.regions)):
+    if panel.regions or any(each.label for each in panel.lines):
         axes.legend(loc="best")
 
 
