@@ -167,7 +167,7 @@ PAIRS = (
         summary="1000 neurons on 49 frames of 10 MFCC, read by their mean state: 12,132 learned weights",
         notes=(
             _CHOSEN,
-            "MFCC are not normalised: the first has the size of 100, so that an input_scale of 1 saturates the neurons.",
+            "MFCC are not normalised: the first has the size of 100, so that input_scale = 1 saturates the neurons.",
         ),
         tried=13,
     ),
