@@ -1,4 +1,4 @@
-"""Tests of every build of the native engine: it equals `torch`, and threads, company and layout change no bit."""
+"""Tests of the native engine: every build of it equals `torch`, and threads, company and layout change no bit."""
 
 from collections.abc import Callable
 from functools import cache
@@ -126,9 +126,9 @@ def sized(size: int) -> tuple[Work, Result]:
 
 
 @pytest.mark.parametrize("size", [1, 7, 97, 100, 256])
-def test_it_equals_torch_at_any_size_of_batch(native: NativeEngine, size: int) -> None:
+def test_it_equals_torch_at_any_size_of_batch(each_build: NativeEngine, size: int) -> None:
     work, expected = sized(size)
-    assert_close(do(native, work), expected)
+    assert_close(do(each_build, work), expected)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

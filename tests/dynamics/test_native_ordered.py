@@ -113,10 +113,10 @@ def by_torch(size: int, members: int, steps: int, integrator: str) -> tuple[Work
 @ORDERED
 @pytest.mark.parametrize(("size", "members", "steps"), [(1, 1, 1), (1, 3, 50), (3, 3, 7), (8, 1, 50), (17, 1, 2)])
 def test_it_equals_torch_for_any_size_and_length(
-    native: NativeEngine, size: int, members: int, steps: int, integrator: str
+    each_build: NativeEngine, size: int, members: int, steps: int, integrator: str
 ) -> None:
     work, expected = by_torch(size, members, steps, integrator)
-    native_work.assert_close(native_work.do(native, work), expected)
+    native_work.assert_close(native_work.do(each_build, work), expected)
 
 
 @ORDERED

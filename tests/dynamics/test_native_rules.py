@@ -9,7 +9,7 @@ import torch
 from golden_rules import load
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from native_work import BUILDS, DTYPES, FORCED, MANY, TORCH, converted, native_by, same, tensors_of
+from native_work import DTYPES, MANY, TORCH, converted, same, tensors_of
 from networks import DT, make_batch, make_parameters, normal
 from pydantic import ValidationError
 from shared import shared_path
@@ -36,16 +36,6 @@ WIDTHS = (3, 17, 17, 17, 9, 5)  # three layers are one block, and no width is a 
 RULES = [rule for name in registry.RULES if isinstance(rule := registry.rule(name), LocalRule | BPTT)]
 NAMED = pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
 OPTIMIZERS = pytest.mark.parametrize("kind", ["adam", "sgd"])
-
-
-# The build that users get; the others, which take as long again, with scripts/test --systems
-OWN_BUILDS = BUILDS if FORCED else ["", *(pytest.param(name, marks=pytest.mark.systems) for name in BUILDS)]
-
-
-@pytest.fixture(params=OWN_BUILDS, ids=lambda name: name or "best")
-def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
-    """The engine by the best build, or by each build in turn."""
-    return native_by(request.param, monkeypatch)
 
 
 class Work(NamedTuple):
@@ -125,12 +115,15 @@ def refused(work: Work) -> str | None:
     return NativeEngine().refusal(EngineRequest(work.network, work.rule, "cpu", torch.float64, None))
 
 
+@pytest.mark.parametrize("steps", [45, pytest.param(180, marks=pytest.mark.systems)])  # of a batch
 @OPTIMIZERS
 @pytest.mark.parametrize("taus", [False, True], ids=["fixed taus", "taus"])
 @NAMED
-def test_a_sample_of_learning_equals_torch(native: NativeEngine, rule: OnlineRule, taus: bool, kind: str) -> None:
-    """360 steps in two batches; what a rule remembers is the same, too."""
-    task = work(rule, populated(learn_tau_m=taus, learn_tau_r=taus), steps=180, kind=kind)
+def test_a_sample_of_learning_equals_torch(
+    native: NativeEngine, rule: OnlineRule, taus: bool, kind: str, steps: int
+) -> None:
+    """Two batches; what a rule remembers is the same, too."""
+    task = work(rule, populated(learn_tau_m=taus, learn_tau_r=taus), steps, kind=kind)
     if taus and getattr(rule.chosen, "own", None) == "trace":
         assert (
             refused(task)

@@ -42,9 +42,24 @@ TAUS: dict[str, Any] = {"learn_tau_m": True, "learn_tau_r": True, "tau_range": (
 ODD = (3, 17, 17, 9, 5)  # no width is a multiple of a vector's length or a tile's, and two layers are one block
 
 
-@pytest.fixture(params=BUILDS, ids=[Path(library_name).name for library_name in BUILDS])
+# The build that users get; the others, which take as long again, with scripts/test --systems
+OWN_BUILDS = BUILDS if FORCED else ["", *(pytest.param(name, marks=pytest.mark.systems) for name in BUILDS)]
+
+
+def called(build: str) -> str:
+    """The name of a build in a test's name."""
+    return Path(build).name or "best"
+
+
+@pytest.fixture(params=OWN_BUILDS, ids=called)
 def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
-    """The engine by each build in turn, or by the build that the environment names; skipped if it cannot be loaded."""
+    """The engine by the best build, with --systems by each build in turn, or by the one that the environment names."""
+    return native_by(request.param, monkeypatch)
+
+
+@pytest.fixture(params=BUILDS, ids=called)
+def each_build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> NativeEngine:
+    """The engine by each build in turn, or by the one that the environment names; skipped if it cannot be loaded."""
     return native_by(request.param, monkeypatch)
 
 
