@@ -30,10 +30,30 @@ from gle_bench.testing.data import load, some
 from gle_bench.testing.engines import Tried
 from gle_bench.training.data import side_by_side
 from gle_bench.training.plan import check_pair
-from gle_bench.words import BUDGETS
+from gle_bench.words import BUDGETS, Protocol
 
 PAIRS = {f"{pair.task} {pair.model}": pair for pair in registry.pairs()}
 CONFIGS = {name: pair.configure("paper") for name, pair in PAIRS.items()}
+
+
+def leaves(config: Any, path: str = "") -> Iterator[tuple[str, Any, bool]]:
+    """The path and value of every setting, and whether it may be None."""
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        where = f"{path}.{name}".lstrip(".")
+        if hasattr(type(value), "model_fields"):
+            yield from leaves(value, where)
+        else:
+            yield where, value, type(None) in get_args(field.annotation)
+
+
+def kinds() -> list[str]:
+    """The first pair of each kind of configuration: settings of the same names and types are refused alike."""
+    first: dict[object, str] = {}
+    for name, config in CONFIGS.items():
+        settings = tuple((path, type(value), optional) for path, value, optional in leaves(config))
+        first.setdefault((type(config.network), type(config.options), settings), name)
+    return list(first.values())
 
 
 POINTS = [point for kind in registry.KINDS for point in plugins.offered(kind)]
@@ -41,13 +61,21 @@ ONLINE = {name: config.network for name, config in CONFIGS.items() if isinstance
 OFFLINE = {name: config.network for name, config in CONFIGS.items() if isinstance(config.network, OfflineModel)}
 CLOSED_LOOP = [name for name, family in OFFLINE.items() if family.closed_loop]
 EVERY_PAIR = pytest.mark.parametrize("name", PAIRS)
+EVERY_KIND = pytest.mark.parametrize("name", kinds())
 EVERY_ONLINE_PAIR = pytest.mark.parametrize("name", ONLINE)
 EVERY_OFFLINE_PAIR = pytest.mark.parametrize("name", OFFLINE)
 
 
 def samples(config: RunConfig, data: Path) -> Batch:
     """Four training samples as the batch of an ensemble of one network."""
-    train = load(registry.task(config.task), config.options, config.protocol, data).splits["train"]
+    return _samples(config.task, config.options.model_dump_json(), config.protocol, data)
+
+
+@cache
+def _samples(task: str, options: str, protocol: Protocol, data: Path) -> Batch:
+    """The samples of a task with these options in JSON, loaded once for all its models and engines."""
+    chosen = registry.task(task)
+    train = load(chosen, chosen.options.model_validate_json(options), protocol, data).splits["train"]
     return side_by_side([train.fetch(some(train), 1, 0)], torch.float32)
 
 
@@ -119,18 +147,7 @@ def test_hashes_are_the_same_in_another_process_and_differ_from_each_other() -> 
     assert len(set(apart.values())) == len(apart)
 
 
-def leaves(config: Any, path: str = "") -> Iterator[tuple[str, Any, bool]]:
-    """The path and value of every setting, and whether it may be None."""
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
-        where = f"{path}.{name}".lstrip(".")
-        if hasattr(type(value), "model_fields"):
-            yield from leaves(value, where)
-        else:
-            yield where, value, type(None) in get_args(field.annotation)
-
-
-@EVERY_PAIR
+@EVERY_KIND
 def test_wrong_values_are_refused_in_one_sentence(name: str) -> None:
     config = CONFIGS[name]
     numbers = {
