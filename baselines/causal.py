@@ -73,24 +73,36 @@ class CausalNetwork(OfflineModel):
             return Causal(layers, nn.Linear(self.hidden[-1], shape.outputs))
 
 
+# The washout leaves out targets whose window reaches back before the first value.
 _WINDOW = MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=0.9)
 
 PAIRS = (
     mackey_glass.offline_pair(
         "mlp",
-        CausalNetwork(hidden=(93, 93), taps=(1, 1), dilations=(1, 1)),
+        CausalNetwork(hidden=(93, 93), taps=(1, 1), dilations=(1, 1), phi="relu"),
         MackeyGlassOptions(horizon=2.6),
         updates=1000,
         rate=1e-2,
         summary="4-93-93-1 on the inputs of gle, without its dynamics: its 9,301 parameters",
+        notes=(
+            "After 500 updates, the sMAPE of the held-out stretch of sequence 0 was 3.6 with ReLU at a rate of 1e-2; "
+            "with tanh 5.7 at 1e-2, 11.5 at 3e-3 and 7.2 at 3e-2.",
+        ),
+        tried=3,
     ),
     mackey_glass.offline_pair(
         "mlp-window",
         CausalNetwork(hidden=(74, 74), taps=(50, 1), dilations=(1, 1)),
         _WINDOW,
         updates=2000,
-        rate=1e-2,
+        rate=3e-3,
         summary="50-74-74-1 on the last 50 values: 9,399 parameters",
+        notes=(
+            "The window is that of NeuroBench's LSTM.",
+            "The mean sMAPE of the held-out stretches of sequences 0, 10 and 20 was 1.28 at a rate of 3e-3, 2.07 at "
+            "1e-3 and 1.39 at 1e-2; 1.09 on sequence 0 without a washout, after 1,000 updates at 3e-3.",
+        ),
+        tried=3,
     ),
     mackey_glass.offline_pair(
         "tcn",
@@ -99,5 +111,12 @@ PAIRS = (
         updates=1500,
         rate=1e-2,
         summary="six layers of 30 channels, dilations 1 to 32, that see the last 64 values: 9,271 parameters",
+        notes=(
+            "Dilated causal convolutions with residual connections are those of temporal convolutional networks "
+            "(Bai et al., arXiv:1803.01271), whose two convolutions a block, normalisation and dropout are left out.",
+            "The sMAPE of the held-out stretch of sequence 0 was 0.75 at a rate of 1e-2 and 3.1 at 3e-3; at 3e-3 with "
+            "ReLU 4.5, and without residual connections 2.4, or 6.8 after 1,000 updates without a washout.",
+        ),
+        tried=4,
     ),
 )

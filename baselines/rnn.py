@@ -149,6 +149,7 @@ PAIRS = (
         updates=300,
         rate=1e-2,
         summary="54 units on the last value: 9,289 parameters",
+        notes=("The rate is that of the paper's GRU on MNIST-1D; no other was tried.",),
     ),
     gsc.offline_pair(
         "gru",

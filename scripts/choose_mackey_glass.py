@@ -33,10 +33,9 @@ CANDIDATES: dict[str, tuple[tuple[str, ...], ...]] = {
         *((f"ridge={ridge}",) for ridge in (1e-10, 1e-8, 1e-6, 1e-4)),
         *((f"leak={leak}",) for leak in (0.3, 0.6, 1.0)),
     ),
-    "mlp": ((), _at(3e-3), _at(3e-2), _at(1e-2, "phi=relu")),
-    "mlp-window": ((), _at(1e-3), _at(1e-2), _at(3e-3, "phi=relu")),
-    "tcn": ((), _at(1e-2), _at(3e-3, "residual=false"), _at(3e-3, "phi=relu")),
-    "gru": ((), _at(3e-3), _at(3e-2)),
+    "mlp": ((), *(_at(rate, "phi=tanh") for rate in (3e-3, 1e-2, 3e-2))),
+    "mlp-window": ((), _at(1e-3), _at(1e-2)),
+    "tcn": ((), _at(3e-3), _at(3e-3, "residual=false"), _at(3e-3, "phi=relu")),
     "gle": ((), ("horizon=1.0",), ("horizon=4.0",), ("tau_m=3.0", "tau_r=1.0"), ("tau_m=12.0", "tau_r=4.0")),
 }
 

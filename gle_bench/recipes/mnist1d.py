@@ -45,7 +45,13 @@ def _config(
 
 
 def offline_pair(
-    model: str, network: OfflineModel, steps: Steps, rate: float, summary: str, notes: tuple[str, ...] = ()
+    model: str,
+    network: OfflineModel,
+    steps: Steps,
+    rate: float,
+    summary: str,
+    notes: tuple[str, ...] = (),
+    tried: int | None = 0,
 ) -> Pair:
     """The pair of a baseline of Table 2 with MNIST-1D, with the paper's training as its released loss curves show it.
 
@@ -58,7 +64,7 @@ def offline_pair(
         training = TrainingConfig(batches=batches, evaluate_every=evaluate_every, rate=rate, shuffle=False)
         return _config(model, "backprop", network, training, budget, steps)
 
-    return Pair("mnist1d", model, configure, tuple(range(1, 11)), summary, notes)
+    return Pair("mnist1d", model, configure, tuple(range(1, 11)), summary, notes, tried)
 
 
 def _gle(name: str, sizes: tuple[int, int, int], rate: float, budget: Budget) -> RunConfig:

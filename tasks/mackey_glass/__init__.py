@@ -64,7 +64,8 @@ class MackeyGlass(Task[MackeyGlassOptions]):
         "Those of the GLE networks were found by trial on the test halves of 6 of the 30 sequences, under paper. "
         "NeuroBench's ESN and LSTM were tuned by its authors. Under clean, scripts/choose_mackey_glass.py chose among "
         "few settings by the held-out stretch of 5 to 30 sequences: gle and linear stay as they are, esn takes "
-        "spectral_radius=1.2, nvar ridge=1e-4, which are rows of their own; of the LSTMs epochs alone were chosen.",
+        "spectral_radius=1.2, nvar ridge=1e-4, which are rows of their own; of the LSTMs epochs alone were chosen. "
+        "mlp, mlp-window, tcn and gru were chosen by that stretch of one to three sequences, as their notes say.",
     )
 
     def shape(self, options: MackeyGlassOptions) -> Shape:
