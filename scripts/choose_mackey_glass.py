@@ -35,7 +35,13 @@ CANDIDATES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "mlp": ((), *(_at(rate, "phi=tanh") for rate in (3e-3, 1e-2, 3e-2))),
     "mlp-window": ((), _at(1e-3), _at(1e-2)),
-    "tcn": ((), _at(3e-3), _at(3e-3, "residual=false"), _at(3e-3, "phi=relu")),
+    "tcn": (
+        (),
+        _at(3e-3),
+        _at(3e-2),
+        *(_at(rate, "residual=false") for rate in (3e-3, 1e-2)),
+        _at(3e-3, "phi=relu"),
+    ),
     "gle": ((), ("horizon=1.0",), ("horizon=4.0",), ("tau_m=3.0", "tau_r=1.0"), ("tau_m=12.0", "tau_r=4.0")),
 }
 

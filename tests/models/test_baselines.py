@@ -104,7 +104,7 @@ def test_recipes(model):
         assert (config.training.batches - 1) % config.training.evaluate_every == 0
     training = configs["paper"].training
     assert (training.batches, training.evaluate_every) == (6001, 250)
-    assert training.rate == (0.005 if model in ("mlp", "mlp-published") else 0.01)
+    assert training.rate == {"mlp": 0.005, "mlp-published": 0.005, "lstm": 0.03}.get(model, 0.01)
     assert registry.pair("mnist1d", model).seeds == tuple(range(1, 11))
     assert configs["smoke"].training.batches < configs["short"].training.batches < 6001
 
