@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class LRUOnline(GradientRule):
-    """Eligibility traces in every layer of linear recurrent units, and errors that go down within a time step.
+    """The online rule of linear recurrent units: eligibility traces in every layer, errors within a time step.
 
-    The rule of Zucchet et al. (arXiv 2305.15947). The error delta[t] = dL[t]/dx[t] reaches a layer's state x from the
+    It is that of Zucchet et al. (arXiv 2305.15947). The error delta[t] = dL[t]/dx[t] reaches a layer's state x from the
     loss of the same step, through all that lies above, where memory is left out. It is multiplied by traces, which run
     forward in time beside the state:
 
