@@ -59,6 +59,7 @@ class SignalNoise(Disturbance):
 class RateNoise(SignalNoise):
     """Gaussian noise on the rates of layers, including the input."""
 
+    kind: ClassVar[str] = "rate-noise"
     signals: ClassVar[frozenset[Signal]] = frozenset({"rate"})
 
 
@@ -71,6 +72,7 @@ class FeedbackNoise(SignalNoise):
             of the step, instead of 1.
     """
 
+    kind: ClassVar[str] = "feedback-noise"
     signals: ClassVar[frozenset[Signal]] = frozenset({"feedback"})
 
     relative: bool = False
@@ -124,6 +126,7 @@ class ErrorTauNoise(Disturbance):
     An error neuron then no longer inverts its neuron's filter exactly, but only on average.
     """
 
+    kind: ClassVar[str] = "tau-noise"
     signals: ClassVar[frozenset[Signal]] = frozenset({"error_tau_m", "error_tau_r"})
     cure: ClassVar[str] = "set errors = shared of tau-noise, or choose rule 'gle'"
 

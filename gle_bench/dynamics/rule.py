@@ -137,7 +137,7 @@ class OnlineRule(LearningRule):
         """The reason why the rule cannot learn under these disturbances, as a clause with the cure; None: it can."""
         for disturbance in seams.disturbances:
             if absent := sorted(disturbance.signals & self.lacks):
-                kind = type(disturbance).__name__
+                kind = disturbance.kind or type(disturbance).__name__
                 return f"{kind} changes {' and '.join(absent)}, which its steps do not use; {disturbance.cure}"
         return None
 

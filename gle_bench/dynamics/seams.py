@@ -56,11 +56,13 @@ class Disturbance(ABC):
     random numbers.
 
     Attributes:
+        kind: its word in settings, such as 'rate-noise'; empty: it has none.
         signals: the signals that it changes.
         cure: the advice to a user whose rule does not have these signals, as a clause.
         in_evaluation: whether it acts in evaluations too.
     """
 
+    kind: ClassVar[str] = ""
     signals: ClassVar[frozenset[Signal]]
     cure: ClassVar[str] = "leave it out, or choose rule 'gle'"
     in_evaluation: bool = False

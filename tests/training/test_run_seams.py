@@ -177,7 +177,9 @@ def test_noise_on_feedback_or_time_constants_changes_what_is_learned(tmp_path: P
 @pytest.mark.parametrize("rule", ["bptt", "rtrl", "instantaneous"])
 def test_rules_without_error_neurons_refuse_noise_on_their_time_constants(tmp_path: Path, rule: str) -> None:
     config = configured("toy-classes", "toy-gle", f"disturbances=[{OWN_TAUS}]", rule=rule)
-    with pytest.raises(UsageError, match=r"changes error_tau_m and error_tau_r, .*; set errors = shared of tau-noise"):
+    with pytest.raises(
+        UsageError, match=r"tau-noise changes error_tau_m and error_tau_r, .*; set errors = shared of tau-noise"
+    ):
         run(config, [1], tmp_path)
     assert not list(tmp_path.rglob("*.json"))
 
