@@ -57,7 +57,8 @@ def cases(
     """
     learnt = {name: online_rule(name) for name in (PAPER_RULE, *rules)}
     chosen = list(dict.fromkeys(networks)) or list(NETWORKS)
-    runners = list(dict.fromkeys(engines)) or list(choice.ENGINES)
+    named = list(dict.fromkeys(engines))
+    runners = named or list(choice.ENGINES)
     for engine in runners:
         look_up("engine", engine, choice.ENGINES)
     measurable: list[Case] = []
@@ -68,6 +69,8 @@ def cases(
             device = choice.device(engine)
             layouts = [(1, 1)] if len(learnt) > 1 else _layouts(standard, device, cores)
             for rule_name, rule in learnt.items():
+                if not named and engine not in rule.engines:
+                    continue  # an engine that never runs the rule is of no interest, unless it was asked for
                 reason = _refusal(standard, engine, rule)
                 if reason is not None:
                     missing.append(Missing(name, engine, reason))
