@@ -28,7 +28,7 @@ def rows(
         return *pairs.rows(task, runs), pairs.as_text if task is not None or every else pairs.grid
     if task is not None or every:
         raise UsageError(f"'glebench list {kind}' takes no TASK and no --all, which are for 'glebench list pairs'.")
-    return *_rows(kind, runs), as_text
+    return *_rows(kind, runs), _rules_text if kind == "rules" else as_text
 
 
 def _rows(kind: str, runs: Path) -> tuple[Rows, list[Skipped]]:
@@ -50,6 +50,10 @@ def _rows(kind: str, runs: Path) -> tuple[Rows, list[Skipped]]:
 
 def _rule(name: str) -> dict[str, Any]:
     return {"name": name, "derived": registry.is_derived(name), "summary": registry.rule_summary(name)}
+
+
+def _rules_text(listed: Rows) -> str:
+    return f"{as_text(listed)}\n`glebench show RULE` shows the options of a rule."
 
 
 def _runs(runs: Path) -> tuple[Rows, list[Skipped]]:
