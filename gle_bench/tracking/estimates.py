@@ -50,26 +50,32 @@ def full_seconds(task: Task, pair: Pair, records: Sequence[Record]) -> float | N
     The pace is that of the longest run with the model's own rule and settings, whatever its budget and data.
     """
     whole = pair.configure("paper")
-    longest = _longest(records, pair.model, whole.rule)
-    if longest is None:
+    own = _own(records, pair.model, whole.rule)
+    if not own:
         return None
+    longest = max(own, key=lambda record: record.cost.steps)
     return _full_seconds(task, registry.rule(whole.rule), pair, longest, [], task.sizes(whole).get("train"))
 
 
 def run_seconds(task: Task, config: RunConfig, records: Sequence[Record]) -> float | None:
-    """The seconds of one seed of a pair's own configuration, likewise; None if no record tells.
+    """The seconds of one seed of a pair's own configuration; None if no record tells.
 
-    The records may be of other budgets.
+    It is the mean of the runs of its budget, or else taken from the pace of the longest run of another budget with the
+    same options of the task, which may limit the number of samples.
     """
-    longest, its_rule = _longest(records, config.model, config.rule), registry.rule(config.rule)
-    return None if longest is None else _seconds(task, its_rule, config, longest, [], task.sizes(config).get("train"))
+    options = config.options.model_dump(mode="json")
+    own = [r for r in _own(records, config.model, config.rule) if r.config.get("options") == options]
+    mean = seed_seconds([record for record in own if record.budget == config.budget])
+    if mean is not None or not own:
+        return mean
+    longest, its_rule = max(own, key=lambda record: record.cost.steps), registry.rule(config.rule)
+    return _seconds(task, its_rule, config, longest, [], task.sizes(config).get("train"))
 
 
-def _longest(records: Sequence[Record], model: str, rule: str) -> Record | None:
-    """The longest run of a model by that rule with the model's own settings; None if there is none."""
+def _own(records: Sequence[Record], model: str, rule: str) -> list[Record]:
+    """The runs of a model by that rule, with the model's own settings, that are done."""
     own = [r for r in records if (r.model, r.rule, r.status) == (model, rule, "done") and r.cost.steps]
-    own = [r for r in own if not any(mark.changed for mark in r.marks)]
-    return max(own, key=lambda record: record.cost.steps, default=None)
+    return [record for record in own if not any(mark.changed for mark in record.marks)]
 
 
 def full_seconds_after(chosen: Chosen, records: Sequence[Record], store: Store) -> float | None:

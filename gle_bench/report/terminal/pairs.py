@@ -27,9 +27,7 @@ LEGEND: Final = (
     "Numbers: learned parameters. x: the model does not suit the task. -: no recipe yet.\n"
     "`glebench list pairs TASK`, or --all, says why, and lists steps, channels, rules and times."
 )
-TIMES: Final = (
-    "Times: estimates for one seed, at the pace of recorded runs on the machines that made them. ?: no run tells."
-)
+TIMES: Final = "Times: estimates for one seed, from recorded runs on the machines that made them. ?: no run tells."
 
 
 class PairRow(NamedTuple):
