@@ -19,8 +19,8 @@ LENGTHS: dict[Budget, tuple[int, int]] = {"smoke": (101, 50), "short": (1501, 25
 # 86.9 from 1.5e-3 to 1e-4, and 86.2 at a constant 4e-4; for gle-15k 86.3 from 1e-3 to 3e-5, and 89.8 from 2e-3 to 6e-5.
 # Means of the weights over two or three epochs came within 0.5 of those over one, and means over five were lower.
 # For nla the rates are those of gle-15k with tau_m = tau_r = 1.2 in all neurons, which nla should equal, and which
-# `native` runs: after 4 epochs of seed 1 it had 18.0, 28.3, 29.8 and 32.1 % from 5e-3 to 1.5e-4, 2e-3 to 6e-5, 1e-3 to 3e-5
-# and 3e-4 to 1e-5. It has 4 epochs, not 20, because `torch` alone runs it: about 5.5 minutes of a core for one seed.
+# `native` runs: after 4 epochs of seed 1 it had 18.0, 28.3, 29.8 and 32.1 % from 5e-3 to 1.5e-4, 2e-3 to 6e-5, 1e-3 to
+# 3e-5 and 3e-4 to 1e-5. It has 4 epochs, not 20, because `torch` alone runs it: 5.5 minutes of a core for one seed.
 SHORT_RATES: Final = {"gle-15k": (2e-3, 6e-5), "gle-42k": (1e-3, 3e-5), "nla": (3e-4, 1e-5)}
 
 
