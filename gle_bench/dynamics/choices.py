@@ -108,6 +108,9 @@ class BPTTOptions(RuleOptions):
 
     Attributes:
         window: the number of steps of a window, at the end of which the weights change; 'sample': a whole sample.
+        nudged: whether instantaneous errors move the membranes of layers with gamma, as in the paper's Fig. 5. The
+            gradient leaves this path out, which is of the order of beta gamma.
     """
 
     window: Annotated[int | Literal["sample"], BeforeValidator(_window)] = "sample"
+    nudged: bool = False

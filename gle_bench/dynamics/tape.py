@@ -1,16 +1,19 @@
 """Tapes: recordings of a network's rates and slopes, from which gradients are computed backward in time (`adjoint`)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
+from gle_bench.dynamics.choices import LocalOptions
 from gle_bench.dynamics.network import Network
 from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import Parameters, State, zero_state
 from gle_bench.dynamics.step import output_feedback, step
 from gle_bench.dynamics.window import Window
+
+INSTANTANEOUS: Final = LocalOptions(sent="instantaneous")  # the errors of a run that is nudged
 
 
 class BlockTape(NamedTuple):
@@ -40,14 +43,22 @@ class Recorded(NamedTuple):
     outputs: Tensor  # (S, B, T, C)
 
 
-def record(network: Network, parameters: Parameters, state: State, window: Window, seams: Seams) -> Recorded:
-    """Runs the network over the window, without errors, and records a tape of it."""
+def record(
+    network: Network, parameters: Parameters, state: State, window: Window, seams: Seams, *, nudged: bool = False
+) -> Recorded:
+    """Runs the network over the window and records a tape of it.
+
+    There are no errors in this run, unless it is `nudged`: instantaneous errors then move membranes by their gamma.
+    """
     members, size, outputs = state[0].u.shape[1], window.inputs.shape[1], []
     tape = blank_tape(network, state, window.steps, size)
     for t in range(window.steps):
         inputs, target, mask = window.at(t, members)
         now = seams.at(t)
-        result = step(network, parameters, state, inputs, plastic=False, errors=False, seams=now)
+        taught = (target, mask) if nudged else (None, None)
+        result = step(
+            network, parameters, state, inputs, *taught, plastic=False, errors=nudged, seams=now, options=INSTANTANEOUS
+        )
         if now:  # the input as disturbances left it: they are functions, and give the same again
             inputs = now.unobserved.pass_layer("rate", 0, inputs)
         outputs.append(result.signals.output)

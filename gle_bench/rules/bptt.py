@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -25,6 +26,9 @@ class BPTT(OnlineRule):
     A window starts from the final state of the window before, and no gradient flows back into that one. The gradient is
     computed backward in time by the discrete adjoint of the network's step (`dynamics.adjoint`); it equals autograd's
     up to rounding. A convolution's bias learns by the connection's own gradient, which is a mean over positions.
+
+    Where errors move membranes (gamma), the rule is refused, unless it is `nudged`: it then leaves the path by which
+    the target moves membranes out of the gradient.
     """
 
     name: ClassVar[str] = "bptt"
@@ -52,7 +56,13 @@ class BPTT(OnlineRule):
             return f"window = {self.window} is longer than a sample, which has {request.steps} steps; lower it"
         if 1 in (self.window, request.steps):
             return "window = 1 is too short, because a weight takes 2 steps to affect the cost; raise it"
-        return exact_refusal(request.network)
+        network = request.network
+        if not self.chosen.nudged:
+            return exact_refusal(network)
+        if not any(layer.gamma for layer in network.layers):
+            return "nudged = true moves membranes by gamma, which is 0 in every layer; leave it out"
+        still = replace(network, layers=tuple(replace(layer, gamma=0.0) for layer in network.layers))
+        return exact_refusal(still)
 
     def learn(
         self,
@@ -67,7 +77,7 @@ class BPTT(OnlineRule):
         from gle_bench.dynamics.tape import record
         from gle_bench.dynamics.window import Learned
 
-        tape, state, outputs = record(network, parameters, state, window, seams)
+        tape, state, outputs = record(network, parameters, state, window, seams, nudged=self.chosen.nudged)
         errors = exact_errors(network, parameters, tape, [block.slope for block in state], seams=seams)
         part = partial(mean_gradients, network, parameters, tape, errors)
         return Learned(state, part(), outputs, memory, part)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from exact import BATCH, MEMBERS, STEPS, by_autograd, of, worst
-from networks import descend, make_batch, normal
+from networks import descend, make_batch, make_network, make_parameters, normal
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -13,11 +13,15 @@ from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import pack
 from gle_bench.dynamics.network import Layer, Network, relay_layer
 from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.rule import RuleRequest
 from gle_bench.dynamics.seams import Disturbance, Moment, Observer, Seams, Signal
 from gle_bench.dynamics.state import initial_parameters, zero_state
 from gle_bench.rules.bptt import BPTT, BPTTOptions
+from gle_bench.rules.local import Instantaneous
+from gle_bench.testing.engines import Tried
 
 ENGINE = TorchEngine()
+NUDGED = {"gamma": 0.8}
 
 
 def bptt(window: int) -> BPTT:
@@ -120,3 +124,33 @@ def test_errors_are_watched_and_disturbed_like_gle_s() -> None:
             expected = torch.stack([factor * x for factor, x in zip(block, getattr(theirs, name), strict=True)])
             assert_close(getattr(ours, name), expected, rtol=1e-12, atol=1e-14)
     assert worst(plain.accumulated, exact) > 0.1
+
+
+def test_a_nudged_window_runs_as_under_instantaneous_errors_and_learns_alike_in_both_engines() -> None:
+    """Errors move membranes in the run, and in the gradient that descends its cost they are left out."""
+    network = make_network(
+        (2, 3, 3, 1), instantaneous=False, learn_tau_m=True, loss="mse", beta=0.5, layers=[NUDGED] * 3
+    )
+    parameters = make_parameters(network)
+    window, still = make_batch(network, STEPS, BATCH), torch.zeros(1, dtype=torch.float64)
+    carry = start(network, parameters, Optimizer("sgd"), BATCH)
+    rule = BPTT().with_options(BPTTOptions(window=10, nudged=True))
+    moved, outputs = ENGINE.learn(network, Instantaneous(), Optimizer("sgd"), carry, window, still)
+    same, answers = ENGINE.learn(network, rule, Optimizer("sgd"), carry, window, still)
+    assert_close(answers, outputs, rtol=0, atol=1e-14)
+    assert_close(same.state, moved.state, rtol=0, atol=1e-14)
+    plain, _ = ENGINE.infer(network, parameters, carry.state, window._replace(target=None))
+    assert not torch.allclose(plain[-1].u, same.state[-1].u, rtol=0, atol=1e-3)  # gamma moves membranes
+    rates = torch.full((1,), 0.1, dtype=torch.float64)
+    learned = [
+        Tried(name).learn(network, rule, Optimizer("sgd"), carry, window, rates)[0] for name in ("torch", "native")
+    ]
+    assert_close(*[pack(network, own.parameters) for own in learned], rtol=0, atol=1e-12)
+
+
+def test_nudging_is_refused_where_nothing_moves_a_membrane_and_gamma_where_it_is_not_nudged() -> None:
+    still, moved = make_network((1, 1)), make_network((1, 1), layers=[NUDGED])
+    for network, nudged, reason in ((still, True, "gamma, which is 0"), (moved, False, "lets errors of GLE move")):
+        rule = BPTT().with_options(BPTTOptions(nudged=nudged))
+        assert reason in (rule.refused(RuleRequest(network, 10, 1, 1, 4)) or "")
+    assert BPTT().with_options(BPTTOptions(nudged=True)).refused(RuleRequest(moved, 10, 1, 1, 4)) is None

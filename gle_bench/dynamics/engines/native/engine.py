@@ -33,6 +33,7 @@ from gle_bench.dynamics.optimizers import Optimizer, OptimizerState, clone
 from gle_bench.dynamics.rule import OnlineRule
 from gle_bench.dynamics.seams import NO_SEAMS, Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State, present_weight
+from gle_bench.dynamics.tape import INSTANTANEOUS
 from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError
 
@@ -147,7 +148,8 @@ class NativeEngine:
             options = rule.chosen
             set_rule(run, network, options)
         else:
-            run.window, run.errors = rule.window_in(run.steps), 0
+            run.window, run.errors = rule.window_in(run.steps), rule.chosen.nudged
+            options = INSTANTANEOUS
         self._call(run, layer_calls(network, parts, options), _dtype(parts.parameters))
 
     def infer(

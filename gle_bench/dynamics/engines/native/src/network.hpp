@@ -58,10 +58,8 @@ template <class T> class Network {
     // Layer k from step n to n + 1: first what needs e and W of step n, then e of step n + 1.
     void switch_layer(int k, int step) {
         LayerBuffers<T> &layer = space_.layers[k];
-        const bool last = step == run_.steps - 1, heard = k > 0 && space_.layers[k - 1].layer->has_errors;
         const bool passes_on = run_.errors && !run_.broadcast;
-        if (passes_on && (heard || (last && layer.layer->feeds_back)))
-            feed_back(layer, layer.e, [&](int p) { return space_.feedback_of(k, p); });
+        if (passes_on) send_down(k, step);
         forward(layer, below(k), step);
         if (learns(layer)) {
             turn(layer, below(k), step);
@@ -70,8 +68,23 @@ template <class T> class Network {
             learn(layer, step);
             barrier_.wait();
         }
-        if (last && passes_on && layer.layer->feeds_back) keep_feedback(layer, k);
-        if (last || !passes_on || !layer.layer->has_errors || k == top()) return;
+        if (passes_on) receive(k, step);
+    }
+
+    // W^T e of the step, for the layer below.
+    void send_down(int k, int step) {
+        const LayerBuffers<T> &layer = space_.layers[k];
+        const bool last = step == run_.steps - 1, heard = k > 0 && space_.layers[k - 1].layer->has_errors;
+        if (heard || (last && layer.layer->feeds_back))
+            feed_back(layer, layer.e, [&](int p) { return space_.feedback_of(k, p); });
+    }
+
+    // The errors of the next step, from W^T e of the layer above.
+    void receive(int k, int step) {
+        const LayerBuffers<T> &layer = space_.layers[k];
+        const bool last = step == run_.steps - 1;
+        if (last && layer.layer->feeds_back) keep_feedback(layer, k);
+        if (last || !layer.layer->has_errors || k == top()) return;
         for (int p = first_; p < last_; ++p) {
             const Place all = place(p, layer.neurons, 0, layer.neurons);
             error_rows(layer, run_, all, space_.feedback_of(k + 1, p), step + 1);

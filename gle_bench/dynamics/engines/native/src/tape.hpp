@@ -1,5 +1,6 @@
 // Backpropagation through time by a tape: gle_bench/dynamics/tape.py and the exact errors of adjoint.py. A window is run
-// without errors; then they go backward in time, and their products with the recorded rates are summed for one update.
+// without errors, or nudged by instantaneous ones; then errors go backward in time, and their products with the recorded
+// rates are summed for one update.
 #pragma once
 
 #include "network.hpp"
@@ -28,10 +29,14 @@ template <class T> void Network<T>::record(int step) {
     for (int p = first_; p < last_; ++p) {
         const Place all = place(p, outputs, 0, outputs);
         nudging_of(all, p, space_.nudging.at(step) + all.at);
+        const LayerBuffers<T> &last = space_.layers.back();
+        if (run_.errors && last.layer->has_errors) error_rows(last, run_, all, space_.nudging.at(step) + all.at, step);
     }
     for (int k = top(); k >= 0; --k) {
+        if (run_.errors) send_down(k, step);
         if (learns(space_.layers[k])) turn(space_.layers[k], below(k), step);
         forward(space_.layers[k], below(k), step);
+        if (run_.errors) receive(k, step);
     }
 }
 
