@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gle_bench.words import PluginPart
 
 TASKS = {
+    "chain": "gle_bench.tasks.chain:ChainTask",
     "cifar10": "gle_bench.tasks.cifar10:CIFAR10",
     "gsc": "gle_bench.tasks.gsc:GSC",
     "mackey-glass": "gle_bench.tasks.mackey_glass:MackeyGlass",
@@ -60,6 +61,7 @@ MODELS = {  # modules with pairs, in the order in which models are listed: a bas
     "cifar10": "gle_bench.recipes.cifar10",
     "mackey-glass": "gle_bench.recipes.mackey_glass",
     "causal": "gle_bench.baselines.causal",
+    "chain": "gle_bench.recipes.chain",
     "lookback": "gle_bench.baselines.lookback",
     "lru": "gle_bench.baselines.lru",
     "mlp": "gle_bench.baselines.mlp",

@@ -34,6 +34,10 @@ class OnlineModel(ModelConfig):
         """The number of learned parameters, if it is known without PyTorch; None: it is counted in a network."""
         return None
 
+    def named(self, network: Network, parameters: Parameters) -> dict[str, Tensor]:
+        """The parameters that the history follows, by their names there, (S,) each; for small networks."""
+        return {}
+
 
 class Stepwise(Protocol):
     """A module that can also run one time step at a time, so that its outputs can become its next inputs.

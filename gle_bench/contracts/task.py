@@ -42,6 +42,7 @@ class Task(Generic[Options]):
     published: ClassVar[tuple[Published, ...]] = ()
     setup: ClassVar[tuple[Setting, ...]] = ()  # the paper's training settings, shown beside ours
     stream: ClassVar[bool] = False  # True: samples are chunks of one unbroken signal, seen in order, state carried on
+    streams: ClassVar[int] = 1  # signals side by side of a `stream`: a batch is the next chunk of each
     reset: ClassVar[StateReset] = "never"  # when the state of an online model starts at zero
     data_per_seed: ClassVar[bool] = False  # True: `load` is called with each seed; False: once, with None
     downloads: ClassVar[bool] = False  # True: `prepare` downloads files, so that a preview does not call it
@@ -101,6 +102,10 @@ class Task(Generic[Options]):
     def evaluation_split(self, protocol: Protocol) -> str:
         """The name of the split that is evaluated during training and whose metric learning-rate schedulers use."""
         return "validation"
+
+    def idle(self, options: Options) -> int:
+        """The steps at the start of training in which an online model runs, and is nudged, but does not learn."""
+        return 0
 
     def targets(self, batch: Batch, outputs: int) -> Tensor:
         """The target rates of an online model, (S|1, B, T|1, C): signals unchanged, classes in one-hot form."""

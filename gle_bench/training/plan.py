@@ -208,11 +208,15 @@ def check_pair(chosen: Chosen) -> None:
         raise UsageError(
             f"sampling = {training.sampling} would reorder {task.name}, which is one stream; set it to once."
         )
-    if task.stream and (training.batch_size, training.evaluation_batch_size) != (1, 1):
+    if task.stream and (training.batch_size, training.evaluation_batch_size) != (task.streams, task.streams):
         raise UsageError(
             f"batch_size = {training.batch_size} and evaluation_batch_size = {training.evaluation_batch_size} "
-            f"would cut {task.name} into pieces, which is one unbroken stream; set both to 1."
+            f"would cut {task.name} into pieces, which is {_streams(task.streams)}; set both to {task.streams}."
         )
+
+
+def _streams(count: int) -> str:
+    return "one unbroken stream" if count == 1 else f"{count} unbroken streams side by side"
 
 
 def check_request(chosen: Chosen, network: Network, members: int, seams: Seams) -> None:

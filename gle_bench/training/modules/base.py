@@ -127,6 +127,10 @@ class BenchModule(LightningModule):
         """The parameters that learn, detached, of which averages are made."""
         raise NotImplementedError
 
+    def named(self) -> Mapping[str, Tensor]:
+        """The parameters that the history follows, (S,) each, by their names there."""
+        return {}
+
     def member(self, seed: int) -> dict[str, Any]:
         """The state of one seed's network for a checkpoint, as lists, numbers and tensors."""
         raise NotImplementedError
@@ -184,6 +188,9 @@ class BenchModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.scores = dict(zip(self.seeds, self._scores.members(len(self.seeds)), strict=True))
+        for name, values in self.named().items():
+            for score, value in zip(self.scores.values(), values.tolist(), strict=True):
+                score.metrics[name] = value
         for seed, score in self.scores.items():
             if not torch.tensor(score.metrics["loss"]).isfinite():
                 self.mark_diverged(seed, f"evaluation loss {score.metrics['loss']} after {self.batches} batches")

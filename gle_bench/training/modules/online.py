@@ -60,6 +60,7 @@ class OnlineModule(BenchModule):
         self.net = experiment.network
         self.engine = choice.make(experiment.engine.engine)
         self.feedback = task.feedback(config.options)
+        self._idle = task.idle(config.options)
         self.optimizer = Optimizer(config.training.optimizer)
         self.carry = join(self.net, [self._first(model.initialise(self.net, seed), seed) for seed in seeds])
         self._evaluation_state, self._averaged_state, self._evaluated = self.carry.state, self.carry.state, 0
@@ -102,19 +103,27 @@ class OnlineModule(BenchModule):
         rates = torch.tensor([self.positions[seed].rate for seed in self.seeds], dtype=torch.float64)
         decay = self.positions[self.seeds[0]].schedule.decay(self.updates_per_batch)
         outputs: list[Tensor] = []
+        window, idle = self.window(batch), min(max(self._idle - self.batches * batch.steps, 0), batch.steps)
 
-        def learn() -> float:
-            carry, out = self.engine.learn(
-                self.net, self.rule, self.optimizer, self.carry, self.window(batch), rates, decay, self.seams
-            )
+        def run(begin: int, end: int) -> None:
+            before, part = self.carry, window.part(begin, end)
+            seams = self.seams.at(begin)
+            carry, out = self.engine.learn(self.net, self.rule, self.optimizer, before, part, rates, decay, seams)
+            if end <= idle:  # the network ran, and has not learned
+                carry = carry._replace(parameters=before.parameters, optimizer=before.optimizer)
             self.carry = carry
             outputs.append(out)
+
+        def learn() -> float:
+            for begin, end in ((0, idle), (idle, batch.steps)):
+                if begin < end:
+                    run(begin, end)
             return 0.0
 
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         optimizer.step(learn)
-        self._note(outputs[0], batch)
+        self._note(torch.cat(outputs, 2), batch)
 
     def _note(self, outputs: Tensor, batch: Batch) -> None:
         """Notes the scores of outputs made while weights followed the target; they do not tell what was learned."""
@@ -195,6 +204,11 @@ class OnlineModule(BenchModule):
 
     def weights(self) -> list[Tensor]:
         return [pack(self.net, self.carry.parameters)]
+
+    def named(self) -> Mapping[str, Tensor]:
+        model = self.experiment.config.network
+        assert isinstance(model, OnlineModel)
+        return model.named(self.net, self.carry.parameters)
 
     def member(self, seed: int) -> dict[str, Any]:
         index = [self.seeds.index(seed)]
