@@ -150,12 +150,14 @@ class RateNoiseConfig(Frozen):
         std: standard deviation of the noise.
         layers: numbers of the layers whose rates are noisy, the input being layer 0; None: all layers.
         in_evaluation: whether evaluations are noisy too.
+        correlation: steps from one random number to the next, between which noise changes smoothly; 1: at every step.
     """
 
     kind: Literal["rate-noise"]  # without a default, so that the hash always has it
     std: Positive
     layers: LayerNumbers | None = None
     in_evaluation: bool = False
+    correlation: Count = 1
 
 
 class FeedbackNoiseConfig(Frozen):

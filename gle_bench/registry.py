@@ -30,6 +30,7 @@ TASKS = {
     "gsc": "gle_bench.tasks.gsc:GSC",
     "mackey-glass": "gle_bench.tasks.mackey_glass:MackeyGlass",
     "mnist1d": "gle_bench.tasks.mnist1d:MNIST1D",
+    "small-nets": "gle_bench.tasks.small_nets:SmallNets",
 }
 RULES = {
     "adjoint": "gle_bench.rules.adjoint:Adjoint",
@@ -62,6 +63,7 @@ MODELS = {  # modules with pairs, in the order in which models are listed: a bas
     "mackey-glass": "gle_bench.recipes.mackey_glass",
     "causal": "gle_bench.baselines.causal",
     "chain": "gle_bench.recipes.chain",
+    "small-nets": "gle_bench.recipes.small_nets",
     "lookback": "gle_bench.baselines.lookback",
     "lru": "gle_bench.baselines.lru",
     "mlp": "gle_bench.baselines.mlp",

@@ -17,7 +17,7 @@ from gle_bench.config import ModelConfig, RuleOptions
 from gle_bench.contracts.data import Batch, Data, Shape, Split, TensorSplit
 from gle_bench.contracts.model import OfflineModel, OnlineModel, Pair, RateGroup, Refused, Stepwise, Traced, footing
 from gle_bench.contracts.results import Metric, Published, Setting
-from gle_bench.contracts.task import Task, cross_entropy, mean_over_time
+from gle_bench.contracts.task import Task, cross_entropy, mean_over_time, signal_errors
 from gle_bench.dynamics.rule import ClosedFormRule, Footing, GradientRule, LearningRule, OnlineRule
 
 __all__ = [
@@ -47,4 +47,5 @@ __all__ = [
     "cross_entropy",
     "footing",
     "mean_over_time",
+    "signal_errors",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic
 
 from typing_extensions import TypeVar
 
@@ -151,6 +151,16 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     top = reduce(torch.maximum, logits.detach().unbind(-1))  # cancels in the gradient
     total = (logits - top[..., None]).exp().sum(-1).log() + top
     return total - (targets * logits).sum(-1)
+
+
+LEAST_RELATIVE: Final = 1e-20  # of a squared error, so that its logarithm is finite: -200 dB
+
+
+def signal_errors(decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """The mean squared error of signals, and `error`: its ratio to the variance of the sample's target, in dB."""
+    squared = mean_over_time((decisions - batch.targets).square().mean(-1), batch.mask)
+    variance = batch.targets.double().var((-2, -1), correction=0).clamp_min(LEAST_RELATIVE)
+    return {"error": 10 * (squared.double() / variance).clamp_min(LEAST_RELATIVE).log10(), "mse": squared}
 
 
 def mean_over_time(values: Tensor, mask: Tensor | None) -> Tensor:

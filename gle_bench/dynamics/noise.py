@@ -45,10 +45,15 @@ class SignalNoise(Disturbance):
             return tensor
         _check_seeds(seeds, tensor)
         # Drawn in double precision, so that noise is the same in every precision.
-        noise = np.stack(
-            [draw.standard_normal(tensor.shape[1:]) for draw in generators(seeds, signal, layer, moment, self.stream)]
-        )
+        noise = self._noise(signal, layer, tuple(tensor.shape[1:]), moment, seeds)
         return torch.add(tensor, torch.from_numpy(noise).to(tensor) * self.amplitude(tensor), alpha=self.std)
+
+    def _noise(
+        self, signal: Signal, layer: int, shape: tuple[int, ...], moment: Moment, seeds: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        """The noise of one step with a standard deviation of 1, (S, *shape)."""
+        draws = generators(seeds, signal, layer, moment, self.stream)
+        return np.stack([draw.standard_normal(shape) for draw in draws])
 
     def amplitude(self, tensor: Tensor) -> Tensor | float:
         """The factor on the standard deviation, for a given signal."""
@@ -57,10 +62,29 @@ class SignalNoise(Disturbance):
 
 @dataclass(frozen=True)
 class RateNoise(SignalNoise):
-    """Gaussian noise on the rates of layers, including the input."""
+    """Gaussian noise on the rates of layers, including the input.
+
+    Attributes:
+        correlation: steps from one random number to the next. Between them noise changes smoothly, and has the same
+            variance; noise of more than twice as many steps ago is independent, and so is that of another batch.
+    """
 
     kind: ClassVar[str] = "rate-noise"
     signals: ClassVar[frozenset[Signal]] = frozenset({"rate"})
+
+    correlation: int = 1
+
+    def _noise(
+        self, signal: Signal, layer: int, shape: tuple[int, ...], moment: Moment, seeds: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        knot, since = divmod(moment.step, self.correlation)
+        before, after = (
+            super(RateNoise, self)._noise(signal, layer, shape, moment._replace(step=step), seeds) if weight else 0.0
+            for step, weight in ((knot * self.correlation, True), ((knot + 1) * self.correlation, since))
+        )
+        angle = np.pi / 2 * since / self.correlation  # the squares of the two weights add up to 1
+        noise: NDArray[np.float64] = np.cos(angle) * before + np.sin(angle) * after
+        return noise
 
 
 @dataclass(frozen=True)

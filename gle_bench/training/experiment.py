@@ -137,7 +137,8 @@ def seams_of(chosen: Chosen, network: Network | None, observers: tuple[Observer,
     for stream, config in enumerate(configs):
         _check_layers(config, network)
         if isinstance(config, RateNoiseConfig):
-            disturbances.append(RateNoise(config.std, config.layers, config.in_evaluation, stream))
+            given = config.std, config.layers, config.in_evaluation, stream
+            disturbances.append(RateNoise(*given, correlation=config.correlation))
         elif isinstance(config, FeedbackNoiseConfig):
             given = config.std, config.layers, config.in_evaluation, stream
             disturbances.append(FeedbackNoise(*given, relative=config.relative))

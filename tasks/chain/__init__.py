@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from gle_bench.config import RunConfig, TaskOptions
-from gle_bench.contracts import Batch, Data, Metric, Shape, Task, TensorSplit
-from gle_bench.contracts.task import mean_over_time
+from gle_bench.contracts import Batch, Data, Metric, Shape, Task, TensorSplit, signal_errors
 from gle_bench.data.files import sha256
 from gle_bench.models.chain import draws
 from gle_bench.recipes.chain import CHUNK, FIRST, STEPS, STILL, STREAMS, ChainOptions
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from gle_bench.words import Loss
 
-_FLOOR: Final = 1e-20  # of the relative error, so that its logarithm is finite: -200 dB
 _CHUNKS: Final = (STEPS - FIRST) // CHUNK  # of each stream
 _PHASES: Final = {"test": 0, "validation": 2}  # of a split's first sample within the period, in steps
 
@@ -78,10 +76,7 @@ class ChainTask(Task[ChainOptions]):
 
     def measure(self, decisions: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The squared error, and its ratio to the target's variance over the time steps of the sample, in dB."""
-        squared = mean_over_time((decisions - batch.targets).square().mean(-1), batch.mask)
-        variance = batch.targets.double().var((-2, -1), correction=0)
-        relative = squared.double() / variance.clamp_min(_FLOOR)
-        return {"error": 10 * relative.clamp_min(_FLOOR).log10(), "mse": squared}
+        return signal_errors(decisions, batch)
 
 
 class Stream:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gle_bench.dynamics.filters import Signal, rates
 from gle_bench.recipes.chain import DT, STEPS, ChainOptions
 
 PULSE: Final = 200  # steps for which the input is high, and also for which it is low
 PULSES: Final = 1012  # in the whole stream, evenly spaced: a period is 400.2 steps
 SMOOTH: Final = 5  # standard deviation of the Gaussian kernel, in steps
-
-Signal = NDArray[np.float64]
 
 
 def pulses() -> Signal:
@@ -28,17 +26,13 @@ def pulses() -> Signal:
 
 
 def answers(inputs: Signal, options: ChainOptions) -> Signal:
-    """The teacher's output (..., T) for inputs (..., T), from rest: before each step, as the student's.
-
-    The membrane's step and the prospective potential together are one linear filter of the input current
-    (facts/rules.md, section 5.0).
-    """
-    from scipy.signal import lfilter
-
-    rates = inputs
+    """The teacher's output (..., T) for inputs (..., T), from rest: before each step, as the student's."""
+    signal = inputs
     for weight, tau_m in zip(options.weights, options.tau_m, strict=True):
-        step, ahead = DT / tau_m, options.tau_r / tau_m
-        potential = lfilter([ahead, step - ahead], [1, step - 1], weight * rates)
-        rates = np.zeros_like(inputs)
-        rates[..., 1:] = np.logaddexp(0, potential)[..., :-1]  # softplus, one step later
-    return rates
+        signal = rates(weight * signal, tau_m, options.tau_r, DT, softplus)
+    return signal
+
+
+def softplus(potential: Signal) -> Signal:
+    rate: Signal = np.logaddexp(0, potential)
+    return rate

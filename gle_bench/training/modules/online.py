@@ -105,9 +105,9 @@ class OnlineModule(BenchModule):
         outputs: list[Tensor] = []
         window, idle = self.window(batch), min(max(self._idle - self.batches * batch.steps, 0), batch.steps)
 
-        def run(begin: int, end: int) -> None:
-            before, part = self.carry, window.part(begin, end)
-            seams = self.seams.at(begin)
+        def run(first: int, end: int) -> None:
+            before, part = self.carry, window.part(first, end)
+            seams = self.seams.at(first)
             carry, out = self.engine.learn(self.net, self.rule, self.optimizer, before, part, rates, decay, seams)
             if end <= idle:  # the network ran, and has not learned
                 carry = carry._replace(parameters=before.parameters, optimizer=before.optimizer)
@@ -115,9 +115,9 @@ class OnlineModule(BenchModule):
             outputs.append(out)
 
         def learn() -> float:
-            for begin, end in ((0, idle), (idle, batch.steps)):
-                if begin < end:
-                    run(begin, end)
+            for first, end in ((0, idle), (idle, batch.steps)):
+                if first < end:
+                    run(first, end)
             return 0.0
 
         optimizer = self.optimizers()
