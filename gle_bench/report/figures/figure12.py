@@ -23,7 +23,7 @@ SIZE: Final = (8.0, 3.6)  # inches
 NOTES: Final = (
     "Lines: closed forms of Eq. 35 and of the equation below Eq. 38. Dashed: the phase to first order in ω (Eqs. 37 "
     "and 39). Dots: simulated neurons by forward Euler with dt = 3e-4, measured after 20 time constants over whole "
-    "periods. A positive phase is prospective. The text of the paper tells of the phase alone; the gain is an addition.",
+    "periods. A positive phase is prospective. The text of the paper tells of the phase alone; the gain is added.",
     "Values of the caption: τm = 1, τw = 0.9, γ_u = 10 τm/τw = 11.11, γ_I = (τm + 0.9 τw)/"
     "(τm + τw) = 0.9526. The paper does not state the range of ω; here it is 0.01 to 100.",
 )
