@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from gle_bench.config import Count
 from gle_bench.contracts import OfflineModel, Refused, Shape
 from gle_bench.models.initial import seeded
-from gle_bench.recipes import gsc, mnist1d
+from gle_bench.recipes import cifar10, gsc, mnist1d
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,6 +81,13 @@ PAIRS = (
         MLP(hidden=(436, 436, 436), initial="hello-edge"),
         front_end="mfcc-25",
         summary="Hello Edge's DNN-L, 250-436-436-436-12, on 25 frames of 10 MFCC at once: 495,744 parameters",
+    ),
+    cifar10.offline_pair(
+        "mlp",
+        MLP(hidden=(200, 200)),
+        summary="3072-200-200-10 on the whole image as a vector: 656,810 parameters",
+        presentation="still",
+        tried=2,
     ),
 )
 

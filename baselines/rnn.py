@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from gle_bench.config import Count
 from gle_bench.contracts import OfflineModel, Refused, Shape
 from gle_bench.models.initial import seeded
-from gle_bench.recipes import gsc, mackey_glass, mnist1d
+from gle_bench.recipes import cifar10, gsc, mackey_glass, mnist1d
 from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 
 if TYPE_CHECKING:
@@ -170,6 +170,18 @@ PAIRS = (
         notes=(
             "The paper's Table 3 gives a window of 20 ms; the frozen graph and the commands of Hello Edge say 40 ms.",
         ),
+    ),
+    cifar10.offline_pair(
+        "gru",
+        LastStateGRU(hidden=420),
+        summary="Hello Edge's kind of GRU, 420 units on the rows of an image: 655,630 parameters",
+        tried=1,
+    ),
+    cifar10.offline_pair(
+        "lstm",
+        LastStateLSTM(hidden=358),
+        summary="Hello Edge's kind of LSTM, 358 units on the rows of an image: 655,150 parameters",
+        tried=1,
     ),
 )
 

@@ -11,7 +11,7 @@ from gle_bench.config import Count
 from gle_bench.contracts import OfflineModel, Refused, Shape
 from gle_bench.errors import UsageError
 from gle_bench.models.initial import seeded
-from gle_bench.recipes import gsc, mnist1d
+from gle_bench.recipes import cifar10, gsc, mnist1d
 
 if TYPE_CHECKING:
     from torch import nn
@@ -170,6 +170,13 @@ PAIRS = (
             "Its accuracy is by running averages of the batch norm. What Hello Edge's training script prints is by "
             "each batch's own statistics: recorded beside it, as accuracy_by_batch.",
         ),
+    ),
+    cifar10.offline_pair(
+        "tcn",
+        TCN(channels=290, dilation=1),
+        summary="three layers of 290 channels along the rows of an image: 656,280 parameters",
+        notes=("The layers are MNIST-1D's tcn-0, whose kernels span 5, 3 and 3 steps at stride 2, only wider.",),
+        tried=2,
     ),
 )
 

@@ -135,8 +135,8 @@ def test_on_mackey_glass_it_is_neurobenchs() -> None:
 
 
 def test_it_is_on_every_task_with_a_readout_that_fits() -> None:
-    assert set(PAIRS) >= {"gsc", "mackey-glass", "mnist1d"}
-    for name, count in (("gsc", 12_132), ("mnist1d", 5_020)):
+    assert set(PAIRS) >= {"cifar10", "gsc", "mackey-glass", "mnist1d"}
+    for name, count in (("cifar10", 8_550), ("gsc", 12_132), ("mnist1d", 5_020)):
         config = PAIRS[name].configure("paper")
         model = config.network.build(registry.task(name).shape(config.options), 1)
         assert sum(x.numel() for x in model.parameters() if x.requires_grad) == count
