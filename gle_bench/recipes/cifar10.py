@@ -7,10 +7,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from gle_bench.contracts import Count, Exponential, ModelConfig, Pair
-from gle_bench.models.gle import GLENetwork, Population, Refused, RunConfig, TaskOptions, TrainingConfig
-from gle_bench.contracts import OfflineModel, TrainingConfig
-from gle_bench.contracts import Pair
+from gle_bench.config import Count, Exponential, ModelConfig, RunConfig, TaskOptions, TrainingConfig
+from gle_bench.contracts import OfflineModel, Pair, Refused
+from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.models.le import LE
 from gle_bench.models.lenet import LeNet, LeNet5
 from gle_bench.words import Budget
