@@ -36,7 +36,7 @@ def exact_refusal(network: Network) -> str | None:
     """The reason why the discrete adjoint is not exact for this network, as a clause with the cure; None: it is."""
     if network.prospective != "potential":
         return (
-            f"prospective = '{network.prospective}' makes rates depend on phi', and the exact gradient is derived for "
+            f"prospective = '{network.prospective}' lets rates look ahead, and the exact gradient is derived for "
             "rates phi(D^+{u}); choose rule 'instantaneous' or 'gle'"
         )
     if network.ordered:

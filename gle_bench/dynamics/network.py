@@ -101,12 +101,12 @@ class Network:
         integrator: 'euler' is the reference's step (`network.step`): a delay of dt lies between layers, in both
             directions. 'exponential' and 'rk4' traverse the layers in order, without delays (`ordered.ordered_step`).
         prospective: what looks ahead. 'potential' is GLE: r = phi(D^+{u}). 'rate' is Neuronal Least Action:
-            r = D^+{phi(u)} = phi(u) + tau_r phi'(u) u_dot, in layers that are traversed in order.
+            r = D^+{phi(u)}, which is phi(u) + tau_r phi'(u) u_dot in the limit of small dt, for 'exponential' only.
 
     Raises:
         UsageError: widths that do not fit, a time constant below dt, an empty range, nothing but relays, an unknown
             integrator, one without delays where errors move a membrane or layers are relays, or prospective rates with
-            delays between layers.
+            an integrator other than 'exponential'.
     """
 
     layers: tuple[Layer, ...]
@@ -139,11 +139,10 @@ class Network:
             raise UsageError(f"tau_range = {self.tau_range} is empty; give (lowest, highest).")
         look_up("integrator", self.integrator, dict.fromkeys(get_args(Integrator), ""))
         look_up("prospective", self.prospective, dict.fromkeys(get_args(Prospective), ""))
-        if self.prospective == "rate" and not self.ordered:
-            # A membrane undoes the look-ahead of the rates below it only if it receives them at once.
+        if self.prospective == "rate" and self.integrator != "exponential":
+            # A membrane undoes the look-ahead of the rates below it if it receives them at once, by the same step.
             raise UsageError(
-                "prospective = 'rate' needs layers without delays between them, which integrator = 'euler' has not; "
-                "set integrator to 'exponential' or 'rk4'."
+                f"prospective = 'rate' is derived for integrator = 'exponential', not '{self.integrator}'; set that."
             )
         for number, layer in enumerate(self.layers, 1):
             if self.ordered and layer.gamma != 0:

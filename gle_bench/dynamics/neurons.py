@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from gle_bench.dynamics.activations import Activation
-from gle_bench.words import Prospective
 
 
 def leaky_step(x: Tensor, drive: Tensor, tau: Tensor, ahead: Tensor, dt: float) -> tuple[Tensor, Tensor]:
@@ -50,18 +49,19 @@ def prospective_potential(u: Tensor, current: Tensor, tau_m: Tensor, tau_r: Tens
     return prospective(u, current, tau_m, tau_r)
 
 
-def rate_and_slope(phi: Activation, prospective: Prospective, u: Tensor, potential: Tensor) -> tuple[Tensor, Tensor]:
-    """The rate r and the slope phi' that errors use, from the potential u and the prospective potential D^+{u}.
+def prospective_rate(
+    phi: Activation, u: Tensor, current: Tensor, tau_m: Tensor, tau_r: Tensor, dt: float
+) -> tuple[Tensor, Tensor]:
+    """Neuronal Least Action: the rate r = D^+_{tau_r}{phi(u)}, and the slope phi' that errors use.
 
-    For 'potential' they are phi(D^+{u}) and phi'(D^+{u}) (Eq. 44). For 'rate' they are those of Neuronal Least Action:
-    r = D^+{phi(u)} = phi(u) + phi'(u) tau_r u_dot by the chain rule, and phi'(u).
+    It is phi(u) + tau_r phi'(u) u_dot in the limit of small dt. Here the derivative is the difference of phi from u to
+    u(dt), and the slope, tau_m/tau_r dr/dI, is phi'(u(dt)). Then a membrane that receives r undoes the look-ahead
+    exactly at any dt; with phi'(u) u_dot itself the error grows with every layer and every weight.
     """
-    if prospective == "potential":
-        rate = phi.rate(potential)
-        return rate, phi.slope(potential, rate)
-    rate = phi.rate(u)
-    slope = phi.slope(u, rate)
-    return torch.addcmul(rate, slope, potential - u), slope
+    following = relaxed(u, current, tau_m, dt)
+    now, then = phi.rate(u), phi.rate(following)
+    gain = tau_r / tau_m / torch.expm1(-dt / tau_m).neg()
+    return torch.addcmul(now, gain, then - now), phi.slope(following, then)
 
 
 def prospective_error(v: Tensor, instantaneous: Tensor, tau_m: Tensor, tau_r: Tensor) -> Tensor:

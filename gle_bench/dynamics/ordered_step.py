@@ -169,8 +169,13 @@ def traverse(
         current = block.connection.current(weight, bias, rate)
         if passed is not None:
             current = passed("current", n, current)
-        potential, phi = neurons.prospective_potential(u, current, tau_m, tau_r), activation(block.like.phi)
-        rate, slope = neurons.rate_and_slope(phi, network.prospective, u, potential)
+        phi = activation(block.like.phi)
+        if network.prospective == "rate":
+            rate, slope = neurons.prospective_rate(phi, u, current, tau_m, tau_r, network.dt)
+        else:
+            potential = neurons.prospective_potential(u, current, tau_m, tau_r)
+            rate = phi.rate(potential)
+            slope = phi.slope(potential, rate)
         slopes.append(slope)
         if passed is not None:
             rate = passed("rate", n, rate)

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class NLA(OnlineModel):
     """A network of Neuronal Least Action (Senn et al. 2023): a control without memory beside the input's low-pass.
 
-    All neurons have one time constant. A rate looks ahead by it, r = phi(u) + tau phi'(u) u_dot, and the membrane that
+    All neurons have one time constant. A rate looks ahead by it, r = phi(u) + tau d/dt phi(u), and the membrane that
     receives the rate lags by it, which undoes the look-ahead: after a transient exp(-t/tau), u = W phi(u) + b holds in
-    every layer above the first, up to O(dt). So the potentials are those of a feedforward network without time, whose
-    input is low-passed once with tau. Layers are traversed in order, by the exponential integrator. Errors do not move
-    the membranes, so that no system of equations for u_dot has to be solved (docs/least-action.md).
+    every layer above the first. So the potentials are those of a feedforward network without time, whose input is
+    low-passed once with tau. Layers are traversed in order, by the exponential integrator. Errors do not move the
+    membranes, so that no system of equations for u_dot has to be solved (docs/least-action.md).
 
     Attributes:
         width: number of neurons in each hidden layer.
