@@ -41,18 +41,45 @@ class OperatorFigure(NamedTuple):
     title: str
 
 
+class Moment(NamedTuple):
+    """A stretch of time of the chain's learning in which Figures 5b and 14b show rates and errors.
+
+    Attributes:
+        learned: whether the parameters are those of that time; else they are the initial ones.
+        teacher_tau: whether the time constants are the teacher's.
+    """
+
+    title: str
+    begin: float
+    end: float
+    learned: bool = True
+    teacher_tau: bool = False
+
+
+class ChainFigure(NamedTuple):
+    """The paper's Figure 5 or 14: rates and errors at moments of learning; parameters and the loss over time."""
+
+    title: str
+    task: str
+    moments: tuple[Moment, ...]
+
+
+BEFORE_AFTER: Final = (Moment("before learning", 32.0, 38.0, learned=False), Moment("after learning", 2972.0, 2978.0))
+RIGHT_TAU: Final = Moment("correct τ, wrong w", 12.0, 18.0, learned=False, teacher_tau=True)
 FIGURE_8: Final = {
     "8d": TrainingPanel("MNIST-1D", "mnist1d", ("gle-42k", "gle-15k", "mlp-published", "tcn", "gru")),
     "8e": TrainingPanel("Google Speech Commands", "gsc", ("gle", "mlp", "tcn", "gru", "lstm")),
     "8f": TrainingPanel("LagNet on MNIST-1D", "mnist1d", ("lagnet-le", "mlp-0", "tcn-0", "gru-0")),
     "8g": TrainingPanel("CIFAR-10 in the LE limit", "cifar10", ("le", "bp", "bp-matched"), bars=True),
 }
-FIGURES: Final[Mapping[str, TrainingPanel | ForecastFigure | OperatorFigure]] = {
+FIGURES: Final[Mapping[str, TrainingPanel | ForecastFigure | OperatorFigure | ChainFigure]] = {
     "3": OperatorFigure("GLE and the adjoint method (AM) in Fourier space"),
+    "5": ChainFigure("learning in a chain of two neurons", "chain", BEFORE_AFTER),
     **FIGURE_8,
     "10": ForecastFigure("mackey-glass", "gle", (40, 138)),
     "11": OperatorFigure("phase and gain of the errors against τr/τm"),
     "12": OperatorFigure("adaptation makes neurons prospective"),
+    "14": ChainFigure("learning in a chain of two neurons, extended", "chain", (RIGHT_TAU, *BEFORE_AFTER)),
 }
 SKETCHES: Final[Mapping[str, str]] = {  # {number of a figure that holds no data: what it shows}
     "1": "what a deep synapse must know at a moment to learn: all future states (BPTT), the past effects of all "

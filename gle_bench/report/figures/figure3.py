@@ -17,7 +17,7 @@ TAU_R: Final = 0.1  # tau_m = 10 tau_r (caption)
 DT: Final = 1e-3  # of the simulations of single operators
 FINE: Final = 2.2e-4  # of those of combined operators, for tau_r = 0.1
 DECADES: Final = (-2.0, 2.0)  # of omega tau
-CURVE: Final = 161  # points of a line
+CURVE: Final = 81  # points of a line
 POINTS: Final = 13  # simulated frequencies of a line
 BLUE, ORANGE, SKY, BLACK, PURPLE = 0, 1, 4, SEEDS, 7  # numbers of colours
 LAYOUT: Final = ("a", "bc", "de")
@@ -169,7 +169,7 @@ def _component(letter: str) -> Panel:
     steps = torch.arange(start + whole + 1, dtype=torch.float64)
     current = ((steps + 0.5) * omega * dt).sin()  # between two steps
     potential = op.i_minus(current, TAU, dt)
-    shown = slice(start, start + whole, whole // 40)
+    shown = slice(start, start + whole, whole // 20)
     lines = []
     one = torch.tensor([omega], dtype=torch.float64)
     time = torch.linspace(0, 2, CURVE, dtype=torch.float64)  # in periods

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gle_bench.errors import UsageError, look_up
-from gle_bench.paper import FIGURES, SKETCHES, ForecastFigure, OperatorFigure, TrainingPanel
+from gle_bench.paper import FIGURES, SKETCHES, ChainFigure, ForecastFigure, OperatorFigure, TrainingPanel
 from gle_bench.report.figures.curves import Request
 from gle_bench.report.figures.panels import kind_of, save
 from gle_bench.report.figures.plot import Built
@@ -51,7 +51,9 @@ def _sketch(name: str, shows: str, out: Path | None) -> Made:
     return Made({"title": f"Figure {name}", "sketch": sentence}, sentence, ())
 
 
-def _built(name: str, subject: TrainingPanel | ForecastFigure | OperatorFigure, request: Request) -> Built:
+def _built(
+    name: str, subject: TrainingPanel | ForecastFigure | OperatorFigure | ChainFigure, request: Request
+) -> Built:
     if isinstance(subject, TrainingPanel):
         from gle_bench.report.figures import figure8
 
@@ -61,6 +63,10 @@ def _built(name: str, subject: TrainingPanel | ForecastFigure | OperatorFigure, 
         from gle_bench.report.figures import figure10
 
         return figure10.build(name, subject, request)
+    if isinstance(subject, ChainFigure):
+        from gle_bench.report.figures import chain
+
+        return chain.build(name, subject, request)
     _refuse_runs(name, request)
     from gle_bench.report.figures import figure3, figure11, figure12
 

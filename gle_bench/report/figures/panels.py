@@ -127,12 +127,13 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
     for region in panel.regions:
         axes.axvspan(region.low, region.high, color=_shade(region.color), alpha=0.15, linewidth=0, label=region.label)
     axes.set_title(panel.title)
-    axes.set_title(panel.letter, loc="left", fontweight="bold", fontsize=10)
+    corner = panel.letter if panel.corner is None else panel.corner
+    axes.set_title(corner, loc="left", fontweight="bold", fontsize=10)
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label, xscale=panel.x_scale, yscale=panel.y_scale)
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":  # whose own labels are formulas
             axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter("")
+            axis.minorticks_off()
     axes.margins(x=0.01)
     axes.set_xlim(*panel.x_limits)
     axes.set_ylim(*panel.y_limits)

@@ -84,7 +84,8 @@ class Panel:
     """One pair of axes with all that is drawn in it.
 
     Attributes:
-        letter: the panel's name in the figure's layout, which is printed in its corner.
+        letter: the panel's name in the figure's layout.
+        corner: what is printed in its corner; None: the letter.
         bars: bars side by side, in a panel without lines.
         x_limits, y_limits: the ends of an axis; None: an end that follows from the lines.
         regions: shaded parts of the horizontal axis.
@@ -102,6 +103,7 @@ class Panel:
     x_scale: Scale = "linear"
     y_scale: Scale = "linear"
     regions: tuple[Region, ...] = ()
+    corner: str | None = None
 
 
 @dataclass(frozen=True)
