@@ -9,6 +9,8 @@ import pytest
 from code_blocks import SPHINX
 from shared import ROOT
 
+from gle_bench.paper import FIGURES, SKETCHES
+
 DESCRIBED = ("gle_bench/contracts", "gle_bench/dynamics", "gle_bench/rules")
 
 
@@ -26,6 +28,19 @@ def test_the_reference_describes_every_module_of_its_rooms() -> None:
     pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
     described = {line.split("::")[1].strip() for line in pages.splitlines() if line.startswith(".. automodule::")}
     assert described == modules
+
+
+def test_the_gallery_has_a_small_picture_of_every_figure_or_says_why_not() -> None:
+    """`scripts/gallery` makes it anew."""
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    sections = dict(re.findall(r"^## Figure (\w+)\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE))
+    assert set(sections) == {*FIGURES, *SKETCHES}
+    for name, section in sections.items():
+        pictures = re.findall(r"!\[.*\]\((.+)\)", section)
+        assert len(pictures) <= (name in FIGURES)
+        assert all((ROOT / "docs" / picture).stat().st_size < 250_000 for picture in pictures)
+    pictures = {f"gallery/{path.name}" for path in (ROOT / "docs" / "gallery").iterdir()}
+    assert pictures == set(re.findall(r"\((gallery/.+\.svg)\)", page))
 
 
 def test_a_rule_can_be_added_after_reading_few_lines() -> None:

@@ -17,9 +17,9 @@ ROUNDS = 4
 LAST = (1.0, 2.0, 1.0, 2.0)  # the teacher's weights and time constants
 
 
-def learned(runs: Path, rule: str) -> None:
+def learned(runs: Path, rule: str, **changes: str) -> None:
     """A run whose parameters go from 0.5 to the teacher's."""
-    folder = run(runs, 0, [0.0] * (ROUNDS + 1), "gle", "chain", rule=rule, marks=())
+    folder = run(runs, 0, [0.0] * (ROUNDS + 1), "gle", "chain", rule=rule, marks=(), **changes)
     rows = folder.read_history()
     for row in rows:
         share = int(row["round"]) / ROUNDS
@@ -39,7 +39,7 @@ def test_figures_5_and_14_draw_histories_and_replays(runs: Path) -> None:
     assert [level["y"] for level in panels["t"]["levels"]] == [1, 2]
     assert panels["l"]["lines"][0]["y"][-1] == pytest.approx(1e-4)
     assert "BP was not run; say `glebench run chain --model gle --rule instantaneous" in "\n".join(figure["notes"])
-    learned(runs, "instantaneous")
+    learned(runs, "instantaneous", config_hash="0123456789ab")
     figure = catalogue.make("14", Request(runs), draw=False).shown
     panels = {panel["letter"]: panel for panel in figure["panels"]}
     assert panels["A"]["title"] == "correct τ, wrong w"
