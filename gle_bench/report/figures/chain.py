@@ -1,6 +1,7 @@
 """Figures 5 and 14: how the chain learns by three rules, and what its neurons and errors do before and after."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Final, NamedTuple
 
 import torch
@@ -68,6 +69,9 @@ def build(name: str, subject: ChainFigure, request: Request) -> Built:
     layout: tuple[str, ...] = ("wtl",)
     if {"gle+gle", "gle+instantaneous"} <= set(runs):
         shown = [moment for moment in subject.moments if moment.end <= max(runs["gle+gle"].times) + CHUNK]
+    else:
+        shown = []
+    if shown:
         panels += [panel for k, moment in enumerate(shown) for panel in _signals(task, runs, moment, k)]
         layout = (*("".join(_letter(row, k) for k in range(len(shown))) for row in range(len(SIGNALS))), *layout)
     size = (8.4, 2.4 + 1.15 * (len(layout) - 1))
@@ -100,7 +104,8 @@ def _runs(task: Task, request: Request) -> tuple[dict[str, ChainRun], Sequence[S
 
 
 def _run(rows: Sequence[Row]) -> ChainRun:
-    numbers = {name: [float(row.get(name) or "nan") for row in rows] for name in (*PARAMETERS, "online_mse", "round")}
+    names = (*PARAMETERS, "online_mse", "round")
+    numbers = {name: [nan if (cell := row.get(name)) is None else float(cell) for row in rows] for name in names}
     return ChainRun([CHUNK * number for number in numbers["round"]], numbers)
 
 
