@@ -19,7 +19,7 @@ from gle_bench.recipes.chain import DT, STREAMS
 from gle_bench.report.figures.curves import Request
 from gle_bench.report.figures.plot import FREE, SEEDS, Built, Level, Limits, Line, Panel, Plot, Scale, line
 from gle_bench.report.results import fullest, gather, grouped, pairs_of
-from gle_bench.tracking.history import Row
+from gle_bench.tracking.history import Cell, Row
 from gle_bench.tracking.store import Skipped
 
 CHUNK: Final = 4.0  # units of time from one row of the history to the next
@@ -67,10 +67,8 @@ def build(name: str, subject: ChainFigure, request: Request) -> Built:
     runs, skipped, notes = _runs(task, request)
     panels = _learning(runs)
     layout: tuple[str, ...] = ("wtl",)
-    if {"gle+gle", "gle+instantaneous"} <= set(runs):
-        shown = [moment for moment in subject.moments if moment.end <= max(runs["gle+gle"].times) + CHUNK]
-    else:
-        shown = []
+    both = {"gle+gle", "gle+instantaneous"} <= set(runs)
+    shown = [m for m in subject.moments if both and m.end <= max(runs["gle+gle"].times) + CHUNK]
     if shown:
         panels += [panel for k, moment in enumerate(shown) for panel in _signals(task, runs, moment, k)]
         layout = (*("".join(_letter(row, k) for k in range(len(shown))) for row in range(len(SIGNALS))), *layout)
@@ -105,8 +103,12 @@ def _runs(task: Task, request: Request) -> tuple[dict[str, ChainRun], Sequence[S
 
 def _run(rows: Sequence[Row]) -> ChainRun:
     names = (*PARAMETERS, "online_mse", "round")
-    numbers = {name: [nan if (cell := row.get(name)) is None else float(cell) for row in rows] for name in names}
+    numbers = {name: [_number(row.get(name)) for row in rows] for name in names}
     return ChainRun([CHUNK * number for number in numbers["round"]], numbers)
+
+
+def _number(cell: Cell) -> float:
+    return float(cell) if isinstance(cell, int | float) else nan
 
 
 def _learning(runs: Mapping[str, ChainRun]) -> list[Panel]:
