@@ -164,7 +164,10 @@ def test_a_runs_result_is_json_where_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("run mnist1", "Unknown task 'mnist1'. Did you mean 'mnist1d'? Tasks: cifar10, gsc, mackey-glass, mnist1d, "),
+        (
+            "run mnist1",
+            "Unknown task 'mnist1'. Did you mean 'mnist1d'? Tasks: chain, cifar10, gsc, mackey-glass, mnist1d, ",
+        ),
         ("run mnist1d --model gel-15k", "Unknown model 'gel-15k'. Did you mean 'gle-15k'? Models: esn, gle, gle-15k, "),
         ("run mnist1d --model les", "Unknown model 'les'."),
         (
