@@ -15,9 +15,9 @@ from gle_bench.dynamics.neurons import error_step, instantaneous_error, membrane
 from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.models.chain import Chain
 from gle_bench.paper import ChainFigure, Moment
-from gle_bench.recipes.chain import DT, STREAMS
+from gle_bench.recipes.chain import DT, STREAMS, ChainOptions
 from gle_bench.report.figures.curves import Request
-from gle_bench.report.figures.plot import FREE, SEEDS, Built, Level, Limits, Line, Panel, Plot, Scale, line
+from gle_bench.report.figures.plot import FREE, SEEDS, Built, Level, Limits, Line, Look, Panel, Plot, Scale, line
 from gle_bench.report.results import fullest, gather, grouped, pairs_of
 from gle_bench.tracking.history import Cell, Row
 from gle_bench.tracking.store import Skipped
@@ -154,10 +154,11 @@ def _signals(task: Task, runs: Mapping[str, ChainRun], moment: Moment, column: i
     time, inputs, targets = _stream(task, moment)
     shown = time >= moment.begin
     lines: list[list[Line]] = [[] for _ in SIGNALS]
-    for key, look in (("gle+gle", "exact"), ("gle+instantaneous", "inverse")):
+    looks: tuple[tuple[str, Look], ...] = (("gle+gle", "exact"), ("gle+instantaneous", "inverse"))
+    for key, look in looks:
         parameters = runs[key].at(moment.begin if moment.learned else 0.0)
         if moment.teacher_tau:
-            parameters = torch.cat([parameters[:2], torch.tensor(task.options().tau_m, dtype=torch.float64)])
+            parameters = torch.cat([parameters[:2], torch.tensor(ChainOptions().tau_m, dtype=torch.float64)])
         replayed = replay(inputs, targets, parameters, prospective=key == "gle+gle")
         for row, name in enumerate(SIGNALS):
             color = RATE if name.startswith("r") else ERROR
