@@ -142,9 +142,9 @@ PAIRS = (
         summary="gru with 6 units of long short-term memory a direction: 9,082 parameters",
         notes=(
             "The paper has no LSTM on this task; length and units are those of its gru. The rate is higher: with seed "
-            "1, clean's validation gave 90.6 % at 0.03 and 87.4 % at 0.01 under budget short.",
+            "1, clean's validation gave 90.6 % at 0.03, 87.4 % at 0.01 and 84.3 % at 0.003 under budget short.",
         ),
-        tried=1,
+        tried=2,
     ),
     mackey_glass.offline_pair(
         "gru",
