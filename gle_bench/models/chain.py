@@ -73,14 +73,19 @@ class Chain(OnlineModel):
         )
 
     def initialise(self, network: Network, seed: int) -> Parameters:
-        from gle_bench.dynamics.state import constrain, initial_parameters
+        from gle_bench.dynamics.state import constrain
 
         drawn = draws(seed, 0)
-        parameters = initial_parameters(network, [weight.view(1, 1) for weight in drawn.weights], [None] * NEURONS)
-        (block,) = parameters  # both neurons in one, since their layers are alike
-        started = (block._replace(tau_m=drawn.tau_m.view(NEURONS, 1, 1, 1).clone()),)
-        constrain(network, started)
-        return started
+        parameters = self.given(network, drawn.weights, drawn.tau_m)
+        constrain(network, parameters)
+        return parameters
+
+    def given(self, network: Network, weights: Tensor, tau_m: Tensor) -> Parameters:
+        """The parameters with these weights and membrane time constants, (2,) each."""
+        from gle_bench.dynamics.state import initial_parameters
+
+        (block,) = initial_parameters(network, [weight.view(1, 1) for weight in weights], [None] * NEURONS)
+        return (block._replace(tau_m=tau_m.clone().view(NEURONS, 1, 1, 1)),)  # one block, since the layers are alike
 
     def named(self, network: Network, parameters: Parameters) -> dict[str, Tensor]:
         named = {}
