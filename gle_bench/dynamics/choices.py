@@ -1,4 +1,5 @@
-"""The options of the local learning rules, which select the equations of a network's step, and those of `bptt`.
+"""The options of the local learning rules, which select the equations of a network's step, and those of `bptt`
+and `adjoint`.
 
 The defaults together give `gle`, the rule of the paper. The equations are in `gle_bench.dynamics.local`.
 """
@@ -114,3 +115,22 @@ class BPTTOptions(RuleOptions):
 
     window: Annotated[int | Literal["sample"], BeforeValidator(_window)] = "sample"
     nudged: bool = False
+
+
+def _lookahead(value: Any) -> Any:
+    if value != "sample" and (type(value) is not int or value < 0):
+        raise ValueError("must be a number of steps from 0 on, or 'sample'")
+    return value
+
+
+class AdjointOptions(RuleOptions):
+    """The options of the learning rule `adjoint`.
+
+    Attributes:
+        scheme: 'discrete', the exact adjoint of the network's step; 'paper', the paper's Algorithm 2, which
+            approaches it to first order in dt.
+        lookahead: the number of future steps that the error of a step takes into account; 'sample': all that follow.
+    """
+
+    scheme: Literal["discrete", "paper"] = "discrete"
+    lookahead: Annotated[int | Literal["sample"], BeforeValidator(_lookahead)] = "sample"

@@ -88,7 +88,7 @@ class Chain(OnlineModel):
         return (block._replace(tau_m=tau_m.clone().view(NEURONS, 1, 1, 1)),)  # one block, since the layers are alike
 
     def named(self, network: Network, parameters: Parameters) -> dict[str, Tensor]:
-        named = {}
+        named: dict[str, Tensor] = {}
         for block, p in zip(network.blocks, parameters, strict=True):
             for name, values in (("w", p.weight), ("tau", p.tau_m)):
                 assert values is not None

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from gle_bench.config import Positive, RunConfig, TaskOptions, TrainingConfig
 from gle_bench.contracts import Pair
+from gle_bench.dynamics.choices import AdjointOptions
 from gle_bench.models.small_nets import SmallNet
-from gle_bench.rules.adjoint import AdjointOptions
 from gle_bench.words import Budget
 
 DT: Final = 0.01  # time step

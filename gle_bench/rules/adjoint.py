@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
-
-from pydantic import BeforeValidator
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from gle_bench.contracts import Footing, OnlineRule, RuleOptions
+from gle_bench.dynamics.choices import AdjointOptions
 from gle_bench.dynamics.rule import ERROR_TAUS, ERRORS
 
 if TYPE_CHECKING:
@@ -19,25 +18,6 @@ if TYPE_CHECKING:
     from gle_bench.dynamics.state import Parameters, State
     from gle_bench.dynamics.tape import Recorded
     from gle_bench.dynamics.window import Learned, Window
-
-
-def _lookahead(value: Any) -> Any:
-    if value != "sample" and (type(value) is not int or value < 0):
-        raise ValueError("must be a number of steps from 0 on, or 'sample'")
-    return value
-
-
-class AdjointOptions(RuleOptions):
-    """The options of the learning rule `adjoint`.
-
-    Attributes:
-        scheme: 'discrete', the exact adjoint of the network's step; 'paper', the paper's Algorithm 2, which
-            approaches it to first order in dt.
-        lookahead: the number of future steps that the error of a step takes into account; 'sample': all that follow.
-    """
-
-    scheme: Literal["discrete", "paper"] = "discrete"
-    lookahead: Annotated[int | Literal["sample"], BeforeValidator(_lookahead)] = "sample"
 
 
 class Adjoint(OnlineRule):
