@@ -80,10 +80,10 @@ def _stream(options: SmallNetsOptions, first: int, chunks: int) -> TensorSplit:
     # The released code samples T/dt points of [0, T], both ends included, so that they are a little more than dt apart.
     times = (first + np.arange(chunks * CHUNK)) * (STEPS * DT / (STEPS - 1))
     inputs = np.sin(np.multiply.outer(np.array(options.frequencies), times)).sum(0)
-    signals = (
+    seen, targets = (
         torch.from_numpy(signal).float().view(chunks, CHUNK, 1) for signal in (inputs, _answers(inputs, options))
     )
-    return TensorSplit(*signals, steps=CHUNK)
+    return TensorSplit(seen, targets, CHUNK)
 
 
 def _answers(inputs: Signal, options: SmallNetsOptions) -> Signal:

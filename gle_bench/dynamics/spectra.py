@@ -24,7 +24,7 @@ Complex = NDArray[np.complex128]
 def replayed(
     network: Network, parameters: Parameters, window: Window, options: LocalOptions = PAPER
 ) -> tuple[list[Series], list[Series]]:
-    """The rates r and the errors e of each layer after each step, (T, N) each: of one network and one sample, from rest.
+    """The rates r and errors e of each layer after each step, (T, N) each: of one network and one sample, from rest.
 
     Args:
         options: those of the local rule that makes the errors; by default they are GLE's.

@@ -11,11 +11,12 @@ import numpy as np
 from gle_bench.config import RunConfig, TaskOptions
 from gle_bench.contracts import Batch, Data, Metric, Shape, Task, TensorSplit, signal_errors
 from gle_bench.data.files import sha256
+from gle_bench.dynamics.filters import Signal
 from gle_bench.models.chain import draws
 from gle_bench.recipes.chain import CHUNK, FIRST, STEPS, STILL, STREAMS, ChainOptions
 from gle_bench.words import Protocol, StateReset
 
-from .signals import PULSE, Signal, answers, pulses
+from .signals import PULSE, answers, pulses
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,5 +110,5 @@ def _from_rest(inputs: Signal, options: ChainOptions, name: str) -> TensorSplit:
 
     starts = 4 * PULSE + _PHASES[name] + 2 * PULSE // STREAMS * np.arange(STREAMS)
     seen = inputs[starts[:, None] + np.arange(CHUNK)]
-    signals = (torch.from_numpy(signal).float()[..., None] for signal in (seen, answers(seen, options)))
-    return TensorSplit(*signals, steps=CHUNK)
+    signals, targets = (torch.from_numpy(signal).float()[..., None] for signal in (seen, answers(seen, options)))
+    return TensorSplit(signals, targets, CHUNK)
