@@ -54,11 +54,8 @@ def course(model: str, rule: str | None, until: int, *assignments: str) -> Cours
     rates = torch.tensor([config.training.rate], dtype=torch.float64)
     for chunk in range(until * 100 // CHUNK):
         batch = train.fetch(torch.arange(100) + 100 * chunk, 0, 0)
-        idle = min(max(STILL - chunk * CHUNK, 0), CHUNK)
-        cut = idle // learning.window_in(CHUNK) * learning.window_in(CHUNK)
-        mask = torch.ones(1, 100, CHUNK)
-        mask[:, :, cut:idle] = 0
-        window, losses = Window(CHUNK, batch.inputs, batch.targets, mask), []
+        window, losses = Window(CHUNK, batch.inputs, batch.targets, None), []
+        cut = min(max(STILL - chunk * CHUNK, 0), CHUNK)
         for first, end in ((0, cut), (cut, CHUNK)):
             if first < end:
                 part = window.part(first, end)

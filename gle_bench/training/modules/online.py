@@ -103,7 +103,7 @@ class OnlineModule(BenchModule):
         rates = torch.tensor([self.positions[seed].rate for seed in self.seeds], dtype=torch.float64)
         decay = self.positions[self.seeds[0]].schedule.decay(self.updates_per_batch)
         outputs: list[Tensor] = []
-        window, idle = self._awake(self.window(batch))
+        window, idle = self.window(batch), min(max(self._idle - self.batches * batch.steps, 0), batch.steps)
 
         def run(first: int, end: int) -> None:
             before, part = self.carry, window.part(first, end)
@@ -135,23 +135,6 @@ class OnlineModule(BenchModule):
             for name, values in task.measure(task.decide(outputs, batch), batch).items()
         }
         self.note_running(online_loss=losses, **measured)
-
-    def _awake(self, window: Window) -> tuple[Window, int]:
-        """The window of a batch, and the steps at its start in which the network runs without learning.
-
-        If learning starts within one of the rule's windows, that window is learned from, and its targets count from
-        there on. A shorter one would weigh more, since gradients are means over steps.
-        """
-        idle = min(max(self._idle - self.batches * window.steps, 0), window.steps)
-        length = self.rule.window_in(window.steps)
-        begun = idle // length * length
-        if begun < idle:
-            size = window.inputs.shape[1]
-            before = window.inputs.new_ones(1, 1, 1) if window.mask is None else window.mask
-            mask = before.expand(len(before), size, window.steps).clone()
-            mask[:, :, begun:idle] = 0
-            window = window._replace(mask=mask)
-        return window, begun
 
     def window(self, batch: Batch) -> Window:
         """The window of a whole batch, as engines take it."""
