@@ -13,20 +13,24 @@ from gle_bench.dynamics.engines import choice
 from gle_bench.dynamics.engines.interface import begin, start
 from gle_bench.dynamics.ensemble import (
     Carry,
+    cloned,
     ensemble_size,
     fit_batch,
     from_plain,
     join,
     join_flat,
+    learned,
     pack,
+    pack_gradients,
+    per_parameter,
     select,
     select_flat,
     to_plain,
     unpack,
 )
-from gle_bench.dynamics.optimizers import Optimizer
+from gle_bench.dynamics.optimizers import Optimizer, clone
 from gle_bench.dynamics.seams import Moment, Seams
-from gle_bench.dynamics.state import Parameters, State, zero_state
+from gle_bench.dynamics.state import Parameters, State, constrain, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
@@ -105,17 +109,23 @@ class OnlineModule(BenchModule):
         outputs: list[Tensor] = []
         window, idle = self.window(batch), min(max(self._idle - self.batches * batch.steps, 0), batch.steps)
 
+        length = self.rule.window_in(batch.steps)
+        begun = min(-(-idle // length) * length, batch.steps)  # learning may start within one of the rule's windows
+
         def run(first: int, end: int) -> None:
             before, part = self.carry, window.part(first, end)
             seams = self.seams.at(first)
-            carry, out = self.engine.learn(self.net, self.rule, self.optimizer, before, part, rates, decay, seams)
+            if idle < end <= begun:
+                carry, out = self._learn_shorter(before, part, rates, seams)
+            else:
+                carry, out = self.engine.learn(self.net, self.rule, self.optimizer, before, part, rates, decay, seams)
             if end <= idle:  # the network ran, and has not learned
                 carry = carry._replace(parameters=before.parameters, optimizer=before.optimizer)
             self.carry = carry
             outputs.append(out)
 
         def learn() -> float:
-            for first, end in ((0, idle), (idle, batch.steps)):
+            for first, end in ((0, idle), (idle, begun), (begun, batch.steps)):
                 if first < end:
                     run(first, end)
             return 0.0
@@ -135,6 +145,18 @@ class OnlineModule(BenchModule):
             for name, values in task.measure(task.decide(outputs, batch), batch).items()
         }
         self.note_running(online_loss=losses, **measured)
+
+    def _learn_shorter(self, before: Carry, part: Window, rates: Tensor, seams: Seams) -> tuple[Carry, Tensor]:
+        """Learns from a part of one of the rule's windows, which weighs less in moments than a whole window does."""
+        net, parameters = self.net, cloned(before.parameters)
+        made = self.engine.gradients(net, self.rule, parameters, before.state, part, memory=before.memory, seams=seams)
+        flat, moments = pack(net, parameters), clone(before.optimizer)
+        gradient = pack_gradients(learned(net, parameters), made.accumulated)
+        mean = gradient / self.rule.window_in(self.experiment.shape.steps)
+        moments = self.optimizer.update(flat, mean, moments, per_parameter(net, parameters, rates.to(flat)))
+        parameters = unpack(net, flat, parameters)
+        constrain(net, parameters)
+        return Carry(parameters, moments, made.state, made.memory), made.outputs
 
     def window(self, batch: Batch) -> Window:
         """The window of a whole batch, as engines take it."""
