@@ -107,9 +107,8 @@ class OnlineModule(BenchModule):
         rates = torch.tensor([self.positions[seed].rate for seed in self.seeds], dtype=torch.float64)
         decay = self.positions[self.seeds[0]].schedule.decay(self.updates_per_batch)
         outputs: list[Tensor] = []
-        window, idle = self.window(batch), min(max(self._idle - self.batches * batch.steps, 0), batch.steps)
-
-        length = self.rule.window_in(batch.steps)
+        window, length = self.window(batch), self.rule.window_in(batch.steps)
+        idle = min(max(self._idle - self.batches * batch.steps, 0), batch.steps)
         begun = min(-(-idle // length) * length, batch.steps)  # learning may start within one of the rule's windows
 
         def run(first: int, end: int) -> None:
