@@ -56,7 +56,7 @@ def resolve(
     """
     from gle_bench.overrides import override
 
-    its_pair = registry.pair(task_name, model)
+    its_pair, point = registry.find(task_name, model)
     own, its_task = its_pair.configure(budget), registry.task(task_name)
     if not isinstance(own.options, its_task.options):
         needed = its_task.options.__name__
@@ -66,7 +66,7 @@ def resolve(
         )
     its_rule = registry.rule(own.rule if rule_name is None else rule_name)
     config = override(with_rule(own, its_rule).model_copy(update={"protocol": protocol}), assignments)
-    return _chosen(its_pair, own, config, its_task, its_rule)
+    return _chosen(its_pair, point, own, config, its_task, its_rule)
 
 
 def resolved(config: RunConfig) -> Chosen:
@@ -75,17 +75,19 @@ def resolved(config: RunConfig) -> Chosen:
     Raises:
         UsageError: it names something that does not exist, or a loss that does not suit the task.
     """
-    its_pair = registry.pair(config.task, config.model)
+    its_pair, point = registry.find(config.task, config.model)
     own = its_pair.configure(config.budget)
-    return _chosen(its_pair, own, config, registry.task(config.task), registry.rule(config.rule))
+    return _chosen(its_pair, point, own, config, registry.task(config.task), registry.rule(config.rule))
 
 
-def _chosen(its_pair: Pair, own: RunConfig, config: RunConfig, its_task: Task, its_rule: LearningRule) -> Chosen:
+def _chosen(
+    its_pair: Pair, point: EntryPoint | None, own: RunConfig, config: RunConfig, its_task: Task, its_rule: LearningRule
+) -> Chosen:
     with plugins.guarded(f"Task {config.task}"):
         its_task = its_task.learned_by(config.network)
     config = with_rule(config, its_rule)
     its_rule = its_rule.with_options(config.rule_options)
-    sources = registry.sources(config.task, config.model, config.rule)
+    sources = registry.sources(config.task, point, config.rule)
     return Chosen(its_pair, own, config, its_task, its_rule, sources)
 
 

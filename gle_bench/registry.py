@@ -196,15 +196,14 @@ def pairs() -> list[Pair]:
     return [pair for pair, _ in _pairs().values()]
 
 
-def sources(task_name: str, model: str, rule_name: str) -> dict[PluginPart, EntryPoint]:
+def sources(task_name: str, of_pair: EntryPoint | None, rule_name: str) -> dict[PluginPart, EntryPoint]:
     """The entry points of the plugins that supply the task, the model or the rule of a run; empty if all are built in.
 
-    Raises:
-        UsageError: there is no such pair.
+    `of_pair` is the entry point that supplies the pair, as `find` returns it.
     """
     parts: dict[PluginPart, EntryPoint | None] = {
         "task": points("tasks").get(task_name),
-        "model": _find(task_name, model)[1],
+        "model": of_pair,
         "rule": points("rules").get(rule_name),
     }
     return {part: point for part, point in parts.items() if point is not None}
@@ -287,10 +286,10 @@ def pair(task_name: str, model: str) -> Pair:
         UnknownName: an unknown task or model.
         UsageError: both exist, but not together.
     """
-    return _find(task_name, model)[0]
+    return find(task_name, model)[0]
 
 
-def _find(task_name: str, model: str) -> tuple[Pair, EntryPoint | None]:
+def find(task_name: str, model: str) -> tuple[Pair, EntryPoint | None]:
     """A pair and the entry point that supplies it, None if it is built in. Raises what `pair` raises."""
     look_up("task", task_name, places("tasks"))
     by_names = _pairs()

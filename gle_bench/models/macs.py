@@ -114,12 +114,12 @@ _HARMLESS: Final = frozenset(
     _log_softmax _native_batch_norm_legit _native_batch_norm_legit_functional _native_batch_norm_legit_no_training
     _reshape_copy _safe_softmax _softmax _to_copy _unsafe_index _unsafe_view _weight_norm_interface
     adaptive_max_pool2d adaptive_max_pool3d all amax amin any arange argmax argmin argsort avg_pool1d avg_pool2d
-    avg_pool3d bernoulli bucketize cat constant_pad_nd copy cummax cummin cumprod cumsum detach diag_embed dim
+    avg_pool3d bernoulli bucketize cat complex constant_pad_nd copy cummax cummin cumprod cumsum detach diag_embed dim
     embedding empty empty_like empty_permuted empty_strided eye fill flip full full_like gather glu index index_add
     index_copy index_fill index_put index_select item lift_fresh linalg_vector_norm linspace logcumsumexp logspace
     logsumexp masked_scatter masked_select max max_pool2d_with_indices max_pool3d_with_indices mean min
     native_batch_norm native_dropout native_group_norm native_layer_norm new_empty new_empty_strided new_full
-    new_ones new_zeros nonzero norm normal ones ones_like pixel_shuffle pixel_unshuffle prod rand rand_like randn
+    new_ones new_zeros nonzero norm normal ones ones_like pixel_shuffle pixel_unshuffle polar prod rand rand_like randn
     randn_like randperm reflection_pad1d reflection_pad2d repeat replication_pad1d replication_pad2d resize roll
     rot90 scalar_tensor scatter scatter_add scatter_reduce searchsorted select_scatter set_ slice_scatter sort
     split_with_sizes_copy stack std std_mean sum sym_size topk tril triu unbind_copy unfold_copy uniform

@@ -56,7 +56,7 @@ def small_nets_gle(budget: Budget = "paper") -> RunConfig:
 
 def small_nets_adjoint(budget: Budget = "paper") -> RunConfig:
     """The same network without nudging of its membranes, which learns by the adjoint method every 300 steps."""
-    return _configure("adjoint", "adjoint", SmallNet(gamma=0.0), 7e-2 * DT * CHUNK * 10, budget)
+    return _configure("adjoint-method", "adjoint", SmallNet(gamma=0.0), 7e-2 * DT * CHUNK * 10, budget)
 
 
 _NOTES: Final = (
@@ -67,7 +67,7 @@ PAIRS = (
     Pair("small-nets", "gle", small_nets_gle, (5,), "1-2-2-1, whose two first weights learn at every step", _NOTES),
     Pair(
         "small-nets",
-        "adjoint",
+        "adjoint-method",
         small_nets_adjoint,
         (5,),
         "the same without gamma, by the adjoint method every 300 steps",

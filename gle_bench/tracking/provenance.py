@@ -96,7 +96,11 @@ def changed_files(before: Mapping[PluginPart, Plugin], now: Mapping[PluginPart, 
 def changed_since(before: Mapping[PluginPart, Plugin], task: str, model: str, rule: str) -> list[str]:
     """Modules whose source differs between a record and the installed plugins; empty if those are not installed."""
     try:
-        return changed_files(before, plugins_of(registry.sources(task, model, rule))) if before else []
+        return (
+            changed_files(before, plugins_of(registry.sources(task, registry.find(task, model)[1], rule)))
+            if before
+            else []
+        )
     except UsageError:  # there is no such model any more
         return []
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.contracts import GradientRule, Shape
 from gle_bench.errors import UsageError
 from gle_bench.training.plan import check_pair
@@ -217,11 +218,11 @@ def test_the_rule_is_that_of_traces_which_run_forward(layers: int) -> None:
 
 
 def test_it_refuses_networks_of_other_kinds() -> None:
-    check_pair(registry.resolve("mnist1d", "lru", "lru-online", "paper", "smoke", []))
+    check_pair(resolve("mnist1d", "lru", "lru-online", "paper", "smoke", []))
     with pytest.raises(UsageError, match=r"cannot train gru: .* linear recurrent units"):
-        check_pair(registry.resolve("mnist1d", "gru", "lru-online", "paper", "smoke", []))
+        check_pair(resolve("mnist1d", "gru", "lru-online", "paper", "smoke", []))
     with pytest.raises(UsageError, match="gle-15k learns online"):
-        check_pair(registry.resolve("mnist1d", "gle-15k", "lru-online", "paper", "smoke", []))
+        check_pair(resolve("mnist1d", "gle-15k", "lru-online", "paper", "smoke", []))
 
 
 def test_eigenvalues_and_gains_learn_at_a_rate_of_their_own() -> None:

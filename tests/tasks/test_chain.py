@@ -9,6 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.contracts import OnlineRule
 from gle_bench.dynamics.engines.choice import absence, make
 from gle_bench.dynamics.engines.interface import start
@@ -44,7 +45,7 @@ class Course(NamedTuple):
 
 def course(model: str, rule: str | None, until: int, *assignments: str) -> Course:
     """The parameters and losses while a network learns, chunk by chunk, until that time."""
-    chosen = registry.resolve("chain", model, rule, "paper", "paper", assignments)
+    chosen = resolve("chain", model, rule, "paper", "paper", assignments)
     config, task, learning = chosen.config, chosen.task, chosen.rule
     network, family = network_of(chosen), config.network
     assert network is not None
@@ -114,7 +115,7 @@ def test_the_first_two_hundred_units_of_time_are_those_of_the_independent_reprod
 @pytest.mark.systems
 def test_a_run_follows_parameters_and_its_first_window_of_bptt_is_shorter(tmp_path: Path) -> None:
     """The values after the update at t = 100, the 13th, of an independent reproduction with sums over windows."""
-    chosen = registry.resolve("chain", "bptt-4", None, "paper", "paper", ["training.batches=25"])
+    chosen = resolve("chain", "bptt-4", None, "paper", "paper", ["training.batches=25"])
     settings = Settings(runs=tmp_path, data=tmp_path, wandb="off", report=lambda line: None)
     (record,) = execute(chosen, [0], settings)
     assert record.status == "done"

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.contracts import Batch, OnlineRule
 from gle_bench.dynamics.engines.choice import absence, make
 from gle_bench.dynamics.engines.interface import start
@@ -54,7 +55,7 @@ class Course(NamedTuple):
 
 def course(model: str, rule: str | None, count: int) -> Course:
     """The course of learning over `count` chunks of the stream."""
-    chosen = registry.resolve("small-nets", model, rule, "paper", "paper", ())
+    chosen = resolve("small-nets", model, rule, "paper", "paper", ())
     network, family, learning, training = network_of(chosen), chosen.config.network, chosen.rule, chosen.config.training
     assert network is not None
     assert isinstance(family, SmallNet)
@@ -119,7 +120,7 @@ def test_gle_finds_the_teacher_and_the_retrospective_weight_first() -> None:
 
 @pytest.mark.systems
 def test_the_adjoint_method_finds_the_teacher() -> None:
-    learned = course("adjoint", None, 333)
+    learned = course("adjoint-method", None, 333)
     assert_close(learned.weights[-1], TARGETS, rtol=0, atol=5e-3)
 
 

@@ -104,7 +104,7 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
         compare.as_text(ranked)
 
     def listed() -> None:
-        rows, _ = listing.rows("runs", runs)
+        rows, *_ = listing.rows("runs", runs)
         json_text(rows)
         listing.as_text(rows)
 

@@ -44,7 +44,7 @@ def test_one_run_looks_up_each_name_once(
 
         monkeypatch.setattr(owner, name, counted)
 
-    count(registry, "_find", "pair")
+    count(registry, "find", "pair")
     count(registry, "task", "task")
     count(registry, "rule", "rule")
     count(toys.ToyClasses, "load", "data")

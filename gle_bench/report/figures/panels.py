@@ -121,6 +121,7 @@ def _settle_layout(figure: "Figure") -> None:
 
 def draw_panel(axes: "Axes", panel: Panel) -> None:
     """Draws all that a panel holds into a pair of axes."""
+    axes.set(xscale=panel.x_scale, yscale=panel.y_scale)  # first, because a new scale forgets the names of bars
     for each in panel.lines:
         draw_line(axes, each)
     draw_bars(axes, panel.bars)
@@ -129,7 +130,7 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
     axes.set_title(panel.title)
     corner = panel.letter if panel.corner is None else panel.corner
     axes.set_title(corner, loc="left", fontweight="bold", fontsize=10)
-    axes.set(xlabel=panel.x_label, ylabel=panel.y_label, xscale=panel.x_scale, yscale=panel.y_scale)
+    axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":  # whose own labels are formulas
             axis.set_major_formatter("{x:g}")
