@@ -69,8 +69,8 @@ def test_the_readme_stays_short():
 
 
 def test_the_readme_s_table_is_the_measured_one() -> None:
-    """The table is the whole first table of MNIST-1D's leaderboard, copied by `scripts/publish`."""
+    """The table has the full runs of the first table of MNIST-1D's leaderboard, copied by `scripts/publish`."""
     board = (README.parent / "leaderboards" / "mnist1d.md").read_text()
     measured = next(block for block in board.split("\n\n") if block.startswith("| model "))
     tables = [block for block in README.read_text().split("\n\n") if block.startswith("| model ")]
-    assert tables == [measured]
+    assert tables == ["\n".join(line for line in measured.splitlines() if "[budget " not in line)]
