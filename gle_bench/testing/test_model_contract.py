@@ -47,21 +47,11 @@ def leaves(config: Any, path: str = "") -> Iterator[tuple[str, Any, bool]]:
             yield where, value, type(None) in get_args(field.annotation)
 
 
-def kinds() -> list[str]:
-    """The first pair of each kind of configuration: settings of the same names and types are refused alike."""
-    first: dict[object, str] = {}
-    for name, config in CONFIGS.items():
-        settings = tuple((path, type(value), optional) for path, value, optional in leaves(config))
-        first.setdefault((type(config.network), type(config.options), settings), name)
-    return list(first.values())
-
-
 POINTS = [point for kind in registry.KINDS for point in plugins.offered(kind)]
 ONLINE = {name: config.network for name, config in CONFIGS.items() if isinstance(config.network, OnlineModel)}
 OFFLINE = {name: config.network for name, config in CONFIGS.items() if isinstance(config.network, OfflineModel)}
 CLOSED_LOOP = [name for name, family in OFFLINE.items() if family.closed_loop]
 EVERY_PAIR = pytest.mark.parametrize("name", PAIRS)
-EVERY_KIND = pytest.mark.parametrize("name", kinds())
 EVERY_ONLINE_PAIR = pytest.mark.parametrize("name", ONLINE)
 EVERY_OFFLINE_PAIR = pytest.mark.parametrize("name", OFFLINE)
 
@@ -147,7 +137,7 @@ def test_hashes_are_the_same_in_another_process_and_differ_from_each_other() -> 
     assert len(set(apart.values())) == len(apart)
 
 
-@EVERY_KIND
+@EVERY_PAIR
 def test_wrong_values_are_refused_in_one_sentence(name: str) -> None:
     config = CONFIGS[name]
     numbers = {

