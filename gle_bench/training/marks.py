@@ -22,18 +22,12 @@ def changes(config: RunConfig, own: RunConfig) -> list[Mark]:
     """A mark for each field that differs from the pair's own configuration of that budget."""
     if type(own.rule_options) is not type(config.rule_options):  # of another rule, or the field's own default
         own = own.model_copy(update={"rule_options": type(config.rule_options)()})
-    before, now = _settings(own), _settings(config)
+    before, now = _leaves(own.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
     changed = {key: value for key, value in now.items() if key not in UNMARKED and before.get(key) != value}
     return [
         Mark("rule", str(value)) if key == "rule" else Mark("setting", f"{key}={_words(value)}")
         for key, value in changed.items()
     ]
-
-
-def _settings(config: RunConfig) -> dict[str, Any]:
-    """Every setting by its path; of a disturbance only those that differ from their defaults."""
-    disturbances = [each.model_dump(mode="json", exclude_defaults=True) for each in config.disturbances]
-    return {**_leaves(config.model_dump(mode="json")), "disturbances": disturbances}
 
 
 def _words(value: Any) -> str:

@@ -77,7 +77,7 @@ def test_a_record_names_the_code_of_its_plugins(installed: Path) -> None:
 
 
 def test_what_is_ours_needs_no_digests() -> None:
-    assert registry.sources("mnist1d", "gle-15k", "gle") == {}
+    assert registry.sources("mnist1d", registry.find("mnist1d", "gle-15k")[1], "gle") == {}
 
 
 @pytest.mark.parametrize("changed", ["strange.py", "strange_helpers/numbers.py", "strange_helpers/gains.py"])

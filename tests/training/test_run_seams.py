@@ -115,7 +115,7 @@ def test_disturbances_are_hashed_where_there_are_some() -> None:
 def test_a_mark_says_a_disturbance_in_words() -> None:
     noise = 'disturbances=[{"kind": "rate-noise", "std": 0.1, "layers": [0]}, {"kind": "rate-noise", "std": 0.2}]'
     plain, noisy = configured("toy-classes", "toy-gle"), configured("toy-classes", "toy-gle", noise)
-    words = "disturbances=rate-noise (std 0.1, layers [0]) and rate-noise (std 0.2)"
+    words = "disturbances=rate-noise (std 0.1, layers [0], correlation 1) and rate-noise (std 0.2, correlation 1)"
     assert [str(mark) for mark in changes(noisy, plain)] == [words]
     assert read_mark(words) == Mark("setting", words)
 
