@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from gle_bench import registry
-from gle_bench.contracts import Task
+from gle_bench.contracts import Shape, Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.data.files import data_folder
-from gle_bench.dynamics.neurons import error_step, instantaneous_error, membrane_step, nudging
+from gle_bench.dynamics.choices import PAPER
+from gle_bench.dynamics.spectra import replayed
+from gle_bench.dynamics.tape import INSTANTANEOUS
+from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.models.chain import Chain
 from gle_bench.paper import ChainFigure, Moment
@@ -191,25 +194,18 @@ def _stream(task: Task, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def replay(inputs: Tensor, targets: Tensor, parameters: Tensor, prospective: bool) -> dict[str, Tensor]:
-    """Rates and errors (T,) of a chain with fixed weights and time constants (4,), from rest.
+    """Rates before each step and errors after it, (T,) each, of a chain with fixed parameters (4,), from rest.
 
     Args:
         inputs, targets: (T,).
         prospective: whether errors are those of GLE; else they are instantaneous.
     """
-    w, tau_m = parameters[:2], parameters[2:]
-    tau_r = torch.full_like(tau_m, Chain().tau_r)
-    u, v, e, rates, slopes = (torch.zeros_like(tau_m) for _ in range(5))
-    kept: dict[str, list[Tensor]] = {name: [] for name in SIGNALS}
-    for x, target in zip(inputs.unbind(), targets.unbind(), strict=True):
-        below = torch.stack([x, rates[0]])
-        back = torch.stack([w[1] * e[1], nudging(rates[1], target, Chain().beta)])
-        instantaneous = instantaneous_error(slopes, back)
-        now = (x, rates[0], rates[1])
-        v, ahead = error_step(v, instantaneous, tau_m, tau_r, DT)
-        e = ahead if prospective else instantaneous
-        u, potential = membrane_step(u, w * below + Chain().gamma * e, tau_m, tau_r, DT)
-        rates, slopes = torch.nn.functional.softplus(potential), potential.sigmoid()
-        for name, value in zip(SIGNALS, (*now, *e), strict=True):
-            kept[name].append(value)
-    return {name: torch.stack(values) for name, values in kept.items()}
+    family = Chain()
+    network = family.network(Shape(len(inputs), 1, 1), "mse")
+    window = Window(len(inputs), inputs.view(1, 1, -1, 1), targets.view(1, 1, -1, 1), None)
+    given = family.given(network, parameters[:2], parameters[2:])
+    rates, errors = replayed(network, given, window, PAPER if prospective else INSTANTANEOUS)
+    after = [torch.from_numpy(rate).flatten() for rate in rates]
+    before = [torch.cat([torch.zeros_like(rate[:1]), rate[:-1]]) for rate in after]
+    signals = (inputs, *before, *(torch.from_numpy(error).flatten() for error in errors))
+    return dict(zip(SIGNALS, signals, strict=True))
