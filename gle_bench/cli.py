@@ -250,7 +250,7 @@ def suite(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Figure 3, 8d, 8e, 8f, 8g, 10, 11 or 12.")],
+    name: Annotated[str, typer.Argument(help="Figure 3, 5, 8d, 8e, 8f, 8g, 10, 11, 12 or 14.")],
     model: Annotated[str | None, typer.Option(help="The model to draw; those of the figure by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the run drawn alone; the best by default.")] = None,
     protocol: ProtocolOption = "paper",

@@ -1,4 +1,4 @@
-"""The recipes of CIFAR-10: images, budgets, seeds, and the networks that share LeNet-5."""
+"""The recipes of CIFAR-10: how images are shown, budgets, seeds, LeNet-5's networks, and baselines on rows."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ SIGNALS: Final = ("r0", "r1", "r2", "e1", "e2")
 RATE, ERROR = 1, 0  # colours
 NOTES: Final = (
     "Weights, time constants and loss: those of the history; the loss is the mean of 4 units of time and of the batch, "
-    "while learning. Dashed levels: the teacher's. Grey: the target.",
+    "while learning. Dashed levels: the teacher's. Black, dashed: the target.",
     "Solid: GLE; dashed: BP, with instantaneous errors. Rates and errors are replayed with the recorded parameters, "
     "held still, for the first input of the batch, from rest 20 units of time before. tau_r = 0.1 and softplus are "
     "those of the released code; sections 2.5 and 5.6.2 of the paper print 0 and tanh.",
