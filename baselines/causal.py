@@ -74,7 +74,7 @@ class CausalNetwork(OfflineModel):
 
 
 # The washout leaves out targets whose window reaches back before the first value.
-_WINDOW = MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=0.9)
+_WINDOW = mackey_glass.last_value(washout=0.9)
 
 PAIRS = (
     mackey_glass.offline_pair(

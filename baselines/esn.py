@@ -14,7 +14,7 @@ from gle_bench.models.initial import seeded
 from gle_bench.models.readout import ReadoutModel, Reads, readout_pair
 from gle_bench.recipes import cifar10
 from gle_bench.recipes.gsc import SMOKE_CLIPS, FrontEnd, GSCOptions
-from gle_bench.recipes.mackey_glass import MEAN, SCALE, MackeyGlassOptions
+from gle_bench.recipes.mackey_glass import MEAN, SCALE, last_value
 from gle_bench.recipes.mnist1d import MNIST1DOptions
 from gle_bench.words import Budget
 
@@ -129,7 +129,7 @@ PAIRS = (
             scale=SCALE,
             ridge=1e-8,
         ),
-        lambda budget: MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=0.6),
+        lambda budget: last_value(washout=0.6),
         seeds=tuple(range(30)),
         summary="NeuroBench's echo state network, 186 neurons on the last value: 188 learned weights",
         precision="float64",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gle_bench.config import Count, Positive, RunConfig, TrainingConfig
 from gle_bench.contracts import OfflineModel, Pair, Refused, Shape
 from gle_bench.models.initial import seeded
-from gle_bench.recipes.mackey_glass import MEAN, SCALE, MackeyGlassOptions
+from gle_bench.recipes.mackey_glass import MEAN, SCALE, last_value
 from gle_bench.words import Budget
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _pair(model: str, hidden: int, summary: str, notes: tuple[str, ...]) -> Pair
             rule="backprop",
             budget=budget,
             precision="float64",
-            options=MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0),
+            options=last_value(),
             network=LookbackLSTM(hidden=hidden, shift=MEAN, scale=SCALE),
             training=TrainingConfig(
                 batches=EPOCHS[budget],  # an epoch is a single batch, and not worth an evaluation in closed loop

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from gle_bench.config import Count, Exponential, Positive, RunConfig, TrainingConfig
 from gle_bench.contracts import OfflineModel, Pair, RateGroup, Shape
 from gle_bench.models.initial import seeded
-from gle_bench.recipes.mackey_glass import SEEDS, MackeyGlassOptions
+from gle_bench.recipes.mackey_glass import SEEDS, last_value
 from gle_bench.recipes.mnist1d import LENGTHS, MNIST1DOptions
 from gle_bench.words import Budget
 
@@ -96,7 +96,7 @@ def mackey_glass_lru(budget: Budget = "paper") -> RunConfig:
         model="lru",
         rule="backprop",
         budget=budget,
-        options=MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0),
+        options=last_value(),
         network=LRU(hidden=30, states=30, layers=2),
         training=TrainingConfig(
             batches=UPDATES[budget],

@@ -9,7 +9,6 @@ from gle_bench.config import Count
 from gle_bench.contracts import OfflineModel, Refused, Shape
 from gle_bench.models.initial import seeded
 from gle_bench.recipes import cifar10, gsc, mackey_glass, mnist1d
-from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -149,7 +148,7 @@ PAIRS = (
     mackey_glass.offline_pair(
         "gru",
         EveryStateGRU(),
-        MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=0.9),
+        mackey_glass.last_value(washout=0.9),
         updates=300,
         rate=1e-2,
         summary="54 units on the last value: 9,289 parameters",

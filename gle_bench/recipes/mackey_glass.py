@@ -129,6 +129,14 @@ class MackeyGlassOptions(TaskOptions):
         return round(self.washout * self.points)
 
 
+def last_value(washout: float = 0.0) -> MackeyGlassOptions:
+    """The options of networks with a memory of their own: NeuroBench's points, one value a step.
+
+    The loop closes after 9 Lyapunov times of true signal. `washout` leaves out targets at the start of training.
+    """
+    return MackeyGlassOptions(grid="neurobench", delays=(0.0,), forced=9.0, washout=washout)
+
+
 def offline_pair(
     model: str,
     network: OfflineModel,
