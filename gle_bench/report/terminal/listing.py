@@ -1,6 +1,6 @@
 """The lists of `glebench list`: tasks, models, pairs, rules or runs as rows, and rows as text for a terminal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,18 @@ def as_text(listed: Rows) -> str:
     if not listed:
         return "Nothing to list yet."
     cells = [[_cell(name, value) for name, value in row.items()] for row in listed]
-    header = [name.upper() for name in listed[0]]
-    widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
+    return aligned([[name.upper() for name in listed[0]], *cells])
+
+
+def aligned(lines: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """Lines of cells as columns, those of the numbers `right` aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    numbers = set(right)
     return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [header, *cells]
+        "  ".join(
+            c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
     )
 
 

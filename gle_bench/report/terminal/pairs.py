@@ -14,6 +14,7 @@ from gle_bench.contracts import Pair, Task
 from gle_bench.contracts.parameters import parameter_count
 from gle_bench.errors import GleBenchError, look_up
 from gle_bench.report.results import gather
+from gle_bench.report.terminal.listing import aligned
 from gle_bench.tracking.estimates import duration, run_seconds
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
@@ -156,15 +157,3 @@ def _line(row: dict[str, Any]) -> list[str]:
 
 def _size(row: dict[str, Any]) -> str:
     return f"{row['parameters']:,}" if row["status"] == "pair" else SIGNS[row["status"]]
-
-
-def aligned(lines: Sequence[Sequence[str]], right: Iterable[int]) -> str:
-    """Lines of cells as columns, those of the numbers `right` aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    numbers = set(right)
-    return "\n".join(
-        "  ".join(
-            c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
