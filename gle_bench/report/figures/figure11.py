@@ -8,7 +8,7 @@ from torch import Tensor
 from gle_bench.dynamics import operators as op
 from gle_bench.dynamics.response import TO_CHANGE, Simulation, error, gain
 from gle_bench.paper import OperatorFigure
-from gle_bench.report.figures.plot import SEEDS, Built, Line, Look, Panel, Plot, Region, line
+from gle_bench.report.figures.plot import SEEDS, Built, Line, Look, Panel, Plot, Region, response
 
 TAU_M: Final = 1.0
 OMEGA: Final = 1.0  # omega tau_m = 1 (caption)
@@ -41,9 +41,8 @@ def build(name: str, subject: OperatorFigure) -> Built:
         ("AM", op.adjoint_transfer(omega, TAU_M, tau_r), _simulated_adjoints(), BLACK),
     ):
         look: Look = "adjoint" if text == "AM" else "exact"
-        for lines, value in ((phases, torch.angle), (gains, torch.abs)):
-            lines.append(line(tau_r / TAU_M, value(transfer), look, text, color))
-            lines.append(line(SIMULATED, value(measured), "dots", color=color))
+        phase, of_gain = response(tau_r / TAU_M, transfer, SIMULATED, measured, look, text, color)
+        phases, gains = phases + phase, gains + of_gain
     panels = [
         Panel(letter, "ω τm = 1", "τr / τm", y_label, tuple(lines), x_limits=ENDS, regions=REGIONS)
         for letter, y_label, lines in (("a", "phase shift (rad)", phases), ("b", "gain", gains))

@@ -7,7 +7,7 @@ import torch
 from gle_bench.dynamics.adaptation import AdaptiveNeuron, InputAdaptation, VoltageAdaptation
 from gle_bench.dynamics.response import TO_POTENTIAL, gain
 from gle_bench.paper import OperatorFigure
-from gle_bench.report.figures.plot import SEEDS, Built, Level, Line, Panel, Plot, line
+from gle_bench.report.figures.plot import SEEDS, Built, Level, Line, Panel, Plot, line, response
 
 TAU_M, TAU_W = 1.0, 0.9  # caption
 NEURONS: Final[dict[str, AdaptiveNeuron]] = {
@@ -38,12 +38,10 @@ def build(name: str, subject: OperatorFigure) -> Built:
     for color, (text, neuron) in enumerate(NEURONS.items()):
         exact = neuron.transfer(fine)
         measured = gain(neuron.simulate, coarse, max(TAU_M, TAU_W), DT, shift=TO_POTENTIAL)
-        phases += [
-            line(fine, exact.angle(), "exact", text, color),
-            line(fine, neuron.first_order_phase(fine), "approximate", f"{text}, first order", color),
-            line(coarse, measured.angle(), "dots", color=color),
-        ]
-        gains += [line(fine, exact.abs(), "exact", text, color), line(coarse, measured.abs(), "dots", color=color)]
+        (phase, dots), of_gain = response(fine, exact, coarse, measured, "exact", text, color)
+        first_order = line(fine, neuron.first_order_phase(fine), "approximate", f"{text}, first order", color)
+        phases += [phase, first_order, dots]
+        gains += of_gain
         if neuron.crossing is not None:
             crossings.append(f"{neuron.crossing:.4g} ({text})")
     ends = (10 ** DECADES[0], 10 ** DECADES[1])

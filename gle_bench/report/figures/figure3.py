@@ -10,7 +10,7 @@ from torch import Tensor
 from gle_bench.dynamics import operators as op
 from gle_bench.dynamics.response import TO_CHANGE, TO_POTENTIAL, Simulation, error, gain, membrane
 from gle_bench.paper import OperatorFigure
-from gle_bench.report.figures.plot import SEEDS, Built, Line, Look, Panel, Plot, line
+from gle_bench.report.figures.plot import SEEDS, Built, Line, Look, Panel, Plot, line, response
 
 TAU: Final = 1.0  # of the single operators, and tau_m of the combined ones
 TAU_R: Final = 0.1  # tau_m = 10 tau_r (caption)
@@ -151,9 +151,8 @@ def _phase_and_gain(letters: str, title: str, x_label: str, curves: Sequence[Cur
     phases, gains = list[Line](), list[Line]()
     for curve in curves:
         exact, measured = curve.transfer(fine), curve.measured(coarse)
-        for lines, value in ((phases, torch.angle), (gains, torch.abs)):
-            lines.append(line(fine, value(exact), curve.look, curve.name, curve.color))
-            lines.append(line(coarse, value(measured), "dots", color=curve.color))
+        phase, of_gain = response(fine, exact, coarse, measured, curve.look, curve.name, curve.color)
+        phases, gains = phases + phase, gains + of_gain
     ends = (10 ** DECADES[0], 10 ** DECADES[1])
     return (
         Panel(letters[0], title, x_label, PHASE, tuple(phases), x_limits=ends, x_scale="log"),

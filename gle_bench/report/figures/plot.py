@@ -3,9 +3,12 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from gle_bench.tracking.store import Skipped
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Look = Literal[
     "seed", "mean", "averaged", "target", "output", "reference", "dots", "exact", "inverse", "approximate", "adjoint"
@@ -135,6 +138,18 @@ def line(
 ) -> Line:
     """A line of a plot. Numbers that are not finite become gaps."""
     return Line(tuple(map(float, x)), _finite(y), look, label, color, _finite(spread))
+
+
+def response(
+    x: Iterable[float], exact: "Tensor", points: Iterable[float], measured: "Tensor", look: Look, label: str, color: int
+) -> tuple[list[Line], list[Line]]:
+    """The lines of a phase and those of a gain: a complex gain in closed form at x, and as dots what was measured."""
+    dots = tuple(points)
+    phase, gain = (
+        [line(x, values, look, label, color), line(dots, seen, "dots", color=color)]
+        for values, seen in ((exact.angle(), measured.angle()), (exact.abs(), measured.abs()))
+    )
+    return phase, gain
 
 
 def _finite(values: Iterable[float]) -> tuple[float | None, ...]:
