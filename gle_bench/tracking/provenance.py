@@ -95,14 +95,13 @@ def changed_files(before: Mapping[PluginPart, Plugin], now: Mapping[PluginPart, 
 
 def changed_since(before: Mapping[PluginPart, Plugin], task: str, model: str, rule: str) -> list[str]:
     """Modules whose source differs between a record and the installed plugins; empty if those are not installed."""
+    if not before:
+        return []
     try:
-        return (
-            changed_files(before, plugins_of(registry.sources(task, registry.find(task, model)[1], rule)))
-            if before
-            else []
-        )
+        _, of_pair = registry.find(task, model)
     except UsageError:  # there is no such model any more
         return []
+    return changed_files(before, plugins_of(registry.sources(task, of_pair, rule)))
 
 
 @cache  # a table needs it once for every record

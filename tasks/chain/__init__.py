@@ -58,13 +58,11 @@ class ChainTask(Task[ChainOptions]):
         return STILL
 
     def sizes(self, config: RunConfig) -> Mapping[str, int]:
-        held_out = ["test"] if config.protocol == "paper" else ["validation", "test"]
-        return {"train": _CHUNKS * STREAMS} | dict.fromkeys(held_out, STREAMS)
+        return {"train": _CHUNKS * STREAMS} | dict.fromkeys(_held_out(config.protocol), STREAMS)
 
     def load(self, folder: Path, options: ChainOptions, protocol: Protocol, seed: int | None) -> Data:
         number = seed or 0
-        names = ["test"] if protocol == "paper" else ["validation", "test"]
-        inputs = pulses()
+        inputs, names = pulses(), _held_out(protocol)
         splits: dict[str, TensorSplit | Stream] = {name: _from_rest(inputs, options, name) for name in names}
         splits["train"] = Stream(inputs, answers(inputs, options), draws(number, STREAMS).rolls)
         fingerprint = sha256(f"chain {number} {options.model_dump_json()}".encode())
@@ -102,6 +100,10 @@ class Stream:
         steps = FIRST + indices[:, None] // STREAMS * CHUNK + torch.arange(CHUNK)  # (B, CHUNK)
         where = (steps - self._rolls[indices % STREAMS, None]) % STEPS
         return Batch(CHUNK, self._inputs[where][None, ..., None], self._targets[where][None, ..., None])
+
+
+def _held_out(protocol: Protocol) -> list[str]:
+    return ["test"] if protocol == "paper" else ["validation", "test"]
 
 
 def _from_rest(inputs: Signal, options: ChainOptions, name: str) -> TensorSplit:

@@ -132,7 +132,7 @@ class OnlineModule(BenchModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         optimizer.step(learn)
-        self._note(torch.cat(outputs, 2), batch)
+        self._note(outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2), batch)
 
     def _note(self, outputs: Tensor, batch: Batch) -> None:
         """Notes the scores of outputs made while weights followed the target; they do not tell what was learned."""
