@@ -13,6 +13,7 @@ from native_work import DTYPES, MANY, TORCH, converted, same, tensors_of
 from networks import DT, make_batch, make_parameters, normal
 from pydantic import ValidationError
 from shared import shared_path
+from sparing import first
 from torch import Tensor
 
 from gle_bench import registry
@@ -115,7 +116,7 @@ def refused(work: Work) -> str | None:
     return NativeEngine().refusal(EngineRequest(work.network, work.rule, "cpu", torch.float64, None))
 
 
-@pytest.mark.parametrize("steps", [45, pytest.param(180, marks=pytest.mark.systems)])  # of a batch
+@pytest.mark.parametrize("steps", first([45, 180]))  # of a batch
 @OPTIMIZERS
 @pytest.mark.parametrize("taus", [False, True], ids=["fixed taus", "taus"])
 @NAMED

@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from networks import generator, make_batch, make_network, make_parameters, normal
+from sparing import first
 from torch import Tensor
 
 from gle_bench.dynamics import neurons
@@ -43,7 +44,7 @@ ODD = (3, 17, 17, 9, 5)  # no width is a multiple of a vector's length or a tile
 
 
 # The build that users get; the others, which take as long again, with scripts/test --systems
-OWN_BUILDS = BUILDS if FORCED else ["", *(pytest.param(name, marks=pytest.mark.systems) for name in BUILDS)]
+OWN_BUILDS = BUILDS if FORCED else first(["", *BUILDS])
 
 
 def called(build: str) -> str:

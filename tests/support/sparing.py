@@ -1,4 +1,4 @@
-"""A choice of values for tests that start commands: few of them by default, all with `scripts/test --systems`."""
+"""A choice of values for tests that take long: few of them by default, all with `scripts/test --systems`."""
 
 from collections.abc import Sequence
 from typing import Any
