@@ -1,6 +1,7 @@
 """Tests of the command line: its output, its exit codes, and one clear sentence for each error."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from shared import SUPPORT
 from toy_runs import configured, run, seed_folder
 
 from gle_bench import registry
+from gle_bench.paper import FIGURES
 from gle_bench.recipes.mnist1d import MNIST1DOptions
 
 COMMANDS = ("run", "list", "show", "table", "figure", "prepare", "bench", "doctor")
@@ -79,6 +81,8 @@ def test_every_command_helps() -> None:
         assert helped.code == 0
         assert f"glebench {command}" in helped.out
         assert helped.err == ""
+    shown = glebench("figure", "--help").out
+    assert set(re.findall(r"\b\d+[a-g]?\b", shown[shown.index("Figure 3") :].partition(".")[0])) == set(FIGURES)
 
 
 def test_lists_name_what_is_registered_and_what_was_run(tmp_path: Path) -> None:
