@@ -83,7 +83,7 @@ def test_gle_networks_learn_as_fast_as_the_references(model: str, epoch: int) ->
     reference = curves(shared_path("reference/mnist1d_gle_curves.csv"), name, "epoch")[epoch]
     ours = []
     for folder, record in FOUND:
-        if (record.task, record.model, record.protocol) == ("mnist1d", model, "paper"):
+        if (record.task, record.model, record.protocol, record.budget) == ("mnist1d", model, "paper", "paper"):
             ours += curves(folder.path / "history.csv", name, "epoch")[epoch]
     assert len(ours) == len(reference) == 10
     error = math.sqrt(variance(ours) / 10 + variance(reference) / 10)
