@@ -7,7 +7,6 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -16,12 +15,13 @@ from gle_bench.surroundings.processes import Requests
 from gle_bench.tracking.lock import Hold
 from gle_bench.training import checkpoints
 from gle_bench.training.data import Feed
+from gle_bench.training.lightning import Callback, Trainer
 from gle_bench.training.modules.base import BenchModule, Score
 from gle_bench.training.outcome import whole_evaluation
 from gle_bench.training.seed import SeedRun
 
 
-class Recorder(pl.Callback):
+class Recorder(Callback):
     """The callback that counts rounds and batches, and writes history, outputs and checkpoints after each evaluation.
 
     An evaluation is the last part of a round.
@@ -36,7 +36,7 @@ class Recorder(pl.Callback):
         for seed in self._module.seeds:
             self._runs[seed].position.round += 1
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         for seed in self._module.seeds:
             position = self._runs[seed].position
             position.batches += 1
@@ -78,7 +78,7 @@ class Recorder(pl.Callback):
         if traced and (ended or place.round in traced):
             run.folder.add_traces(**trace(score, split, place.round))
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, *_: Any) -> None:
         if not drop_diverged(self._module, self._feed):
             trainer.should_stop = True
 
@@ -97,7 +97,7 @@ def drop_diverged(module: BenchModule, feed: Feed) -> bool:
     return bool(going_on)
 
 
-class Display(pl.Callback):
+class Display(Callback):
     """The callback that shows round, step rate, loss, metric and time left on `console`: live, or in plain lines."""
 
     def __init__(self, module: BenchModule, console: Console) -> None:
@@ -162,7 +162,7 @@ class Display(pl.Callback):
         return " · ".join(parts)
 
 
-class Attentive(pl.Callback):
+class Attentive(Callback):
     """The callback that ends a run between two batches if the user asks for it."""
 
     def __init__(self, requests: Requests) -> None:

@@ -7,13 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import torch
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from gle_bench.config import TrainingConfig
 from gle_bench.contracts import Batch, Data, Split
 from gle_bench.errors import UsageError
 from gle_bench.surroundings.machine import usable_cores
+from gle_bench.training.lightning import LightningDataModule
 
 MOST_ROUNDS: Final = 1_000_000  # the most rounds of a run, each of which adds a row to the history
 

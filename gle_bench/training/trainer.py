@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.strategies import SingleDeviceStrategy
-
 from gle_bench.plugins import described
 from gle_bench.surroundings.processes import Interrupted, Requests, is_request
+from gle_bench.training.lightning import Callback, LightningEnvironment, SingleDeviceStrategy, Trainer
 
 
 class OneProcess(LightningEnvironment):
@@ -37,17 +34,17 @@ def stated(**arguments: Any) -> dict[str, Any]:
 
     Lightning would fill in an omitted argument from environment variables such as PL_TRAINER_FAST_DEV_RUN.
     """
-    parameters = inspect.signature(pl.Trainer.__init__).parameters.values()
+    parameters = inspect.signature(Trainer.__init__).parameters.values()
     defaults = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
     return {**defaults, **arguments}
 
 
-def make_trainer(device: str, callbacks: Sequence[pl.Callback], epochs: int) -> pl.Trainer:
+def make_trainer(device: str, callbacks: Sequence[Callback], epochs: int) -> Trainer:
     """A Trainer on 'cpu' or 'cuda' without files, progress bars, or a sanity check, which would change the state.
 
     Its folder cannot exist, because Lightning loads `hpc_ckpt_*.ckpt` from there if it sees a SLURM job.
     """
-    return pl.Trainer(
+    return Trainer(
         **stated(
             accelerator="gpu" if device == "cuda" else "cpu",
             strategy=SingleDeviceStrategy(device="cuda:0" if device == "cuda" else "cpu"),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 import toys
 from torch import Tensor
@@ -32,6 +31,7 @@ from gle_bench.surroundings.processes import Interrupted
 from gle_bench.training import execute as execution
 from gle_bench.training.data import order
 from gle_bench.training.experiment import Experiment
+from gle_bench.training.lightning import Trainer
 from gle_bench.training.plan import choose_engine
 
 KINDS = pytest.mark.parametrize("model", ["toy-gle", "toy-mlp"])
@@ -111,7 +111,7 @@ def test_lightning_counts_every_batch_and_does_nothing_else(
 ) -> None:
     trainers, evaluations = [], []
 
-    class Spy(pl.Trainer):
+    class Spy(Trainer):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             trainers.append(self)
@@ -122,7 +122,7 @@ def test_lightning_counts_every_batch_and_does_nothing_else(
 
     original = execution.BenchModule.on_validation_epoch_start
     monkeypatch.setattr(execution.BenchModule, "on_validation_epoch_start", evaluated)
-    monkeypatch.setattr(pl, "Trainer", Spy)
+    monkeypatch.setattr("gle_bench.training.trainer.Trainer", Spy)
     monkeypatch.chdir(tmp_path)
     run(configured("toy-classes", model), [1], tmp_path / "runs")
     assert [trainer.global_step for trainer in trainers] == [9]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 from command import glebench, real
 from toy_runs import assert_alike, configured, run, seed_folder
 
 from gle_bench.surroundings.processes import Interrupted, Requests
 from gle_bench.tracking.lock import heartbeat, is_live
+from gle_bench.training.lightning import Trainer
 from gle_bench.training.trainer import OneProcess, make_trainer, stated
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -60,13 +60,13 @@ def test_every_argument_of_the_trainer_is_stated(monkeypatch: pytest.MonkeyPatch
     """Arguments that a newer Lightning adds have its own defaults, whatever environment variables are set."""
     given: dict[str, Any] = {}
 
-    def keep(self: pl.Trainer, **arguments: Any) -> None:
+    def keep(self: Trainer, **arguments: Any) -> None:
         given.update(arguments)
 
-    every = set(inspect.signature(pl.Trainer.__init__).parameters) - {"self"}
+    every = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
     assert stated().keys() == every
-    keep.__signature__ = inspect.signature(pl.Trainer.__init__)  # type: ignore[attr-defined]
-    monkeypatch.setattr(pl.Trainer, "__init__", keep)
+    keep.__signature__ = inspect.signature(Trainer.__init__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(Trainer, "__init__", keep)
     make_trainer("cpu", [], 1)
     assert given.keys() == every
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from gle_bench.contracts import Batch, Task
@@ -13,6 +12,7 @@ from gle_bench.contracts.results import averaged
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
 from gle_bench.training.experiment import Experiment
+from gle_bench.training.lightning import LightningModule
 from gle_bench.training.modules.average import EpochMean
 from gle_bench.training.seed import Position
 

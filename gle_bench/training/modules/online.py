@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from gle_bench.contracts import Batch, OnlineModel, OnlineRule
@@ -35,6 +34,7 @@ from gle_bench.dynamics.window import Window
 from gle_bench.models.macs import Macs
 from gle_bench.training.checkpoints import unlike
 from gle_bench.training.experiment import Experiment, tau_noises
+from gle_bench.training.lightning import move_data_to_device
 from gle_bench.training.modules.base import BenchModule
 
 
