@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gle_bench.tracking.store import RunFolder, Skipped
 
 app = typer.Typer(
-    help="A benchmark suite and experiment tracker for learning in space and time.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,6 +60,23 @@ Out = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RUNS = Path("runs")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from gle_bench import __version__
+
+        print(f"glebench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def glebench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A benchmark suite and experiment tracker for learning in space and time."""
 
 
 def _resumable(command: "Callable[..., None]") -> "Callable[..., None]":
@@ -140,13 +156,16 @@ def run(
 
 @app.command("list")
 def list_(
-    kind: Annotated[Literal["tasks", "models", "pairs", "rules", "runs"], typer.Argument(help="What to list.")],
-    task: Annotated[str | None, typer.Argument(help="The task whose pairs to list line by line.")] = None,
+    kind: Annotated[
+        Literal["tasks", "models", "pairs", "rules", "runs"] | None,
+        typer.Argument(help="What to list; without it, the names of everything."),
+    ] = None,
+    task: Annotated[str | None, typer.Argument(help="The task whose models or pairs to list.")] = None,
     every: Annotated[bool, typer.Option("--all", help="List the pairs of all tasks line by line.")] = False,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """List tasks, models, rules, runs, or pairs of a task and a model."""
+    """List tasks, models, rules, runs, or pairs of a task and a model; without a KIND, all names in short."""
     from gle_bench.report.terminal import listing
 
     rows, skipped, text = listing.rows(kind, runs, task, every)
@@ -315,7 +334,7 @@ def main() -> None:
     gc.disable()
     try:
         with settle.settled():
-            app()
+            app(prog_name="glebench")  # not `python -m gle_bench`, which printed commands do not begin with either
     except streams.ReaderGone:
         sys.exit(1)
     except GleBenchError as error:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from gle_bench import plugins, registry
 from gle_bench.contracts import Task
 from gle_bench.errors import GleBenchError
+from gle_bench.report.terminal import listing
+from gle_bench.surroundings import streams
 from gle_bench.tracking.provenance import own_git
 
 Status = Literal["ok", "warn", "fail"]
@@ -57,9 +59,9 @@ def as_json(checks: Iterable[Check]) -> list[dict[str, str]]:
 
 
 def as_text(checks: Sequence[Check]) -> str:
-    """The checks as text, one line for each."""
-    width = max((len(check.name) for check in checks), default=0)
-    return "\n".join(f"{SYMBOLS[check.status]}  {check.name:<{width}}  {check.text}" for check in checks)
+    """The checks as text, one line for each; in a narrow terminal the sentence goes on below itself."""
+    cells = [(SYMBOLS[check.status], check.name, check.text) for check in checks]
+    return listing.aligned(cells, within=streams.columns(listing.UNBROKEN)) if cells else ""
 
 
 def _guarded(name: str, check: Callable[[], tuple[Status, str]]) -> Check:

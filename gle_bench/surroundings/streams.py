@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import select
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -44,6 +45,11 @@ def console() -> "Console":
 
     capable = sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
     return Console(stderr=True, force_terminal=capable, force_interactive=capable)
+
+
+def columns(elsewhere: int) -> int:
+    """The width of text on standard output: that of the terminal; `elsewhere` in a pipe or a file."""
+    return shutil.get_terminal_size((elsewhere, 24)).columns if sys.stdout.isatty() else elsewhere
 
 
 class _StandardError(io.FileIO):

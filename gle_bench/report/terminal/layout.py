@@ -9,18 +9,21 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-WIDTH: Final = 120  # columns
+from gle_bench.surroundings import streams
+
+WIDTH: Final = 120  # columns at most
 # The columns of whole numbers, which are aligned to the right
 RIGHT: Final = ("parameters", "steps", "samples", "n", "update", "epoch", "a sample", "a time step")
 Blocks = Iterable[RenderableType]
 
 
 def text_of(blocks: Blocks) -> str:
-    """The blocks below each other, as text of at most 120 columns."""
+    """The blocks below each other, as text of at most 120 columns, or of a narrower terminal's."""
     file = io.StringIO()
-    # Fixed width and no colours: the same in a terminal, a pipe and a test. Brackets and colons are no markup.
+    width = min(WIDTH, streams.columns(WIDTH))
+    # No colours: the same in a terminal, a pipe and a test. Brackets and colons are no markup.
     console = Console(
-        file=file, width=WIDTH, color_system=None, highlight=False, markup=False, emoji=False, force_terminal=False
+        file=file, width=width, color_system=None, highlight=False, markup=False, emoji=False, force_terminal=False
     )
     console.print(Group(*blocks))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n")

@@ -1,51 +1,94 @@
 """The lists of `glebench list`: tasks, models, pairs, rules or runs as rows, and rows as text for a terminal."""
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gle_bench import registry
-from gle_bench.errors import UsageError, on_one_line
+from gle_bench.errors import UsageError, look_up, on_one_line
+from gle_bench.surroundings import streams
 from gle_bench.tracking.store import Skipped, Store
 
 Rows = list[dict[str, Any]]
+GAP: Final = "  "  # between columns
+NARROWEST: Final = 24  # columns of text that the last cell of a line gets, however narrow the terminal
+NAMES_WIDTH: Final = 80  # columns of the names of everything where there is no terminal
+UNBROKEN: Final = 10_000  # columns, wider than any line: in a pipe a row stays one line, for grep
 
 
 def rows(
-    kind: str, runs: Path, task: str | None = None, every: bool = False
+    kind: str | None, runs: Path, task: str | None = None, every: bool = False
 ) -> tuple[Rows, list[Skipped], Callable[[Rows], str]]:
     """What is listed, one row each; the records that could not be read; and the function that makes text of the rows.
 
     Args:
-        task: the task whose pairs are listed line by line; `every` lists those of all tasks so.
+        kind: what is listed; None: the names of all kinds.
+        task: the task whose models are listed, or whose pairs are listed line by line.
+        every: whether the pairs of all tasks are listed line by line.
 
     Raises:
-        UsageError: `task` or `every` is given for another kind than pairs.
+        UsageError: `task` or `every` is given for a kind that does not take it.
+        UnknownName: there is no such task.
     """
+    if task is not None:
+        look_up("task", task, registry.places("tasks"))
     if kind == "pairs":
         from gle_bench.report.terminal import pairs
 
         return *pairs.rows(task, runs), pairs.as_text if task is not None or every else pairs.grid
-    if task is not None or every:
-        raise UsageError(f"'glebench list {kind}' takes no TASK and no --all, which are for 'glebench list pairs'.")
+    if every:
+        raise UsageError("--all is for 'glebench list pairs' alone; the other lists are complete.")
+    if kind == "models":
+        return _models(task), [], as_text
+    if task is not None:
+        raise UsageError(f"'glebench list {kind}' takes no TASK, which is for 'list models' and 'list pairs'.")
+    if kind is None:
+        return *_names(runs), _names_text
     return *_rows(kind, runs), _rules_text if kind == "rules" else as_text
 
 
 def _rows(kind: str, runs: Path) -> tuple[Rows, list[Skipped]]:
-    """All tasks, models, rules or runs, and the records that could not be read.
+    """All tasks, rules or runs, and the records that could not be read.
 
     The summaries of tasks are read from the files of their modules, which are not imported.
     """
     if kind == "runs":
         return _runs(runs)
-    if kind == "models":
-        return [
-            {"task": pair.task, "model": pair.model, "seeds": len(pair.seeds), "summary": pair.summary}
-            for pair in registry.pairs()
-        ], []
     if kind == "rules":
         return [_rule(name) for name in registry.places("rules")], []
     return [{"name": name, "summary": registry.summary(place)} for name, place in registry.places(kind).items()], []
+
+
+def _models(task: str | None) -> Rows:
+    """A row for each model of a task, or for each model of every task."""
+    return [
+        {"task": pair.task, "model": pair.model, "seeds": len(pair.seeds), "summary": pair.summary}
+        for pair in registry.pairs()
+        if task in (None, pair.task)
+    ]
+
+
+def _names(runs: Path) -> tuple[Rows, list[Skipped]]:
+    """A row for each kind of list with its names: those of tasks, models and rules, and the ids of runs."""
+    listed, skipped = _runs(runs)
+    names = {
+        "tasks": [*registry.places("tasks")],
+        "models": list(dict.fromkeys(pair.model for pair in registry.pairs())),
+        "rules": [*registry.places("rules")],
+        "runs": [row["run"] for row in listed],
+    }
+    return [{"kind": kind, "names": of_kind} for kind, of_kind in names.items()], skipped
+
+
+def _names_text(listed: Rows) -> str:
+    """The names of each kind in a paragraph, of runs the number alone, and what lists more."""
+    cells = []
+    for row in listed:
+        names, count = row["names"], f"{len(row['names'])}"
+        cells.append((row["kind"], count, ", ".join(names) if row["kind"] != "runs" else "`glebench list runs`"))
+    more = "`glebench list KIND` describes each; `list pairs` shows which task has which model."
+    return f"{aligned(cells, right=[1], within=streams.columns(NAMES_WIDTH))}\n{more}"
 
 
 def _rule(name: str) -> dict[str, Any]:
@@ -84,19 +127,24 @@ def as_text(listed: Rows) -> str:
     if not listed:
         return "Nothing to list yet."
     cells = [[_cell(name, value) for name, value in row.items()] for row in listed]
-    return aligned([[name.upper() for name in listed[0]], *cells])
+    return aligned([[name.upper() for name in listed[0]], *cells], within=streams.columns(UNBROKEN))
 
 
-def aligned(lines: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
-    """Lines of cells as columns, those of the numbers `right` aligned to the right."""
+def aligned(lines: Sequence[Sequence[str]], right: Iterable[int] = (), within: int = UNBROKEN) -> str:
+    """Lines of cells as columns, those of the numbers `right` aligned to the right.
+
+    Where a line is wider than `within` columns, its last cell goes on below itself.
+    """
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     numbers = set(right)
-    return "\n".join(
-        "  ".join(
-            c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    left = sum(width + len(GAP) for width in widths[:-1])
+    room = max(within - left, NARROWEST)
+    made = []
+    for line in lines:
+        cells = [c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
+        first, *others = textwrap.wrap(cells[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
+        made += [GAP.join([*cells[:-1], first]).rstrip(), *(" " * left + other for other in others)]
+    return "\n".join(made)
 
 
 def _cell(name: str, value: Any) -> str:

@@ -15,18 +15,19 @@ from gle_bench.contracts.parameters import parameter_count
 from gle_bench.errors import GleBenchError, look_up
 from gle_bench.report.results import gather
 from gle_bench.report.terminal.listing import aligned
+from gle_bench.surroundings import streams
 from gle_bench.tracking.estimates import duration, run_seconds
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
 from gle_bench.words import BUDGETS, Budget
 
-WIDTH: Final = 100  # columns
+WIDTH: Final = 100  # columns at most
 PROMISED: Final = ("gle", "mlp", "tcn", "gru", "lstm", "esn")  # the models that each of our tasks shall have
 Status = Literal["pair", "refused", "no recipe"]
 SIGNS: Final[dict[Status, str]] = {"refused": "x", "no recipe": "-"}
 LEGEND: Final = (
-    "Numbers: learned parameters. x: the model does not suit the task. -: no recipe yet.\n"
-    "`glebench list pairs TASK`, or --all, says why, and lists steps, channels, rules and times."
+    "Numbers: learned parameters. x: does not suit the task. -: no recipe yet.\n"
+    "`glebench list pairs TASK`, or --all, says why, with steps, rules and times."
 )
 TIMES: Final = "Times: estimates for one seed, from recorded runs on the machines that made them. ?: no run tells."
 
@@ -131,10 +132,13 @@ def grid(listed: Sequence[dict[str, Any]]) -> str:
 
 def as_text(listed: Sequence[dict[str, Any]]) -> str:
     """The rows as a line for each pair, and then the models without a pair with the reason, task by task."""
+    tasks = dict.fromkeys(row["task"] for row in listed)
     header = ["TASK", "MODEL", "PARAMETERS", "STEPS", "INPUTS", "RULE", *(budget.upper() for budget in BUDGETS)]
-    lines = [_line(row) for row in listed if row["status"] == "pair"]
-    blocks = [aligned([header, *lines], right=(2, 3, 4, 6, 7, 8)), TIMES]
-    for task in dict.fromkeys(row["task"] for row in listed):
+    lines = [header, *(_line(row) for row in listed if row["status"] == "pair")]
+    left_out = 1 if len(tasks) == 1 else 0  # one task needs no column, and without it 80 columns are enough
+    table = aligned([line[left_out:] for line in lines], right=[column - left_out for column in (2, 3, 4, 6, 7, 8)])
+    blocks = [table, textwrap.fill(TIMES, _width())]
+    for task in tasks:
         by_reason: dict[str, list[str]] = defaultdict(list)
         for row in listed:
             if row["task"] == task and row["status"] != "pair":
@@ -145,8 +149,12 @@ def as_text(listed: Sequence[dict[str, Any]]) -> str:
 
 
 def absent_line(reason: str, models: Iterable[str]) -> str:
-    """Models without a pair, and the reason, on lines of at most 100 columns."""
-    return textwrap.fill(f"{', '.join(models)}: {reason}.", WIDTH, initial_indent="  ", subsequent_indent="    ")
+    """Models without a pair, and the reason, on lines of at most 100 columns, or of a narrower terminal's."""
+    return textwrap.fill(f"{', '.join(models)}: {reason}.", _width(), initial_indent="  ", subsequent_indent="    ")
+
+
+def _width() -> int:
+    return min(WIDTH, streams.columns(WIDTH))
 
 
 def _line(row: dict[str, Any]) -> list[str]:
