@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from gle_bench import completion
 from gle_bench.errors import GleBenchError, UsageError, printable
 from gle_bench.surroundings import settle, streams
 from gle_bench.surroundings.home import expanded
@@ -60,6 +61,7 @@ Out = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RUNS = Path("runs")
+ENGINES = ("auto", "graph", "native", "torch")
 
 
 def _version(asked: bool) -> None:
@@ -96,17 +98,32 @@ def _resumable(command: "Callable[..., None]") -> "Callable[..., None]":
 @app.command()
 @_resumable
 def run(
-    task: Annotated[str, typer.Argument(help="The task, say mnist1d.")],
-    model: Annotated[str, typer.Option(help="The model.")] = "gle",
-    rule: Annotated[str | None, typer.Option(help="The learning rule; the model's own by default.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="As 0-9, or 3,5, or paper; the paper's first by default.")] = None,
+    task: Annotated[str, typer.Argument(help="The task, say mnist1d.", autocompletion=completion.tasks)],
+    model: Annotated[str, typer.Option(help="The model.", autocompletion=completion.models)] = "gle",
+    rule: Annotated[
+        str | None,
+        typer.Option(help="The learning rule; the model's own by default.", autocompletion=completion.rules),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="As 0-9, or 3,5, or paper; the paper's first by default.", autocompletion=completion.words("paper")
+        ),
+    ] = None,
     budget: Annotated[
         Budget, typer.Option(envvar="GLEBENCH_BUDGET", help="Length of training; paper is the full run.")
     ] = "short",
     protocol: ProtocolOption = "paper",
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.")] = None,
-    engine: Annotated[str, typer.Option(help="Engine: auto, graph, native or torch.")] = "auto",
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting.", autocompletion=completion.settings),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="Engine: auto, graph, native or torch.", autocompletion=completion.words(*ENGINES))
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Device: auto, cpu or cuda.", autocompletion=completion.words("auto", "cpu", "cuda"))
+    ] = "auto",
     wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
     offline: Offline = False,
@@ -160,7 +177,10 @@ def list_(
         Literal["tasks", "models", "pairs", "rules", "runs"] | None,
         typer.Argument(help="What to list; without it, the names of everything."),
     ] = None,
-    task: Annotated[str | None, typer.Argument(help="The task whose models or pairs to list.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Argument(help="The task whose models or pairs to list.", autocompletion=completion.tasks),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="List the pairs of all tasks line by line.")] = False,
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -176,7 +196,11 @@ def list_(
 @app.command()
 def show(
     name: Annotated[
-        str, typer.Argument(help="A task; a rule; or a run, by its id, the start of its id, or its folder.")
+        str,
+        typer.Argument(
+            help="A task; a model; a rule; or a run, by its id, the start of its id, or its folder.",
+            autocompletion=completion.shown,
+        ),
     ],
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -196,7 +220,7 @@ def show(
 
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="Table 1, 2 or 3, or that of a task.")],
+    name: Annotated[str, typer.Argument(help="Table 1, 2 or 3, or that of a task.", autocompletion=completion.tables)],
     format: Annotated[TableFormat, typer.Option(help="The format to print.")] = "md",
     runs: Runs = RUNS,
     as_json: Json = False,
@@ -212,9 +236,10 @@ def table(
 
 @app.command()
 def compare(
-    task: Annotated[str, typer.Argument(help="The task.")],
+    task: Annotated[str, typer.Argument(help="The task.", autocompletion=completion.tasks)],
     models: Annotated[
-        list[str] | None, typer.Argument(help="MODEL or MODEL+RULE; all that have runs by default.")
+        list[str] | None,
+        typer.Argument(help="MODEL or MODEL+RULE; all that have runs by default.", autocompletion=completion.models),
     ] = None,
     protocol: ProtocolOption = "paper",
     selection: Annotated[Selection, typer.Option(help="The evaluation whose score counts.")] = "last",
@@ -232,7 +257,10 @@ def compare(
 @app.command()
 @_resumable
 def suite(
-    name: Annotated[str, typer.Argument(help="Suite table2, table3 or figure8, or a TOML file.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="Suite table2, table3 or figure8, or a TOML file.", autocompletion=completion.suites),
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print which runs exist and which are missing.")] = False,
     jobs: Annotated[int, typer.Option(help="Number of runs at the same time; they share the cores.")] = 1,
     rerun: Annotated[
@@ -269,8 +297,14 @@ def suite(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Figure 3, 5, 8d, 8e, 8f, 8g, 10, 11, 12 or 14.")],
-    model: Annotated[str | None, typer.Option(help="The model to draw; those of the figure by default.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(help="Figure 3, 5, 8d, 8e, 8f, 8g, 10, 11, 12 or 14.", autocompletion=completion.figures),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="The model to draw; those of the figure by default.", autocompletion=completion.models),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the run drawn alone; the best by default.")] = None,
     protocol: ProtocolOption = "paper",
     out: Out = None,
@@ -287,7 +321,9 @@ def figure(
 
 
 @app.command()
-def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data = None) -> None:
+def prepare(
+    task: Annotated[str, typer.Argument(help="The task.", autocompletion=completion.tasks)], data: Data = None
+) -> None:
     """Download or generate a task's data."""
     from gle_bench.training import preview
 
@@ -298,8 +334,16 @@ def prepare(task: Annotated[str, typer.Argument(help="The task.")], data: Data =
 @app.command()
 def bench(
     network: Annotated[list[str] | None, typer.Option(help="Network gle-15k, gle-42k or gsc; all by default.")] = None,
-    engine: Annotated[list[str] | None, typer.Option(help="Engine torch, native or graph; all by default.")] = None,
-    rule: Annotated[list[str] | None, typer.Option(help="Rule to compare with gle, on one thread.")] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Engine torch, native or graph; all by default.", autocompletion=completion.words(*ENGINES[1:])
+        ),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Rule to compare with gle, on one thread.", autocompletion=completion.rules),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Number of CPU cores to measure for; all by default.")] = None,
     repeats: Annotated[int, typer.Option(help="Number of repeats; medians are printed.")] = 5,
     steps: Annotated[int | None, typer.Option(help="Time steps in a repeat; as many as take 0.3 s by default.")] = None,
@@ -327,6 +371,15 @@ def doctor(runs: Runs = RUNS, data: Data = None, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command("completion")
+def completion_(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell.")]) -> None:
+    """Print a script that completes words of glebench.
+
+    In bash and zsh: source <(glebench completion bash), in fish: glebench completion fish | source.
+    """
+    print(completion.script(shell), end="")
+
+
 def main() -> None:
     """The program's entry point. An error that the user can correct is printed as one sentence, without a traceback."""
     # Imports and records make millions of objects, none of them garbage; collecting takes half the time of commands
@@ -334,6 +387,7 @@ def main() -> None:
     gc.disable()
     try:
         with settle.settled():
+            completion.provide()
             app(prog_name="glebench")  # not `python -m gle_bench`, which printed commands do not begin with either
     except streams.ReaderGone:
         sys.exit(1)

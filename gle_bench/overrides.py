@@ -69,10 +69,23 @@ def _paths(config: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return paths
 
 
+def _settable(config: RunConfig) -> list[tuple[str, ...]]:
+    """The paths of all fields that `--set` may change."""
+    fixed = {("task",), ("model",), ("rule",), ("protocol",), ("budget",)}
+    return [path for path in _paths(config) if path not in fixed]
+
+
+def spellings(config: RunConfig) -> list[str]:
+    """The shortest key of each setting: the name of its field if only one field has it, else its path."""
+    settable = _settable(config)
+    last = [path[-1] for path in settable]
+    unique = {name for name in last if last.count(name) == 1}
+    return [path[-1] if path[-1] in unique else ".".join(path) for path in settable]
+
+
 def _path(config: RunConfig, key: str) -> tuple[str, ...]:
     """The path of the field that a key names."""
-    fixed = {("task",), ("model",), ("rule",), ("protocol",), ("budget",)}
-    settable = [path for path in _paths(config) if path not in fixed]
+    settable = _settable(config)
     parts = tuple(key.split("."))
     matching = [path for path in settable if path[-len(parts) :] == parts]
     exact = [path for path in matching if path == parts]

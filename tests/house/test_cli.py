@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from parameters import PARAMETERS
 from shared import SUPPORT
 from toy_runs import configured, run, seed_folder
 
+import gle_bench
 from gle_bench import registry
 from gle_bench.paper import FIGURES
 from gle_bench.recipes.mnist1d import MNIST1DOptions
 
-COMMANDS = ("run", "list", "show", "table", "figure", "prepare", "bench", "doctor")
+COMMANDS = ("run", "list", "show", "table", "figure", "prepare", "bench", "doctor", "completion")
 TOY = ("run", "toy-classes", "--model", "toy-gle", "--seeds", "1", "--budget", "smoke", "--wandb", "off")
 MLP = ("run", "mnist1d", "--model", "mlp-0", "--budget", "smoke", "--wandb", "off")
 NO_NETWORK = """
@@ -83,6 +86,13 @@ def test_every_command_helps() -> None:
         assert helped.err == ""
     shown = glebench("figure", "--help").out
     assert set(re.findall(r"\b\d+[a-g]?\b", shown[shown.index("Figure 3") :].partition(".")[0])) == set(FIGURES)
+
+
+def test_the_module_is_the_program(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise SystemExit('not this one')\n")
+    command = [sys.executable, "-m", "gle_bench"]
+    done = subprocess.run([*command, "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"glebench {gle_bench.__version__}\n"
 
 
 def test_lists_name_what_is_registered_and_what_was_run(tmp_path: Path) -> None:

@@ -71,9 +71,14 @@ def test_what_is_refused_loads_nothing_heavy(refused: str) -> None:
     assert not HEAVY & modules_loaded(f"run mnist1d --model gle {refused}", code=2)
 
 
-def modules_loaded(arguments: str, code: int = 0) -> set[str]:
+def test_completion_loads_nothing_heavy() -> None:
+    asked = {"_GLEBENCH_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    assert not HEAVY & modules_loaded("", **asked, _TYPER_COMPLETE_ARGS="glebench run mnist1d --set ")
+
+
+def modules_loaded(arguments: str, code: int = 0, **more: str) -> set[str]:
     """The names of all modules that a command has loaded when it ends with this exit code."""
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # without the toys
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | more  # without the toys
     command = [sys.executable, "-c", COMMAND, *arguments.split()]
     done = subprocess.run(command, capture_output=True, text=True, env=variables)
     assert done.returncode == code, done.stderr
