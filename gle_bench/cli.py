@@ -7,7 +7,7 @@ isolation.leave_current_folder(__name__ == "__main__")  # before imports, which 
 import gc
 import os
 import sys
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,6 +60,7 @@ Out = Annotated[
     typer.Option(metavar="PATH", parser=_path, help="An image: .png, .pdf or .svg; figure-NAME.png by default."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors alone.")]
 RUNS = Path("runs")
 ENGINES = ("auto", "graph", "native", "torch")
 
@@ -129,11 +130,12 @@ def run(
     offline: Offline = False,
     rerun: Annotated[Rerun, typer.Option(help="Which seeds with a record to run again.")] = "missing",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and for how long.")] = False,
+    quiet: Quiet = False,
     runs: Runs = RUNS,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on a task, and write a record for each seed; an interrupted run is resumed."""
+    """Train a model on a task, with a record for each seed. The same command resumes an interrupted run."""
     from gle_bench.chosen import resolve
     from gle_bench.config import parse_seeds
 
@@ -147,8 +149,9 @@ def run(
     from gle_bench.tracking.store import Store
     from gle_bench.training.execute import execute
     from gle_bench.training.plan import Settings
-    from gle_bench.training.preview import preview
+    from gle_bench.training.preview import forecast, preview
 
+    report = _teller(quiet)
     settings = Settings(
         runs=runs,
         data=_data(data),
@@ -158,7 +161,9 @@ def run(
         device=device,
         wandb=wandb,
         rerun=rerun,
-        report=_say,
+        report=report,
+        quiet=quiet,
+        before=None if quiet else partial(forecast, report=report),
     )
     if dry_run:
         _print(preview(chosen, seed_numbers, settings), as_json, summary.preview_text)
@@ -269,6 +274,7 @@ def suite(
     wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
     offline: Offline = False,
+    quiet: Quiet = False,
     runs: Runs = RUNS,
     data: Data = None,
     as_json: Json = False,
@@ -287,7 +293,7 @@ def suite(
     standings, skipped = (
         command.survey(name, options)
         if dry_run
-        else command.run(name, options, LocalProcesses(jobs), streams.console())
+        else command.run(name, options, LocalProcesses(jobs), streams.console(quiet))
     )
     _print(command.as_json(standings, again), as_json, lambda _: command.as_text(standings, again))
     _pass_over(skipped)
@@ -322,13 +328,15 @@ def figure(
 
 @app.command()
 def prepare(
-    task: Annotated[str, typer.Argument(help="The task.", autocompletion=completion.tasks)], data: Data = None
+    task: Annotated[str, typer.Argument(help="The task.", autocompletion=completion.tasks)],
+    quiet: Quiet = False,
+    data: Data = None,
 ) -> None:
     """Download or generate a task's data."""
     from gle_bench.training import preview
 
     gc.enable()
-    preview.prepare(task, _data(data), _say)
+    preview.prepare(task, _data(data), _teller(quiet))
 
 
 @app.command()
@@ -407,6 +415,11 @@ def _data(chosen: Path | None) -> Path:
 def _pass_over(skipped: "Iterable[Skipped]") -> None:
     for record in skipped:
         _say(f"Passed over {record.path}: {record.reason}.")
+
+
+def _teller(quiet: bool) -> "Callable[[str], None]":
+    """The function that prints a line for the user, or one that does nothing."""
+    return (lambda _: None) if quiet else _say
 
 
 def _say(line: str) -> None:

@@ -39,12 +39,15 @@ def make_robust() -> None:
     logging.raiseExceptions = False  # no traceback if a line of a log cannot be written
 
 
-def console() -> "Console":
-    """rich's console on standard error, for live displays. Plain lines except in a terminal, even with FORCE_COLOR."""
+def console(quiet: bool = False) -> "Console":
+    """rich's console on standard error, for live displays. Plain lines except in a terminal, even with FORCE_COLOR.
+
+    If `quiet`, nothing is written.
+    """
     from rich.console import Console
 
     capable = sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
-    return Console(stderr=True, force_terminal=capable, force_interactive=capable)
+    return Console(stderr=True, force_terminal=capable, force_interactive=capable, quiet=quiet)
 
 
 def columns(elsewhere: int) -> int:

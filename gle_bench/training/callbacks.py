@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gle_bench.contracts.results import averaged
 from gle_bench.surroundings.processes import Requests
+from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.lock import Hold
 from gle_bench.training import checkpoints
 from gle_bench.training.data import Feed
@@ -132,7 +133,8 @@ class Display(Callback):
 
     def on_train_epoch_end(self, *_: Any) -> None:
         if self._progress is None:
-            self._console.print(f"{self._title}  {self._status()}", highlight=False, soft_wrap=True, markup=False)
+            line = f"{self._title}  {self._status()}{self._left()}"
+            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
         else:
             self._progress.update(self._task, status=self._status())
 
@@ -160,6 +162,13 @@ class Display(Callback):
             value = mean(score.metrics[averaged(metric.name)] for score in scores)
             parts.append(f"averaged {value:.2f} {metric.unit or metric.name}")
         return " · ".join(parts)
+
+    def _left(self) -> str:
+        """The time left, such as ' · 12 min left', at the pace of this part of the run; empty at its end."""
+        learned, missing = self._module.batches - self._first, self._ends[-1] - self._module.batches
+        if not learned or not missing:
+            return ""
+        return f" · {duration((time.perf_counter() - self._started) / learned * missing)} left"
 
 
 class Attentive(Callback):

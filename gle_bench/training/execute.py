@@ -78,6 +78,8 @@ class _Execution:
                 records[seed] = record
             else:
                 runs[seed] = _open_run(self._experiment, seed, folder, record)
+        if runs and self._settings.before is not None:
+            self._settings.before(self._experiment, {seed: run.position.batches for seed, run in runs.items()})
         side_by_side = isinstance(self._experiment.config.network, OnlineModel)
         ordered = sorted(runs.values(), key=_stage)
         for _, group in groupby(ordered, key=lambda run: (_stage(run), None if side_by_side else run.seed)):
@@ -135,7 +137,7 @@ class _Execution:
         remaining = len(self._experiment.ends) - 1 - first.position.round
         with quietly():
             recorder = Recorder(module, runs, self._hold, feed)
-            callbacks = [Attentive(self._requests), recorder, Display(module, console())]
+            callbacks = [Attentive(self._requests), recorder, Display(module, console(self._settings.quiet))]
             trainer = make_trainer(self._experiment.device, callbacks, remaining)
             if first.member is None:
                 through(self._requests, trainer.validate, module, datamodule=feed, verbose=False)

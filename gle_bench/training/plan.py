@@ -39,6 +39,9 @@ class Settings:
         wandb: mode of the W&B mirror.
         rerun: which seeds that have a record are run again: none, those that failed or diverged, or all.
         report: the function that prints a line for the user.
+        quiet: whether no progress is displayed.
+        before: called with the experiment and, for each seed to run, the batches that it has learned from already;
+            after the folders are locked, before anything is written.
         observers: observers of the runs of an online model; only callers from Python can give them.
     """
 
@@ -51,6 +54,8 @@ class Settings:
     wandb: WandbMode = "auto"
     rerun: Rerun = "missing"
     report: Callable[[str], None] = print
+    quiet: bool = False
+    before: Callable[[Experiment, Mapping[int, int]], None] | None = None
     observers: tuple[Observer, ...] = ()
 
 

@@ -1,9 +1,10 @@
 """The preview of a run, whose time is measured in a few steps, and the preparation of a task's data."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final
 
 import torch
@@ -14,7 +15,7 @@ from gle_bench.contracts import Batch
 from gle_bench.contracts.command import RunCommand
 from gle_bench.dynamics.window import Window
 from gle_bench.plugins import guarded
-from gle_bench.tracking.estimates import Length, Pace, same_work, seconds
+from gle_bench.tracking.estimates import Length, Pace, duration, same_work, seconds
 from gle_bench.training.data import Feed, round_ends
 from gle_bench.training.execute import feed_for, module_class
 from gle_bench.training.experiment import Experiment
@@ -62,6 +63,33 @@ def _full_seconds(experiment: Experiment, pace: Pace) -> float | None:
     if not same_work(experiment.config, whole):
         return None
     return round(seconds(_length(experiment, round_ends(whole.training, experiment.samples)), pace, len(pair.seeds)), 1)
+
+
+def forecast(experiment: Experiment, learned: Mapping[int, int], report: Callable[[str], None]) -> None:
+    """Reports how long a run will take, at a pace that is measured in a few steps, and how long `smoke` would.
+
+    Budget `smoke` is not worth measuring. A pace that cannot be measured is not reported: the run tells what is wrong.
+
+    Args:
+        learned: for each seed to run, the batches that it has learned from already.
+    """
+    budget = experiment.config.budget
+    if budget == "smoke":
+        return
+    try:
+        pace = measure(experiment, list(learned))
+    except Exception:  # a plugin's code may raise anything
+        return
+    whole, part = _length(experiment, experiment.ends), 1 - mean(learned.values()) / experiment.ends[-1]
+    line = f"About {duration(part * seconds(whole, pace, len(learned)))} left" if any(learned.values()) else ""
+    line = line or f"Budget {budget} takes about {duration(seconds(whole, pace, len(learned)))}"
+    smoke = experiment.chosen.pair.configure("smoke")
+    if experiment.config.training == experiment.chosen.own.training and same_work(experiment.config, smoke):
+        length = _length(experiment, round_ends(smoke.training, experiment.samples))
+        other = f"; --budget smoke, about {duration(seconds(length, pace, len(learned)))}"
+    else:
+        other = ""
+    report(f"{line} on this machine, by a few steps measured now{other}.")
 
 
 def _length(experiment: Experiment, ends: Sequence[int]) -> Length:
