@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, SerializeAsAny, model_validator
@@ -50,14 +50,24 @@ class ModelConfig(Frozen):
     """The base of a network's architecture and hyper-parameters.
 
     A family extends it, and adds `build`, or `network` and `initialise`. Its `version` is raised when its results
-    change, so that older records are not taken for newer ones.
+    change, so that older records are not taken for newer ones. Its `sizes` name properties that can be set like fields,
+    such as a width that several fields share; `resized` says which fields then change.
 
     Attributes:
         loss: the loss that the network learns by, which its results report; None: the task's own.
     """
 
     version: ClassVar[int] = 1
+    sizes: ClassVar[tuple[str, ...]] = ()
     loss: Loss | None = None
+
+    def resized(self, sizes: Mapping[str, Any]) -> Self:
+        """The same network with these of its `sizes`, {name: size}.
+
+        Raises:
+            UsageError: a size that the network cannot have.
+        """
+        raise NotImplementedError
 
 
 class Plateau(Frozen):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import model_validator
 
 from gle_bench.config import Count, Frozen, Positive
 from gle_bench.contracts import OnlineModel, Shape
+from gle_bench.errors import UsageError
 from gle_bench.models.initial import seeded
 from gle_bench.words import Activation
 
@@ -42,6 +43,7 @@ class GLENetwork(OnlineModel):
         learn_tau_m, learn_tau_r: whether the time constants learn (Eqs. 23, 24); they never fall below dt.
     """
 
+    sizes: ClassVar = ("width", "depth")
     populations: tuple[Population, ...]
     hidden_layers: Count
     dt: Positive
@@ -52,6 +54,32 @@ class GLENetwork(OnlineModel):
     gamma: float = 0.0
     learn_tau_m: bool = False
     learn_tau_r: bool = False
+
+    @property
+    def width(self) -> int:
+        """The number of neurons of a hidden layer, all populations together."""
+        return sum(population.neurons for population in self.populations)
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden layers."""
+        return self.hidden_layers
+
+    def resized(self, sizes: Mapping[str, Any]) -> GLENetwork:
+        """The same network of another width, another depth or both; the populations keep their shares of the width."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        for name, size in sizes.items():
+            least = len(self.populations) if name == "width" else 1
+            if not isinstance(size, int) or isinstance(size, bool) or size < least:
+                why = ", a neuron for each population" if name == "width" else ""
+                raise UsageError(f"--set {name}={size}: give a whole number from {least} on{why}.")
+        if "depth" in sizes:
+            fields["hidden_layers"] = sizes["depth"]
+        if "width" in sizes:
+            counts = apportioned(sizes["width"], [population.neurons for population in self.populations])
+            pairs = zip(self.populations, counts, strict=True)
+            fields["populations"] = tuple(Population(**{**dict(each), "neurons": count}) for each, count in pairs)
+        return type(self)(**fields)
 
     @model_validator(mode="before")
     @classmethod
@@ -92,6 +120,21 @@ class GLENetwork(OnlineModel):
         from gle_bench.dynamics.state import initial_parameters
 
         return initial_parameters(network, *linear_defaults(network.layers, seed))
+
+
+def apportioned(total: int, weights: Sequence[int]) -> list[int]:
+    """Whole numbers with this sum, in proportion to the weights as nearly as can be, and none below 1.
+
+    Each begins with 1; the rest is shared by the largest remainders, the first of equal ones first.
+    """
+    whole, rest = sum(weights), total - len(weights)
+    exact = [max(0.0, total * weight / whole - 1) for weight in weights]
+    scale = rest / sum(exact) if sum(exact) else 0.0
+    shares = [int(part * scale) for part in exact]
+    order = sorted(range(len(weights)), key=lambda k: shares[k] - exact[k] * scale)
+    for k in order[: rest - sum(shares)]:
+        shares[k] += 1
+    return [1 + share for share in shares]
 
 
 def linear_defaults(layers: Sequence[Layer], seed: int) -> tuple[list[Tensor], list[Tensor | None]]:
