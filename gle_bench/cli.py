@@ -22,6 +22,7 @@ from gle_bench.words import Budget, Protocol, Rerun, Selection, TableFormat, Wan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gle_bench.report.selection import Filter
     from gle_bench.tracking.costs import Complexity
     from gle_bench.tracking.record import Record
     from gle_bench.tracking.store import RunFolder, Skipped
@@ -59,6 +60,12 @@ Out = Annotated[
     Path | None,
     typer.Option(metavar="PATH", parser=_path, help="An image: .png, .pdf or .svg; figure-NAME.png by default."),
 ]
+# Conditions on recorded runs
+OfModels = Annotated[list[str] | None, typer.Option("--model", help="Only runs of this model; may be repeated.")]
+OfRule = Annotated[str | None, typer.Option("--rule", help="Only runs by this rule.")]
+OfProtocol = Annotated[Protocol | None, typer.Option("--protocol", help="Only runs under this protocol.")]
+OfBudget = Annotated[Budget | None, typer.Option("--budget", help="Only runs of this budget.")]
+OfSeeds = Annotated[str | None, typer.Option("--seeds", help="Only runs of these seeds, as 0-9 or 3,5.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors alone.")]
 RUNS = Path("runs")
@@ -184,16 +191,29 @@ def list_(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Argument(help="The task whose models or pairs to list.", autocompletion=completion.tasks),
+        typer.Argument(help="The task whose models, pairs or runs to list.", autocompletion=completion.tasks),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="List the pairs of all tasks line by line.")] = False,
+    model: OfModels = None,
+    rule: OfRule = None,
+    protocol: OfProtocol = None,
+    budget: OfBudget = None,
+    seeds: OfSeeds = None,
+    status: Annotated[
+        Literal["done", "diverged", "failed", "interrupted", "killed", "running"] | None,
+        typer.Option(help="Only runs of this status."),
+    ] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print runs as CSV, a column for each setting and metric.")
+    ] = False,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
     """List tasks, models, rules, runs, or pairs of a task and a model; without a KIND, all names in short."""
     from gle_bench.report.terminal import listing
 
-    rows, skipped, text = listing.rows(kind, runs, task, every)
+    wanted = _filter(model, rule, protocol, budget, seeds)
+    rows, skipped, text = listing.rows(kind, runs, task, every, wanted, status, as_csv)
     _print(rows, as_json, text)
     _pass_over(skipped)
 
@@ -404,6 +424,16 @@ def main() -> None:
         sys.exit(2 if isinstance(error, UsageError) else 1)
     finally:
         gc.freeze()  # otherwise the interpreter scans all objects once more before it ends
+
+
+def _filter(
+    models: list[str] | None, rule: str | None, protocol: Protocol | None, budget: Budget | None, seeds: str | None
+) -> "Filter":
+    from gle_bench.config import parse_seeds
+    from gle_bench.report.selection import Filter
+
+    numbers = () if seeds is None else tuple(parse_seeds(seeds, ()))
+    return Filter(None, tuple(models or ()), rule, protocol, budget, numbers)
 
 
 def _data(chosen: Path | None) -> Path:

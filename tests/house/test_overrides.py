@@ -1,5 +1,6 @@
 """Tests of `--set` where it reaches into lists, and of sizes that several fields share."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def test_shares_sum_up_and_follow_their_weights(weights: list[int], more: int) -
     assert min(shares) >= 1
     assert apportioned(sum(weights), weights) == weights
     ranked = sorted(zip(weights, shares, strict=True))
-    assert all(a <= b for (x, a), (y, b) in zip(ranked, ranked[1:], strict=False) if x < y)
+    assert all(a <= b for (x, a), (y, b) in pairwise(ranked) if x < y)
 
 
 @pytest.mark.parametrize(

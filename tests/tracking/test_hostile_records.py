@@ -105,9 +105,9 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
         compare.as_text(ranked)
 
     def listed() -> None:
-        rows, *_ = listing.rows("runs", runs)
+        rows, _, text = listing.rows("runs", runs)
         json_text(rows)
-        listing.as_text(rows)
+        text(rows)
 
     def described() -> None:
         for _, record in Store(runs).records()[0]:

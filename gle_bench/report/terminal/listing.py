@@ -1,4 +1,4 @@
-"""The lists of `glebench list`: tasks, models, pairs, rules or runs as rows, and rows as text for a terminal."""
+"""The lists of `glebench list`: tasks, models, pairs or rules as rows, and rows as text for a terminal."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from gle_bench import registry
 from gle_bench.errors import UsageError, look_up, on_one_line
+from gle_bench.report.selection import ALL, Filter
 from gle_bench.surroundings import streams
-from gle_bench.tracking.store import Skipped, Store
+from gle_bench.tracking.store import Skipped
 
 Rows = list[dict[str, Any]]
 GAP: Final = "  "  # between columns
@@ -18,19 +19,35 @@ UNBROKEN: Final = 10_000  # columns, wider than any line: in a pipe a row stays 
 
 
 def rows(
-    kind: str | None, runs: Path, task: str | None = None, every: bool = False
+    kind: str | None,
+    runs: Path,
+    task: str | None = None,
+    every: bool = False,
+    wanted: Filter = ALL,
+    status: str | None = None,
+    as_csv: bool = False,
 ) -> tuple[Rows, list[Skipped], Callable[[Rows], str]]:
     """What is listed, one row each; the records that could not be read; and the function that makes text of the rows.
 
     Args:
         kind: what is listed; None: the names of all kinds.
-        task: the task whose models are listed, or whose pairs are listed line by line.
-        every: whether the pairs of all tasks are listed line by line.
+        task: the task whose models or runs are listed, or whose pairs are listed line by line; `every` lists the pairs
+            of all tasks line by line.
+        wanted, status: conditions on runs.
+        as_csv: whether the text of runs is CSV.
 
     Raises:
-        UsageError: `task` or `every` is given for a kind that does not take it.
+        UsageError: an option that is not for this kind.
         UnknownName: there is no such task.
     """
+    if kind == "runs" and not every:
+        from gle_bench.report.terminal import runs as recorded
+
+        listed, skipped = recorded.listed(runs, wanted._replace(task=task), status)
+        text = (lambda _: recorded.as_csv(listed)) if as_csv else (lambda rows: as_text(recorded.for_terminal(rows)))
+        return [each.row for each in listed], skipped, text
+    if wanted != ALL or status is not None or as_csv:
+        raise UsageError("Conditions on runs and --csv are for 'glebench list runs' alone.")
     if task is not None:
         look_up("task", task, registry.places("tasks"))
     if kind == "pairs":
@@ -42,22 +59,19 @@ def rows(
     if kind == "models":
         return _models(task), [], as_text
     if task is not None:
-        raise UsageError(f"'glebench list {kind}' takes no TASK, which is for 'list models' and 'list pairs'.")
+        raise UsageError(
+            f"'glebench list {kind}' takes no TASK, which is for 'list models', 'list pairs' and 'list runs'."
+        )
     if kind is None:
         return *_names(runs), _names_text
-    return *_rows(kind, runs), _rules_text if kind == "rules" else as_text
+    return _rows(kind), [], _rules_text if kind == "rules" else as_text
 
 
-def _rows(kind: str, runs: Path) -> tuple[Rows, list[Skipped]]:
-    """All tasks, rules or runs, and the records that could not be read.
-
-    The summaries of tasks are read from the files of their modules, which are not imported.
-    """
-    if kind == "runs":
-        return _runs(runs)
+def _rows(kind: str) -> Rows:
+    """All tasks or rules. The summaries of tasks are read from the files of their modules, which are not imported."""
     if kind == "rules":
-        return [_rule(name) for name in registry.places("rules")], []
-    return [{"name": name, "summary": registry.summary(place)} for name, place in registry.places(kind).items()], []
+        return [_rule(name) for name in registry.places("rules")]
+    return [{"name": name, "summary": registry.summary(place)} for name, place in registry.places(kind).items()]
 
 
 def _models(task: str | None) -> Rows:
@@ -71,12 +85,14 @@ def _models(task: str | None) -> Rows:
 
 def _names(runs: Path) -> tuple[Rows, list[Skipped]]:
     """A row for each kind of list with its names: those of tasks, models and rules, and the ids of runs."""
-    listed, skipped = _runs(runs)
+    from gle_bench.report.terminal import runs as recorded
+
+    listed, skipped = recorded.listed(runs)
     names = {
         "tasks": [*registry.places("tasks")],
         "models": list(dict.fromkeys(pair.model for pair in registry.pairs())),
         "rules": [*registry.places("rules")],
-        "runs": [row["run"] for row in listed],
+        "runs": [each.row["run"] for each in listed],
     }
     return [{"kind": kind, "names": of_kind} for kind, of_kind in names.items()], skipped
 
@@ -97,29 +113,6 @@ def _rule(name: str) -> dict[str, Any]:
 
 def _rules_text(listed: Rows) -> str:
     return f"{as_text(listed)}\n`glebench show RULE` shows the options of a rule."
-
-
-def _runs(runs: Path) -> tuple[Rows, list[Skipped]]:
-    from gle_bench.tracking.lock import is_live
-
-    records, skipped = Store(runs).records()
-    listed = []
-    for folder, record in records:
-        killed = record.status == "running" and not is_live(folder.path)
-        results = {
-            split: {k: m.value for k, m in values.items()} for split, values in record.metrics.get("last", {}).items()
-        }
-        listed.append(
-            {
-                "run": record.run_id,
-                "status": "killed" if killed else record.status,
-                "protocol": record.protocol,
-                "budget": record.budget,
-                "last": results,
-                "wall_s": round(record.cost.wall_s, 1),
-            }
-        )
-    return listed, skipped
 
 
 def as_text(listed: Rows) -> str:
