@@ -66,6 +66,10 @@ OfRule = Annotated[str | None, typer.Option("--rule", help="Only runs by this ru
 OfProtocol = Annotated[Protocol | None, typer.Option("--protocol", help="Only runs under this protocol.")]
 OfBudget = Annotated[Budget | None, typer.Option("--budget", help="Only runs of this budget.")]
 OfSeeds = Annotated[str | None, typer.Option("--seeds", help="Only runs of these seeds, as 0-9 or 3,5.")]
+To = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", parser=_path, help="An image to draw: .png, .pdf or .svg."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors alone.")]
 RUNS = Path("runs")
@@ -342,6 +346,36 @@ def figure(
     from gle_bench.report.figures.curves import Request
 
     made = catalogue.make(name, Request(runs, model, seed, protocol), out, draw=out is not None or not as_json)
+    _print(made.shown, as_json, lambda _: made.text)
+    _pass_over(made.skipped)
+
+
+@app.command()
+def plot(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|TASK...", help="A task, the beginning of runs' ids, or a folder of runs."),
+    ],
+    x: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Show the final metric against this setting; at most two.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="The metric; the task's own by default.")] = None,
+    split: Annotated[str | None, typer.Option(help="The split; the one watched while training by default.")] = None,
+    selection: Annotated[Selection, typer.Option(help="The evaluation whose score counts, with --x.")] = "last",
+    model: OfModels = None,
+    rule: OfRule = None,
+    protocol: OfProtocol = None,
+    budget: OfBudget = None,
+    seeds: OfSeeds = None,
+    to: To = None,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Plot learning curves of any runs, or a metric against a setting, with intervals over seeds."""
+    from gle_bench.report import plots
+
+    wanted = plots.Wanted(tuple(x or ()), metric, split, selection)
+    made = plots.make(names, runs, wanted, to, _filter(model, rule, protocol, budget, seeds))
     _print(made.shown, as_json, lambda _: made.text)
     _pass_over(made.skipped)
 

@@ -92,10 +92,11 @@ def drawn_runs(task: Task, models: Sequence[str], request: Request) -> tuple[dic
             f"No run of {task.name} by {' or '.join(models)} under protocol {request.protocol} is done; make some with "
             f"`{RunCommand(task.name, models[0], protocol=request.protocol)}`."
         )
-    return {model: _drawn(model, group, folders) for model, group in groups.items()}, skipped
+    return {model: drawn(model, group, folders) for model, group in groups.items()}, skipped
 
 
-def _drawn(model: str, group: ConfigurationRuns, folders: Mapping[str, RunFolder]) -> DrawnRuns:
+def drawn(model: str, group: ConfigurationRuns, folders: Mapping[str, RunFolder]) -> DrawnRuns:
+    """The runs of a configuration as a figure draws them, {run id: folder} being the folders of all runs."""
     done = {record.seed: (record, folders[record.run_id]) for record in group.done}
     notes = [f"changed settings: {group.changed}"] if group.changed else []
     if group.unfinished:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gle_bench.data.files import write_atomically
 from gle_bench.errors import UsageError
-from gle_bench.report.figures.plot import Bar, Level, Line, Look, Panel, Plot
+from gle_bench.report.figures.plot import Bar, Heat, Level, Line, Look, Panel, Plot
 
 if TYPE_CHECKING:  # matplotlib costs a second, and only drawing needs it
     from matplotlib.axes import Axes
@@ -36,6 +36,7 @@ LOOKS: Final[Mapping[Look, Mapping[str, Any]]] = {
     "approximate": {"linewidth": 1.0, "linestyle": "--", "zorder": 2},
     "adjoint": {"linewidth": 1.5, "linestyle": ":", "color": "black", "zorder": 5},
     "dots": {"linestyle": "none", "marker": "o", "markersize": 3.2, "zorder": 6},
+    "points": {"linewidth": 1.2, "marker": "o", "markersize": 3.6, "zorder": 4},
 }
 STYLE: Final[Any] = {  # Any, because matplotlib has a type for the keys from 3.11 on
     "font.size": 8.0,
@@ -61,7 +62,7 @@ DOTS_AN_INCH: Final = 200
 PLACES: Final = 6  # decimals to which positions in a figure are rounded; a dot is far larger
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, option: str = "--out") -> str:
     """The kind of a file ('pdf', 'png' or 'svg'), by the end of its name.
 
     Raises:
@@ -69,7 +70,7 @@ def kind_of(path: Path) -> str:
     """
     kind = path.suffix.removeprefix(".").lower()
     if kind not in UNDATED:
-        raise UsageError(f"--out {path}: end it in .{', .'.join(UNDATED)}.")
+        raise UsageError(f"{option} {path}: end it in .{', .'.join(UNDATED)}.")
     return kind
 
 
@@ -125,6 +126,8 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
     for each in panel.lines:
         draw_line(axes, each)
     draw_bars(axes, panel.bars)
+    if panel.heat is not None:
+        draw_heat(axes, panel.heat)
     for region in panel.regions:
         axes.axvspan(region.low, region.high, color=_shade(region.color), alpha=0.15, linewidth=0, label=region.label)
     axes.set_title(panel.title)
@@ -135,7 +138,9 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
         if axis.get_scale() == "log":  # whose own labels are formulas
             axis.set_major_formatter("{x:g}")
             axis.minorticks_off()
-    axes.margins(x=0.01)
+    axes.margins(x=0.06 if panel.x_ticks else 0.01)
+    if panel.x_ticks:
+        axes.set_xticks([place for place, _ in panel.x_ticks], [text for _, text in panel.x_ticks])
     axes.set_xlim(*panel.x_limits)
     axes.set_ylim(*panel.y_limits)
     draw_levels(axes, panel.levels)
@@ -148,7 +153,10 @@ def draw_line(axes: "Axes", drawn: Line) -> None:
     color = _shade(drawn.color, DARKER if drawn.look == "reference" else 1.0)
     y = _numbers(drawn.y)
     axes.plot(drawn.x, y, label=drawn.label or None, **{"color": color, **LOOKS[drawn.look]})
-    if drawn.spread:
+    if drawn.spread and drawn.look in ("dots", "points"):
+        whiskers: Any = {"fmt": "none", "ecolor": color, "elinewidth": 1.0, "capsize": 2.5}
+        axes.errorbar(drawn.x, y, _numbers(drawn.spread), **whiskers)
+    elif drawn.spread:
         half = _numbers(drawn.spread)
         low, high = ([a + sign * b for a, b in zip(y, half, strict=True)] for sign in (-1, 1))
         axes.fill_between(drawn.x, low, high, color=color, alpha=0.15, linewidth=0)
@@ -165,6 +173,26 @@ def draw_bars(axes: "Axes", bars: Sequence[Bar]) -> None:
     if bars:
         axes.set_xticks(range(len(bars)), [bar.label for bar in bars], fontsize=SMALL)
         axes.tick_params("x", length=0)
+
+
+def draw_heat(axes: "Axes", heat: Heat) -> None:
+    """Draws a heat map with its colour bar; the text of a cell is dark on bright colours."""
+    import numpy as np
+
+    values = np.ma.masked_invalid([_numbers(row) for row in heat.values])
+    colors = "viridis" if heat.better == "higher" else "viridis_r"
+    image = axes.imshow(values, cmap=colors, origin="lower", aspect="auto")
+    for row, texts in enumerate(heat.texts):
+        for column, text in enumerate(texts):
+            red, green, blue, alpha = image.cmap(image.norm(values[row, column]))
+            bright = not alpha or 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
+            color = "black" if bright else "white"
+            axes.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=color)
+    axes.set_xticks(range(len(heat.columns)), list(heat.columns))
+    axes.set_yticks(range(len(heat.rows)), list(heat.rows))
+    axes.tick_params(length=0)
+    bar = axes.figure.colorbar(image, ax=axes, label=heat.color_label)
+    bar.outline.set_visible(False)
 
 
 def draw_levels(axes: "Axes", levels: Sequence[Level]) -> None:

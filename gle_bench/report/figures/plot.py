@@ -6,12 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from gle_bench.tracking.store import Skipped
+from gle_bench.words import Direction
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Look = Literal[
-    "seed", "mean", "averaged", "target", "output", "reference", "dots", "exact", "inverse", "approximate", "adjoint"
+    "seed",
+    "mean",
+    "averaged",
+    "target",
+    "output",
+    "reference",
+    "dots",
+    "points",
+    "exact",
+    "inverse",
+    "approximate",
+    "adjoint",
 ]
 Scale = Literal["linear", "log"]
 Limits = tuple[float | None, float | None]
@@ -29,7 +41,7 @@ class Line:
         look: what the line stands for, which decides how it is drawn.
         label: its text in the legend; without one it is not in the legend.
         color: a number that lines, levels and bars of one model share.
-        spread: half the width of the band around `y`; empty: no band.
+        spread: half the width of the band around `y`, or of the whiskers of dots and points; empty: none.
     """
 
     x: tuple[float, ...]
@@ -83,6 +95,26 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Heat:
+    """A heat map: a number in each cell of a table, as a colour and as text.
+
+    Attributes:
+        columns, rows: the names of the columns, from the left, and of the rows, from the bottom.
+        values: the numbers, a tuple a row; None: an empty cell.
+        texts: the texts of the cells.
+        color_label: what the colours stand for.
+        better: whether bright colours stand for high or for low numbers.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    texts: tuple[tuple[str, ...], ...]
+    color_label: str
+    better: Direction = "higher"
+
+
+@dataclass(frozen=True)
 class Panel:
     """One pair of axes with all that is drawn in it.
 
@@ -92,6 +124,8 @@ class Panel:
         bars: bars side by side, in a panel without lines.
         x_limits, y_limits: the ends of an axis; None: an end that follows from the lines.
         regions: shaded parts of the horizontal axis.
+        x_ticks: places on the horizontal axis, each with its text; empty: they follow from the lines.
+        heat: a heat map, in a panel without lines.
     """
 
     letter: str
@@ -107,6 +141,8 @@ class Panel:
     y_scale: Scale = "linear"
     regions: tuple[Region, ...] = ()
     corner: str | None = None
+    x_ticks: tuple[tuple[float, str], ...] = ()
+    heat: Heat | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Lines over an axis in plain characters, for a terminal: the end of a run, and `glebench plot`.
 
 Written here because the libraries for it (plotext, uniplot) are larger than these functions, keep one figure for the
-whole process or need a terminal's own characters, while what is printed may also go to a file or over an old connection.
+whole process or need a terminal's own characters, while what is printed may go to a file as well.
 """
 
 import math

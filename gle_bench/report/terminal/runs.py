@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gle_bench.errors import clipped, printable
+from gle_bench.errors import clipped
 from gle_bench.report.output import plain
-from gle_bench.report.selection import ALL, Filter, changed_settings, leaves
+from gle_bench.report.selection import ALL, Filter
+from gle_bench.report.settings import changed_settings, leaves, setting_words
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Skipped, Store
 
@@ -88,16 +89,6 @@ def for_terminal(rows: Sequence[dict[str, Any]]) -> Rows:
         | ({"settings": clipped(setting_words(row["settings"]), LONGEST)} if changed else {})
         for row in rows
     ]
-
-
-def setting_words(settings: dict[str, Any]) -> str:
-    """Settings as a reader writes them: 'rate=0.01, optimizer=sgd'."""
-    return ", ".join(f"{path.rpartition('.')[2]}={value_text(value)}" for path, value in settings.items())
-
-
-def value_text(value: Any) -> str:
-    """A setting's value as text: a plain word as it stands, all else as JSON."""
-    return printable(value) if isinstance(value, str) else json.dumps(plain(value))
 
 
 def _field(value: Any) -> Any:
