@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from gle_bench import registry
 from gle_bench.errors import look_up
 from gle_bench.paper import FIGURE_8, RESULTS, SUITES
-from gle_bench.suites.matrix import Entry, Suite, from_file
+from gle_bench.suites.file import from_file
+from gle_bench.suites.matrix import Entry, Suite
 from gle_bench.surroundings.home import expanded
 
 

@@ -26,7 +26,7 @@ from gle_bench.data.unpack import unpack
 from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 from gle_bench.recipes.mnist1d import MNIST1DOptions
-from gle_bench.suites.matrix import from_file
+from gle_bench.suites.file import from_file
 from gle_bench.tracking.wandb_mirror import has_credentials
 
 DEEP, LONG = 50_000, "9" * 5000
