@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gle_bench.report.tables.cells import EMPTY, Part, Table
-from gle_bench.report.tables.formats import SPECIAL, html, latex, latex_text, markdown
+from gle_bench.report.tables.formats import html, markdown
+from gle_bench.report.tables.latex import SPECIAL, latex, latex_text
 from gle_bench.report.tables.table import table
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=12)

@@ -8,6 +8,8 @@ Cells = Mapping[str, str]  # a line of a table, {column: text}
 # The columns that are aligned to the left; the others hold numbers, and are aligned to the right
 LEFT: Final = ("model", "of", "protocol", "verdict", "parameter", "in the paper", "in glebench")
 EMPTY: Final = "Nothing was published, and nothing has been run."
+DIGITS: Final = "0123456789"
+SUPERSCRIPTS: Final = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 
 class Part(NamedTuple):
@@ -36,3 +38,8 @@ class Table(NamedTuple):
     commands: Sequence[str] = ()
     content: Mapping[str, Any] = {}
     columns: Sequence[str] = ()
+
+
+def superscript(number: int) -> str:
+    """The number of a footnote in superscript digits, as cells have it."""
+    return str(number).translate(str.maketrans(DIGITS, SUPERSCRIPTS))

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from textwrap import fill
 from typing import Any, Final
@@ -11,14 +11,13 @@ from typing import Any, Final
 from gle_bench.contracts import Published
 from gle_bench.errors import on_one_line, printable
 from gle_bench.report.statistics.welch import Sample
-from gle_bench.report.tables.cells import EMPTY, LEFT, Cells, Part, Table
+from gle_bench.report.tables.cells import EMPTY, LEFT, Cells, Part, Table, superscript
+from gle_bench.report.tables.latex import latex
 from gle_bench.words import TableFormat
 
 # Numbers --------------------------------------------------------------------------------------------------------------
 
 MOST_DECIMALS: Final = 8
-DIGITS: Final = "0123456789"
-SUPERSCRIPTS: Final = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 
 def places(value: float) -> int:
@@ -41,11 +40,6 @@ def sample_text(ours: Sample, decimals: int) -> str:
 def number_text(value: float | None, form: str) -> str:
     """A number in the given format; empty for None."""
     return "" if value is None else format(value, form)
-
-
-def superscript(number: int) -> str:
-    """The number of a footnote in superscript digits, as cells have it."""
-    return str(number).translate(str.maketrans(DIGITS, SUPERSCRIPTS))
 
 
 # Markdown -------------------------------------------------------------------------------------------------------------
@@ -83,72 +77,6 @@ def _markdown_part(part: Part) -> str:
 
     rule = "|".join(f":{'-' * (w + 1)}" if n in LEFT else f"{'-' * (w + 1)}:" for n, w in widths.items())
     return "\n".join([padded({name: name for name in widths}), f"|{rule}|", *map(padded, lines)])
-
-
-# LaTeX ----------------------------------------------------------------------------------------------------------------
-
-SPECIAL: Final = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "[": "{[}",  # a bare one at the beginning of a row would be an option of the row break before it
-    "]": "{]}",
-    "±": r"$\pm$",
-    "λ": r"$\lambda$",
-}
-FOOTNOTES: Final = re.compile(f"([{SUPERSCRIPTS}]+(?: [{SUPERSCRIPTS}]+)*)")
-
-
-def latex(table: Table) -> str:
-    r"""A table as a LaTeX `table` of `tabular`s with the footnotes below; it needs \usepackage{booktabs} and UTF-8."""
-    parts = [line for part in table.parts for line in _latex_part(part)] or [latex_text(EMPTY), ""]
-    notes = [rf"\textsuperscript{{{n}}} {latex_text(note)}\\" for n, note in enumerate(table.footnotes, 1)]
-    return "\n".join(
-        [
-            "% \\usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering\footnotesize",
-            rf"\caption{{{latex_text(table.title)}. {latex_text(table.caption)}}}",
-            *parts,
-            *([r"\raggedright", *notes] if notes else []),
-            *(rf"Not run: \texttt{{{latex_text(command)}}}\\" for command in table.commands),
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def latex_text(text: str) -> str:
-    """Text as LaTeX prints it; the numbers of footnotes become superscripts."""
-    pieces = FOOTNOTES.split(on_one_line(text))  # texts, and between them the numbers of footnotes
-    pieces[::2] = ["".join(SPECIAL.get(character, character) for character in piece) for piece in pieces[::2]]
-    numbers = [piece.translate(str.maketrans(SUPERSCRIPTS, DIGITS)).replace(" ", ", ") for piece in pieces[1::2]]
-    pieces[1::2] = [rf"\textsuperscript{{{number}}}" for number in numbers]
-    return "".join(pieces)
-
-
-def _latex_part(part: Part) -> list[str]:
-    columns = list(part.lines[0])
-    return [
-        rf"\par\medskip\textbf{{{latex_text(part.heading)}}}\par\smallskip",
-        rf"\begin{{tabular}}{{{''.join('l' if name in LEFT else 'r' for name in columns)}}}",
-        r"\toprule",
-        _latex_row(columns),
-        r"\midrule",
-        *(_latex_row(line.values()) for line in part.lines),
-        r"\bottomrule",
-        r"\end{tabular}",
-        *([rf"\par\smallskip {latex_text(part.remark)}"] if part.remark else []),
-        "",
-    ]
-
-
-def _latex_row(texts: Iterable[str]) -> str:
-    return " & ".join(map(latex_text, texts)) + r" \\"
 
 
 # HTML -----------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from gle_bench import registry
 from gle_bench.contracts import Pair, Published, Task, footing
@@ -212,50 +212,3 @@ def _notes(group: ConfigurationRuns, used: int) -> Iterator[str]:
     if without:
         rest = f"the values are over the other {used}" if used else "there is no value"
         yield f"Of {total} seed{'' if total == 1 else 's'}, {' and '.join(without)}: {rest}."
-
-
-def plain(row: Row, numbers: Mapping[str, int]) -> dict[str, Any]:
-    """A row as plain data, with all digits; `numbers` are those of the table's footnotes, {text: number}."""
-    cell, ours, interval, compared, watched = row.published, row.ours, row.interval, row.comparison, row.watched
-    between, averages = compared.interval if compared else None, row.averaged
-    return {
-        "protocol": row.section.protocol,
-        "selection": row.section.selection,
-        "split": row.split,
-        "model": row.model,
-        "rule": row.rule,
-        "rule_derived": row.rule and registry.is_derived(row.rule),
-        "marks": [str(mark) for mark in row.marks],
-        "config_hash": row.config_hash,
-        "parameters": row.parameters,
-        "online": row.online,
-        "streamed": row.streamed,
-        "published": cell and cell.value,
-        "published_spread": cell and cell.spread,
-        "published_spread_kind": cell and cell.spread_kind,
-        "published_n": cell and cell.n,
-        "source": cell and cell.source,
-        "ours": ours and ours.mean,
-        "ours_sd": ours and ours.sd,
-        "ours_n": ours and ours.n,
-        "ours_low": interval and interval[0],
-        "ours_high": interval and interval[1],
-        "averaged": averages and averages.mean,
-        "averaged_sd": averages and averages.sd,
-        "averaged_n": averages and averages.n,
-        "watched_split": watched and watched.split,
-        "watched": watched and watched.ours.mean,
-        "watched_sd": watched and watched.ours.sd,
-        "watched_n": watched and watched.ours.n,
-        "seeds": row.seeds,
-        "difference": compared and compared.difference,
-        "difference_low": between and between[0],
-        "difference_high": between and between[1],
-        "margin": cell and cell.margin,
-        "verdict": row.verdict or None,
-        "without_verdict": (compared and compared.without) or None,
-        "decisive_n": compared and compared.decisive_n,
-        "command": row.command or None,
-        "estimated_s": row.seconds,
-        "footnotes": [numbers[note] for note in row.notes],
-    }

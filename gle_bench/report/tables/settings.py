@@ -9,8 +9,8 @@ from gle_bench.config import Plateau, RunConfig
 from gle_bench.contracts import OnlineModel, Pair, Task
 from gle_bench.contracts.parameters import parameter_count
 from gle_bench.paper import COLUMNS, SETTINGS, Column
-from gle_bench.report.tables.cells import Part, Table
-from gle_bench.report.tables.formats import published_text, sample_text, superscript
+from gle_bench.report.tables.cells import Part, Table, superscript
+from gle_bench.report.tables.formats import published_text, sample_text
 from gle_bench.report.tables.rows import Row, Section
 
 if TYPE_CHECKING:  # importing them takes a second, and a table of results needs no network

@@ -1,39 +1,24 @@
 """The tables of the paper and of tasks, by name: published and measured results, their difference and a verdict."""
 
-import math
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 from gle_bench import registry
 from gle_bench.contracts import Task
 from gle_bench.errors import look_up
 from gle_bench.paper import RESULTS, SETTINGS_TABLE
 from gle_bench.report.results import gather, pairs_of
-from gle_bench.report.statistics.equivalence import ALPHA, MOST_SEEDS
-from gle_bench.report.tables.cells import Cells, Part, Table
-from gle_bench.report.tables.costs import footing_lines, footing_part, running_costs, running_part, yes_or_no
-from gle_bench.report.tables.formats import MOST_DECIMALS, number_text, places, published_text, sample_text, superscript
-from gle_bench.report.tables.rows import SECTIONS, Row, all_rows, plain
+from gle_bench.report.tables import whole
+from gle_bench.report.tables.cells import Table
+from gle_bench.report.tables.costs import footing_lines, footing_part, running_costs, running_part
+from gle_bench.report.tables.rows import SECTIONS, Row, all_rows
 from gle_bench.report.tables.settings import printed_settings, settings_part, table1
 from gle_bench.tracking.costs import Complexity, read_all
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import Skipped
-
-SPREADS: Final = {
-    "population sd": "population standard deviation (ddof 0)",
-    "sample sd": "sample standard deviation (ddof 1)",
-    "sem": "standard error of the mean",
-}
-AVERAGED: Final = (
-    "Averaged: by the mean of the weights at the ends of the last epoch's batches. "
-    "Only ours, by the weights themselves, is compared."
-)
-FEWEST_DECIMALS: Final = 2
-DECIMALS_WITHOUT_SPREAD: Final = 4
 
 
 def table(name: str, runs: Path) -> tuple[Table, list[Skipped]]:
@@ -66,7 +51,7 @@ def results_table(task: Task, records: Sequence[Record], complexities: Mapping[s
     footing, running = list(footing_lines(rows, pairs)), list(running_costs(rows, complexities or {}))
     notes = [note for line in settings for note in line.notes.values()] + [note for row in rows for note in row.notes]
     numbers = {note: number for number, note in enumerate(dict.fromkeys(notes), 1)}
-    title, caption = _title(task), _caption(task)
+    title, caption = _title(task), whole.caption(task)
     content = {
         "title": title,
         "caption": caption,
@@ -83,7 +68,7 @@ def results_table(task: Task, records: Sequence[Record], complexities: Mapping[s
     }
     parts = [
         *([settings_part(settings, numbers)] if settings else []),
-        *_parts(rows, numbers),
+        *whole.parts(rows, numbers),
         *([footing_part(footing)] if footing else []),
         *([running_part(running)] if running else []),
     ]
@@ -99,27 +84,6 @@ def _title(task: Task) -> str:
     return f"{''.join(numbers)}{name}: {task.metric.name}{f' ({task.metric.unit})' if task.metric.unit else ''}"
 
 
-def _caption(task: Task) -> str:
-    kinds = dict.fromkeys(cell.spread_kind for cell in task.published if cell.spread is not None)
-    printed = f"± {' or '.join(SPREADS.get(kind, kind) for kind in kinds)} " if kinds else ""
-    margins: dict[float, dict[str, None]] = {}
-    for cell in task.published:
-        if cell.margin is not None:
-            margins.setdefault(cell.margin, {})[cell.model] = None
-    texts = [f"±{margin:g} for {', '.join(models)}" for margin, models in sorted(margins.items())]
-    return "\n".join(
-        [
-            f"Published: value {printed}(seeds); converted to ddof 1 before any test.",
-            "Ours: mean ± sample standard deviation (ddof 1) (seeds done/begun). CI ±: half width of the mean's 95 % "
-            "CI. Difference: ours - published, 95 % CI by Welch.",
-            f"Verdict: two one-sided Welch tests at {100 * ALPHA:g} % within the margin, which was set before the runs"
-            f"{': ' + '; '.join(texts) if texts else ''}.",
-            "Inconclusive (n): with n seeds of ours a verdict would fall, if our mean and spread stayed as they are.",
-            "Only full runs under protocol paper can be called reproduced: what bears [marks] has no verdict.",
-        ]
-    )
-
-
 def _command(row: Row) -> str:
     """The command that would run a row, with its estimated time as a comment for the shell."""
     if row.seconds is None:
@@ -127,94 +91,48 @@ def _command(row: Row) -> str:
     return f"{row.command}  # about {duration(row.seconds)} by the rate of recorded runs"
 
 
-def _parts(rows: Sequence[Row], numbers: Mapping[str, int]) -> Iterator[Part]:
-    """The rows in cells: a part for each section and split."""
-    decimals = _decimals(rows)
-    for section in SECTIONS:
-        for split in dict.fromkeys(row.split for row in rows if row.section == section):
-            shown = [row for row in rows if (row.section, row.split) == (section, split)]
-            heading = f"Protocol {section.protocol}, {section.selection} evaluation, {split} split"
-            remark = AVERAGED if any(row.averaged for row in shown) else ""
-            yield Part(heading, list(_lines(shown, numbers, decimals)), remark)
-
-
-def _lines(rows: Sequence[Row], numbers: Mapping[str, int], decimals: int) -> Iterator[Cells]:
-    """The lines of a part; it has columns for a comparison where one of its results was published."""
-    compared = any(row.published for row in rows)
-    watched = dict.fromkeys(row.watched.split for row in rows if row.watched)
-    averaged = any(row.averaged for row in rows)
-    labels = Counter(row.label for row in rows)
-    for row in rows:
-        digest = row.config_hash if labels[row.label] > 1 else None  # tells rows with equal labels apart
-        yield {
-            "model": " ".join(
-                [row.label, *([digest] if digest else []), *(superscript(numbers[n]) for n in row.notes)]
-            ),
-            "params": number_text(row.parameters, ","),
-            "online": yes_or_no(row.online),
-            "stream": yes_or_no(row.streamed),
-            **({"published": _published(row)} if compared else {}),
-            "ours": _ours(row, decimals),
-            "CI ±": _half_width(row, decimals),
-            **({"averaged": _averaged(row, decimals)} if averaged else {}),
-            **{split: _watched(row, split, decimals) for split in watched},
-            **({"difference": _difference(row, decimals), "verdict": _verdict(row)} if compared else {}),
-        }
-
-
-def _published(row: Row) -> str:
-    cell = row.published
-    if cell is None:
-        return ""
-    return f"{published_text(cell)}{'' if cell.n is None else f' ({cell.n})'}"
-
-
-def _ours(row: Row, decimals: int) -> str:
-    total = sum(row.seeds.values())
-    if row.ours is None:
-        return f"(0/{total})" if total else ""
-    seeds = f"{row.ours.n}" if row.ours.n == total else f"{row.ours.n}/{total}"
-    return f"{sample_text(row.ours, decimals)} ({seeds})"
-
-
-def _half_width(row: Row, decimals: int) -> str:
-    """Half the width of the interval of our mean, which is symmetric; both ends would not fit into a terminal."""
-    return f"{(row.interval[1] - row.interval[0]) / 2:.{decimals}f}" if row.interval else ""
-
-
-def _averaged(row: Row, decimals: int) -> str:
-    return sample_text(row.averaged, decimals) if row.averaged else ""
-
-
-def _watched(row: Row, split: str, decimals: int) -> str:
-    return sample_text(row.watched.ours, decimals) if row.watched and row.watched.split == split else ""
-
-
-def _difference(row: Row, decimals: int) -> str:
-    if row.comparison is None:
-        return ""
-    interval = row.comparison.interval
-    between = "" if interval is None else f" [{interval[0]:.{decimals}f}, {interval[1]:.{decimals}f}]"
-    return f"{row.comparison.difference:+.{decimals}f}{between}"
-
-
-def _verdict(row: Row) -> str:
-    if row.comparison is None or not (row.comparison.without or row.verdict == "inconclusive"):
-        return row.verdict
-    if row.comparison.without:
-        return f"none: {row.comparison.without}"
-    return f"inconclusive ({row.comparison.decisive_n or f'> {MOST_SEEDS}'})"
-
-
-def _decimals(rows: Sequence[Row]) -> int:
-    """The number of digits after the point of our results.
-
-    There are as many as published results have, or else as show two digits of a typical spread; but at least two.
-    """
-    numbers = [number for row in rows if (cell := row.published) for number in (cell.value, cell.spread or 0.0)]
-    if numbers:
-        return max(FEWEST_DECIMALS, *map(places, numbers))
-    spreads = sorted(row.ours.sd for row in rows if row.ours and row.ours.sd)
-    if not spreads:
-        return DECIMALS_WITHOUT_SPREAD
-    return min(MOST_DECIMALS, max(FEWEST_DECIMALS, 1 - math.floor(math.log10(spreads[len(spreads) // 2]))))
+def plain(row: Row, numbers: Mapping[str, int]) -> dict[str, Any]:
+    """A row as plain data, with all digits; `numbers` are those of the table's footnotes, {text: number}."""
+    cell, ours, interval, compared, watched = row.published, row.ours, row.interval, row.comparison, row.watched
+    between, averages = compared.interval if compared else None, row.averaged
+    return {
+        "protocol": row.section.protocol,
+        "selection": row.section.selection,
+        "split": row.split,
+        "model": row.model,
+        "rule": row.rule,
+        "rule_derived": row.rule and registry.is_derived(row.rule),
+        "marks": [str(mark) for mark in row.marks],
+        "config_hash": row.config_hash,
+        "parameters": row.parameters,
+        "online": row.online,
+        "streamed": row.streamed,
+        "published": cell and cell.value,
+        "published_spread": cell and cell.spread,
+        "published_spread_kind": cell and cell.spread_kind,
+        "published_n": cell and cell.n,
+        "source": cell and cell.source,
+        "ours": ours and ours.mean,
+        "ours_sd": ours and ours.sd,
+        "ours_n": ours and ours.n,
+        "ours_low": interval and interval[0],
+        "ours_high": interval and interval[1],
+        "averaged": averages and averages.mean,
+        "averaged_sd": averages and averages.sd,
+        "averaged_n": averages and averages.n,
+        "watched_split": watched and watched.split,
+        "watched": watched and watched.ours.mean,
+        "watched_sd": watched and watched.ours.sd,
+        "watched_n": watched and watched.ours.n,
+        "seeds": row.seeds,
+        "difference": compared and compared.difference,
+        "difference_low": between and between[0],
+        "difference_high": between and between[1],
+        "margin": cell and cell.margin,
+        "verdict": row.verdict or None,
+        "without_verdict": (compared and compared.without) or None,
+        "decisive_n": compared and compared.decisive_n,
+        "command": row.command or None,
+        "estimated_s": row.seconds,
+        "footnotes": [numbers[note] for note in row.notes],
+    }
