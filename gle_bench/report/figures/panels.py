@@ -1,6 +1,7 @@
 """Drawing a figure into a file with matplotlib, without a window, without global state, and without dates."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,7 @@ COLORS: Final = (
     "#666666",
     "#7b3f9e",
     "#b2182b",
+    "#8c510a",
 )  # also with colour blindness
 LOOKS: Final[Mapping[Look, Mapping[str, Any]]] = {
     "seed": {"linewidth": 0.6, "alpha": 0.3},
@@ -93,23 +95,32 @@ def save(plot: Plot, path: Path) -> None:
 
 
 def draw(plot: Plot) -> "Figure":
-    """A figure for matplotlib: title, rows of panels and notes, each in a strip of its own height."""
+    """A figure for matplotlib: title, rows of panels and notes, each in a strip of its own height.
+
+    Rows that follow each other and have panels of the same widths share a strip, in which their axes are aligned.
+    """
     from matplotlib.figure import Figure
 
     width, height = plot.size
     notes = "\n".join(fill(note, int(width * CHARACTERS)) for note in plot.notes)
-    heights = [TITLE, *[height / len(plot.layout)] * len(plot.layout), LINE * (1 + len(notes.splitlines()))]
+    rows = [list(alike) for _, alike in groupby(plot.layout, _shares)]  # whose axes stand exactly below each other
+    shares = [height * len(alike) / len(plot.layout) for alike in rows]
+    heights = [TITLE, *shares, LINE * (1 + len(notes.splitlines()))]
     figure = Figure(figsize=(width, sum(heights)), dpi=DOTS_AN_INCH, layout="constrained")
-    title, *rows, below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    title, *strips, below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     title.text(0.5, 0.4, plot.title, fontsize=10, fontweight="bold", ha="center", va="center")
     below.text(0.01, 1.0, notes, fontsize=SMALL, color="#333333", va="top")
     panels = {panel.letter: panel for panel in plot.panels}
-    for row, letters in zip(rows, plot.layout, strict=True):
-        shares = {letter: letters.count(letter) for letter in letters}
-        places = row.subplot_mosaic([list(shares)], width_ratios=list(shares.values()))
-        for letter, axes in places.items():
+    for strip, alike in zip(strips, rows, strict=True):
+        mosaic = [list(dict.fromkeys(letters)) for letters in alike]
+        for letter, axes in strip.subplot_mosaic(mosaic, width_ratios=_shares(alike[0])).items():
             draw_panel(axes, panels[letter])
     return figure
+
+
+def _shares(letters: str) -> list[int]:
+    """The widths of the panels in a row of the layout."""
+    return [letters.count(letter) for letter in dict.fromkeys(letters)]
 
 
 def _settle_layout(figure: "Figure") -> None:
@@ -203,6 +214,8 @@ def draw_levels(axes: "Axes", levels: Sequence[Level]) -> None:
     for level, height in zip(ordered, heights, strict=True):
         color = _shade(level.color)
         axes.axhline(level.y, color=color, linewidth=0.8, linestyle=(0, (6, 2)), alpha=0.9)
+        if not level.label:
+            continue
         axes.annotate(
             level.label,
             xy=(1.0, level.y),

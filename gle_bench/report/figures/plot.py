@@ -150,7 +150,8 @@ class Plot:
     """A whole figure, before it is drawn.
 
     Attributes:
-        layout: the letters of the panels, a text a row; a letter that stands n times makes its panel n shares wide.
+        layout: the letters of the panels, a text a row; a letter that stands n times in a row makes its panel n shares
+            wide, and a row that stands n times makes its panels n rows high.
         size: width and height of all panels together, in inches.
         notes: sentences below the panels, on marks, on what is missing, and on sources.
     """
