@@ -329,7 +329,7 @@ def suite(
 def figure(
     name: Annotated[
         str,
-        typer.Argument(help="Figure 3, 5, 8d, 8e, 8f, 8g, 10, 11, 12 or 14.", autocompletion=completion.figures),
+        typer.Argument(help="Figure 3, 5, 6, 8d, 8e, 8f, 8g, 10, 11, 12, 14 or 15.", autocompletion=completion.figures),
     ],
     model: Annotated[
         str | None,

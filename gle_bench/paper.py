@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from gle_bench.config import RateNoiseConfig
 from gle_bench.contracts import Setting
 
 SETTINGS_TABLE: Final = "1"  # the number of the table of the networks' settings
@@ -57,14 +58,35 @@ class Moment(NamedTuple):
 
 
 class ChainFigure(NamedTuple):
-    """The paper's Figure 5 or 14: rates and errors at moments of learning; parameters and the loss over time."""
+    """The paper's Figure 5, 14 or 15: rates and errors at moments of learning; parameters and the loss over time.
+
+    Attributes:
+        noise: the disturbances of the runs.
+    """
 
     title: str
     task: str
     moments: tuple[Moment, ...]
+    noise: tuple[RateNoiseConfig, ...] = ()
+
+
+class SmallNetsFigure(NamedTuple):
+    """The paper's Figure 6: signals and spectra of errors before, during and late in learning; weights and the loss.
+
+    Attributes:
+        during: the weights from the input while learning, at which spectra are shown.
+        late: the time at whose weights signals are shown.
+    """
+
+    title: str
+    task: str
+    during: tuple[float, float]
+    late: float
 
 
 BEFORE_AFTER: Final = (Moment("before learning", 32.0, 38.0, learned=False), Moment("after learning", 2972.0, 2978.0))
+# Ten per cent of the input's amplitude on all rates; the paper does not say how long noise is correlated.
+NOISE: Final = (RateNoiseConfig(kind="rate-noise", std=0.1, correlation=20),)
 RIGHT_TAU: Final = Moment("correct τ, wrong w", 12.0, 18.0, learned=False, teacher_tau=True)
 FIGURE_8: Final = {
     "8d": TrainingPanel("MNIST-1D", "mnist1d", ("gle-42k", "gle-15k", "mlp-published", "tcn", "gru")),
@@ -72,14 +94,17 @@ FIGURE_8: Final = {
     "8f": TrainingPanel("LagNet on MNIST-1D", "mnist1d", ("lagnet-le", "mlp-0", "tcn-0", "gru-0")),
     "8g": TrainingPanel("CIFAR-10 in the LE limit", "cifar10", ("le", "bp", "bp-matched"), bars=True),
 }
-FIGURES: Final[Mapping[str, TrainingPanel | ForecastFigure | OperatorFigure | ChainFigure]] = {
+Figure = TrainingPanel | ForecastFigure | OperatorFigure | ChainFigure | SmallNetsFigure
+FIGURES: Final[Mapping[str, Figure]] = {
     "3": OperatorFigure("GLE and the adjoint method (AM) in Fourier space"),
     "5": ChainFigure("learning in a chain of two neurons", "chain", BEFORE_AFTER),
+    "6": SmallNetsFigure("errors and learning in a small hierarchical network", "small-nets", (-0.07, 1.0), 500.0),
     **FIGURE_8,
     "10": ForecastFigure("mackey-glass", "gle", (40, 138)),
     "11": OperatorFigure("phase and gain of the errors against τr/τm"),
     "12": OperatorFigure("adaptation makes neurons prospective"),
     "14": ChainFigure("learning in a chain of two neurons, extended", "chain", (RIGHT_TAU, *BEFORE_AFTER)),
+    "15": ChainFigure("learning in a chain of two neurons with noise on all rates", "chain", BEFORE_AFTER, NOISE),
 }
 SKETCHES: Final[Mapping[str, str]] = {  # {number of a figure that holds no data: what it shows}
     "1": "what a deep synapse must know at a moment to learn: all future states (BPTT), the past effects of all "

@@ -68,7 +68,7 @@ def join_flat(network: Network, flats: Sequence[Tensor], likes: Sequence[Paramet
     """The flat vector of several ensembles joined into one; `likes` are their parameters."""
     if flats[0].numel() == 0:
         return flats[0].clone()
-    return pack(network, _concatenate([unpack(network, flat, like) for flat, like in zip(flats, likes, strict=True)]))
+    return pack(network, concatenated([unpack(network, flat, like) for flat, like in zip(flats, likes, strict=True)]))
 
 
 def ensemble_size(parameters: Parameters) -> int:
@@ -108,13 +108,13 @@ def join(network: Network, carries: Sequence[Carry]) -> Carry:
         raise ValueError("ensembles that made different numbers of updates cannot be joined")
     likes = [carry.parameters for carry in carries]
     return Carry(
-        parameters=_concatenate(likes),
+        parameters=concatenated(likes),
         optimizer=OptimizerState(
             join_flat(network, [carry.optimizer.mean for carry in carries], likes),
             join_flat(network, [carry.optimizer.square for carry in carries], likes),
             carries[0].optimizer.updates,
         ),
-        state=_concatenate([carry.state for carry in carries]),
+        state=concatenated([carry.state for carry in carries]),
         memory=tuple(torch.cat(parts) for parts in zip(*(carry.memory for carry in carries), strict=True)),
     )
 
@@ -167,7 +167,8 @@ def _take(blocks: Blocks, index: Tensor, dim: int = 1) -> Blocks:
     return _merged([blocks], lambda tensors: tensors[0].index_select(dim, index))
 
 
-def _concatenate(parts: Sequence[Blocks]) -> Blocks:
+def concatenated(parts: Sequence[Blocks]) -> Blocks:
+    """The parameters or the state of one ensemble whose members are those of all parts, in their order."""
     return _merged(parts, lambda tensors: torch.cat(tensors, 1))
 
 

@@ -132,8 +132,8 @@ def test_errors_of_gle_have_the_phases_of_the_adjoint_and_the_gains_of_theory() 
     window = Window(STILL, batch.inputs[:, :, :STILL].double(), batch.targets[:, :, :STILL].double(), None)
     _, errors = replayed(network, parameters, window)
     adjoint = adjoint_errors(network, parameters, window)
-    output = errors[2][: STILL - 1, 0]
-    ours, exact = (responses(own[0][: STILL - 1, 1], output, FREQUENCIES, DT) for own in (errors, adjoint))
+    output = errors[2][0, : STILL - 1, 0]
+    ours, exact = (responses(own[0][0, : STILL - 1, 1], output, FREQUENCIES, DT) for own in (errors, adjoint))
     apart = np.angle(ours / exact)
     assert np.abs(apart).max() < 0.15
     omega = np.array(FREQUENCIES)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gle_bench.errors import UsageError, look_up
-from gle_bench.paper import FIGURES, SKETCHES, ChainFigure, ForecastFigure, OperatorFigure, TrainingPanel
+from gle_bench.paper import FIGURES, SKETCHES, ChainFigure, Figure, ForecastFigure, SmallNetsFigure, TrainingPanel
 from gle_bench.report.figures.curves import Request
 from gle_bench.report.figures.panels import kind_of, save
 from gle_bench.report.figures.plot import Built
@@ -51,9 +51,7 @@ def _sketch(name: str, shows: str, out: Path | None) -> Made:
     return Made({"title": f"Figure {name}", "sketch": sentence}, sentence, ())
 
 
-def _built(
-    name: str, subject: TrainingPanel | ForecastFigure | OperatorFigure | ChainFigure, request: Request
-) -> Built:
+def _built(name: str, subject: Figure, request: Request) -> Built:
     if isinstance(subject, TrainingPanel):
         from gle_bench.report.figures import figure8
 
@@ -67,6 +65,10 @@ def _built(
         from gle_bench.report.figures import chain
 
         return chain.build(name, subject, request)
+    if isinstance(subject, SmallNetsFigure):
+        from gle_bench.report.figures import figure6
+
+        return figure6.build(name, subject, request)
     _refuse_runs(name, request)
     from gle_bench.report.figures import figure3, figure11, figure12
 
