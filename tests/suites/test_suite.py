@@ -17,8 +17,8 @@ from gle_bench.chosen import run_hash
 from gle_bench.errors import GleBenchError, UnknownName, UsageError
 from gle_bench.paper import SUITES
 from gle_bench.suites import catalogue, command
-from gle_bench.suites.launch import Ended, Job, LocalProcesses
 from gle_bench.suites.file import from_file
+from gle_bench.suites.launch import Ended, Job, LocalProcesses
 from gle_bench.suites.matrix import Entry, Planned, Suite, resolve
 from gle_bench.suites.states import Standing, standing
 from gle_bench.tracking.record import DataUsed, Record

@@ -359,7 +359,8 @@ def decoys(tmp_path: Path, imported: set[str]) -> Path:
 @pytest.mark.parametrize(
     ("program", "path"),
     [
-        *(("glebench", f":{SUPPORT}"), ("glebench", f"{SUPPORT}:.:"), (MODULE, SUPPORT), (MODULE, f"{SUPPORT}::")),
+        *(("glebench", f":{SUPPORT}"), (MODULE, f"{SUPPORT}::")),
+        *(pytest.param(*way, marks=pytest.mark.systems) for way in (("glebench", f"{SUPPORT}:.:"), (MODULE, SUPPORT))),
     ],
 )
 def test_code_of_the_current_folder_never_runs(decoys: Path, program: str, path: object) -> None:
