@@ -155,7 +155,8 @@ def run(
     seed_numbers = parse_seeds(seeds, chosen.pair.seeds)
 
     # PyTorch and Lightning take seconds to import; arguments that are refused above are refused without them.
-    from gle_bench.report.terminal import summary
+    from gle_bench.contracts.command import full_run
+    from gle_bench.report.terminal import ending, summary
     from gle_bench.tracking.estimates import full_seconds_after
     from gle_bench.tracking.store import Store
     from gle_bench.training.execute import execute
@@ -176,13 +177,17 @@ def run(
         quiet=quiet,
         before=None if quiet else partial(forecast, report=report),
     )
+    full = _spelled(full_run(sys.argv[1:]))
     if dry_run:
-        _print(preview(chosen, seed_numbers, settings), as_json, summary.preview_text)
+        _print(preview(chosen, seed_numbers, settings, full), as_json, summary.preview_text)
         return
     records = execute(chosen, seed_numbers, settings)
-    full = full_seconds_after(chosen, records, Store(runs))
-    text = "\n".join(summary.lines(records, full, chosen.task, chosen.own.rule))
-    _print([r.model_dump(mode="json") for r in records], as_json, lambda _: text)
+    text = summary.lines(records, chosen.task)
+    if not quiet:
+        given = () if runs in (RUNS, Path(os.environ.get("GLEBENCH_RUNS", RUNS))) else ("--runs", str(runs))
+        following = ending.Next(_program(), given, full, full_seconds_after(chosen, records, Store(runs)))
+        text += ending.lines(chosen, records, Store(runs), following)
+    _print([r.model_dump(mode="json") for r in records], as_json, lambda _: "\n".join(text))
     if any(record.status != "done" for record in records):
         raise typer.Exit(1)
 
@@ -499,10 +504,20 @@ def _print(content: Any, as_json: bool, text: Any) -> None:
 def _command() -> str:
     """The command that resumes the present one: the same words, without `--rerun always`, which would start anew."""
     import re
+
+    return re.sub(r" --rerun[= ]always\b", "", _spelled(sys.argv[1:]))
+
+
+def _program() -> str:
+    """The name of the program, as the user called it."""
+    return os.environ.get("GLEBENCH_PROGRAM", "glebench")
+
+
+def _spelled(words: "Iterable[str]") -> str:
+    """A command of this program as one line for a shell."""
     import shlex
 
-    program = os.environ.get("GLEBENCH_PROGRAM", "glebench")
-    return re.sub(r" --rerun[= ]always\b", "", shlex.join([program, *sys.argv[1:]]))
+    return shlex.join([_program(), *words])
 
 
 if __name__ == "__main__":

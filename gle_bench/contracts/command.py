@@ -1,6 +1,7 @@
 """The command that runs a model on a task, spelled for a process and for a shell."""
 
 import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gle_bench.words import Budget, Protocol
@@ -36,3 +37,24 @@ class RunCommand:
     def __str__(self) -> str:
         """The whole command as one line for a shell, quoted where necessary."""
         return shlex.join(["glebench", *self.words])
+
+
+_VALUED = ("--seeds", "--budget", "--rerun")  # options of `run` with a value that the full run has of its own
+_ALONE = ("--dry-run", "--json", "--quiet", "-q")
+
+
+def full_run(words: Sequence[str]) -> list[str]:
+    """The words of `run TASK ...` with budget `paper` and all of the paper's seeds; all other options stay.
+
+    What chooses the seeds to run again, and what is printed, is left out.
+    """
+    return [*_without(words), "--seeds", "paper", "--budget", "paper"]
+
+
+def _without(words: Sequence[str]) -> Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        if word in _VALUED:
+            next(rest, None)
+        elif word not in _ALONE and word.partition("=")[0] not in _VALUED:
+            yield word

@@ -12,7 +12,6 @@ import torch
 from gle_bench import registry
 from gle_bench.chosen import Chosen
 from gle_bench.contracts import Batch
-from gle_bench.contracts.command import RunCommand
 from gle_bench.dynamics.window import Window
 from gle_bench.plugins import guarded
 from gle_bench.tracking.estimates import Length, Pace, duration, same_work, seconds
@@ -27,7 +26,7 @@ PROBED_STEPS: Final = 30  # time steps that are run to measure their time
 PROBED_BATCHES: Final = 8  # batches that are fetched or learned from to measure their time
 
 
-def preview(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> dict[str, Any]:
+def preview(chosen: Chosen, seeds: Sequence[int], settings: Settings, full_command: str) -> dict[str, Any]:
     """A description of what `run` would do and of the time it would take, which is measured in a few steps.
 
     Raises:
@@ -51,7 +50,7 @@ def preview(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> dict[st
         "rounds": len(experiment.ends) - 1,
         "seconds": round(seconds(_length(experiment, experiment.ends), pace, len(pending)), 1) if pace else 0.0,
         "full_seconds": _full_seconds(experiment, pace) if pace else None,
-        "full_command": str(RunCommand(config.task, config.model, chosen.named_rule, protocol=config.protocol)),
+        "full_command": full_command,
         "config": config.model_dump(mode="json"),
     }
 

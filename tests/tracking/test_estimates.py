@@ -62,13 +62,13 @@ def test_a_run_says_how_long_the_full_one_takes_where_it_is_long_enough(
     words = ("run", "toy-classes", "--model", "toy-gle", "--budget", "smoke", "--wandb", "off", "--runs", tmp_path)
     changes = ("--set", "epochs=null", "--set", f"batches={batches}", "--set", "evaluate_every=2")
     told = glebench(*words, *changes, "--engine", "torch").out
-    assert "Budget smoke is not a reproduction" in told
-    assert ("on this machine, estimated from this run" in told) is known
+    assert "the full run, which budget smoke does not replace" in told
+    assert ("replace, about" in told) is known
     if known:  # a history that is gone costs the estimate, not the result
         (seed_folder(tmp_path, 3).path / "history.csv").write_bytes(b"\xff")
         again = glebench(*words, *changes, "--engine", "torch")
         assert again.code == 0
-        assert "estimated" not in again.out
+        assert "replace, about" not in again.out
 
 
 @pytest.mark.parametrize(

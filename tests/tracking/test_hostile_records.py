@@ -23,6 +23,7 @@ from sparing import first
 from toy_runs import configured, run
 
 from gle_bench import registry
+from gle_bench.chosen import resolve
 from gle_bench.errors import GleBenchError, on_one_line, printable
 from gle_bench.report import results as sources
 from gle_bench.report.figures import figures as catalogue
@@ -30,7 +31,7 @@ from gle_bench.report.figures.curves import Request
 from gle_bench.report.output import json_text
 from gle_bench.report.tables import table as tables
 from gle_bench.report.tables.formats import FORMATS, csv_cell
-from gle_bench.report.terminal import compare, listing, show, summary
+from gle_bench.report.terminal import compare, ending, listing, show, summary
 from gle_bench.suites import command
 from gle_bench.tracking.record import UnreadableRecord, parse
 from gle_bench.tracking.store import RunFolder, Store
@@ -120,9 +121,12 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
         json_text(command.as_json(found, False))
         command.as_text(found, False)
 
+    chosen = resolve("mnist1d", "gle", None, "paper", "short", ())
+
     def told() -> None:
         for _, record in Store(runs).records()[0]:
-            summary.lines([record, record], None, registry.task("mnist1d"), "gle")
+            summary.lines([record, record], registry.task("mnist1d"))
+            ending.lines(chosen, [record, record], Store(runs), ending.Next("glebench", (), "", None))
 
     return {
         "table 2": lambda: table("2"),

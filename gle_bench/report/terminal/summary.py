@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gle_bench.contracts import Task
-from gle_bench.contracts.command import RunCommand
 from gle_bench.contracts.results import averaged
 from gle_bench.report.results import ConfigurationRuns
 from gle_bench.report.statistics.welch import sample
@@ -31,15 +30,8 @@ def preview_text(preview: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule: str) -> list[str]:
-    """The results of one configuration: a line for each seed, their mean, and the command of the full run.
-
-    The command is left out where this was the full run.
-
-    Args:
-        seconds: the estimated time of the full run; None: not known.
-        own_rule: the rule by which the model learns unless another one is chosen.
-    """
+def lines(records: Sequence[Record], task: Task) -> list[str]:
+    """The results of one configuration: a line for each seed, and their mean."""
     first, metric = records[0], task.metric
     out = [f"{first.task} {first.model}  protocol {first.protocol}, budget {first.budget}, rule {first.rule}"]
     out += [f"  seed {record.seed:<4} {_result(record, metric.name, metric.unit)}" for record in records]
@@ -54,8 +46,6 @@ def lines(records: Sequence[Record], seconds: float | None, task: Task, own_rule
     marks = [str(mark) for mark in first.marks if mark.kind != "budget"]
     if marks:
         out.append(f"  Marked: {'; '.join(marks)}.")
-    if first.budget != "paper":
-        out.append(_not_a_reproduction(first, seconds, own_rule))
     return out
 
 
@@ -68,10 +58,3 @@ def _result(record: Record, metric: str, unit: str) -> str:
             if name in values:
                 parts.append(f"{words} {values[name].value:.2f} {unit}")
     return f"{', '.join(parts)}  ({record.cost.wall_s:.0f} s)"
-
-
-def _not_a_reproduction(record: Record, seconds: float | None, own_rule: str) -> str:
-    rule = record.rule if record.rule != own_rule else None
-    command = RunCommand(record.task, record.model, rule, protocol=record.protocol)
-    time = "" if seconds is None else f" (about {duration(seconds)} on this machine, estimated from this run)"
-    return f"  Budget {record.budget} is not a reproduction; the full run is:\n    {command}{time}"
