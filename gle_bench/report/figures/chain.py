@@ -50,6 +50,8 @@ NOISY: Final = (
     "The paper tells the size of the noise, 10% of the input's amplitude, and not how long it is correlated: here its "
     "standard deviation is 0.1 on r0, r1 and r2 of the student, with a new random number every 20 steps and smooth "
     "between them. The teacher has none. Noise that is new at every step defeats the first neuron's time constant.",
+    "Noise of r0 and r1, which no target explains, acts on w0 and tau0 as a decay (derived): GLE makes the output that "
+    "of the teacher by other parameters than the teacher's.",
     "Loss, solid: while learning with noise, minus the 0.01 that is the noise of r2 itself; dashed: of a copy of the "
     "frozen network without noise, from rest, which says what was learned. Grey in r2: GLE's replay without noise.",
 )

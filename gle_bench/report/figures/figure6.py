@@ -36,13 +36,14 @@ BEFORE_END: Final = 500  # and how many come after them: errors of the adjoint m
 AVERAGED: Final = 500  # steps of the running average
 BINS: Final = 29  # frequencies that are shown, the lowest ones above 0
 PHASES: Final = (-np.pi, 4.0)
+RATES: Final = (-3.0, 5.5)  # with room for a legend
 RANGE: Final[Limits] = (50.0, 1010.0)  # of time
 WEIGHT_RANGE: Final = (-2.3, 1.4)
 LOSS_RANGE: Final = (1e-10, 10.0)
 WIDTH, ROW = 8.4, 1.4  # of the figure, and the height of a row, in inches
 NOTES: Final = (
-    "b: r_0 and r_3 (red; black, dashed: the target), errors e of GLE and adjoints λ of the first layer, and in orange "
-    "the average of e over 5 units of time around. Both are replayed from rest for 80 units of time with the same "
+    "b: input r_0, output r_3, and the errors e of GLE and adjoints λ of the first layer's neurons, the instantaneous "
+    "(i) and the retrospective one (r); the average of e is that of the 5 units of time around. Both are replayed from rest for 80 units of time with the same "
     "weights, held still: the first ones, and those of GLE at t = 500. λ is computed backward from the replay's end by "
     "Algorithm 2, with the signs of the released code and the terminal condition of the variation.",
     "c, d: of the same replay before learning, and of one with the first weights -0.07 and 1, which the released code "
@@ -146,7 +147,8 @@ def _signals(stages: Sequence[Stage], replay: Replay) -> Iterator[Panel]:
             line(time, replay.rates[k][shown], "exact", "r_3" * (k == 0), RED),
             line(time, stage.targets[shown], "target", "target" * (k == 0)),
         )
-        yield Panel(first, stage.title, "", "rates", rates, x_limits=ends, corner="b" if k == 0 else "")
+        corner = "b" * (k == 0)
+        yield Panel(first, stage.title, "", "rates", rates, x_limits=ends, y_limits=RATES, corner=corner)
         for letter, neuron, which in zip(others, NEURONS, range(2), strict=True):
             e, adjoint = replay.gle[k][:, which], replay.adjoint[k][:, which]
             average = np.convolve(e, np.full(AVERAGED, 1 / AVERAGED), "same")
@@ -155,7 +157,7 @@ def _signals(stages: Sequence[Stage], replay: Replay) -> Iterator[Panel]:
                 line(time, average[shown], "exact", "average of e" * (letter == "B"), ORANGE),
                 line(time, adjoint[shown], "inverse", "λ" * (letter == "B"), BLUE),
             )
-            yield Panel(letter, "", "time" * which, f"errors, 1^{neuron}", errors, x_limits=ends, corner="")
+            yield Panel(letter, "", "time" * which, f"errors, {neuron}", errors, x_limits=ends, corner="")
 
 
 def _spectra(stages: Sequence[Stage], replay: Replay) -> Iterator[Panel]:
@@ -171,9 +173,9 @@ def _spectra(stages: Sequence[Stage], replay: Replay) -> Iterator[Panel]:
             phases = (phase, phase + np.asarray(np.angle(gains[1] / gains[0])))
             heights = tuple(amplitudes(own)[1 : BINS + 1] for own in pair)
             title, neuron = stages[k].title * (which == 0), NEURONS[which]
-            yield _spectrum(letters[k], title, f"phase, 1^{neuron}", omegas, phases, PHASES)
+            yield _spectrum(letters[k], title, f"phase, {neuron}", omegas, phases, PHASES)
             ends = (float(np.min(heights)) / 2, float(np.max(heights)) * 2)
-            yield _spectrum(letters[2 + k], title, f"amplitude, 1^{neuron}", omegas, heights, ends, "log")
+            yield _spectrum(letters[2 + k], title, f"amplitude, {neuron}", omegas, heights, ends, "log")
 
 
 def _spectrum(
