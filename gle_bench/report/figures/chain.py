@@ -90,7 +90,7 @@ def _learning(courses: Mapping[str, Course], variance: float) -> Iterator[Panel]
     )
     for letter, title, names, limits in kinds:
         teacher = [Level(level, "", SEEDS) for level in (1.0, 2.0)]
-        lines = course_lines(courses, CURVES, names)
+        lines = course_lines(courses, CURVES, names, labelled=False)  # the panel of the loss has the labels
         corner = "c" if letter == "w" and not variance else ""
         yield over_time(letter, title, lines, levels=teacher, y_limits=limits, corner=corner)
     losses = []

@@ -160,22 +160,26 @@ def over_time(
     )
 
 
-def course_lines(courses: Mapping[str, Course], curves: Curves, names: Sequence[str]) -> list[Line]:
-    """The lines of some columns of all courses, from the first evaluation after the start; the first ones are named.
+def course_lines(
+    courses: Mapping[str, Course], curves: Curves, names: Sequence[str], labelled: bool = True
+) -> list[Line]:
+    """The lines of some columns of all courses, from the first evaluation after the start; the first have labels.
 
     BPTT, which learns at the ends of windows, is drawn as dots, as in the paper.
     """
     return [
-        course_line(course, course.values[name], curves[key], key, named=name == names[0])
+        course_line(course, course.values[name], curves[key], key, labelled and name == names[0])
         for key, course in courses.items()
         for name in names
     ]
 
 
-def course_line(course: Course, values: Sequence[float], curve: tuple[str, int], key: str, named: bool = True) -> Line:
+def course_line(
+    course: Course, values: Sequence[float], curve: tuple[str, int], key: str, labelled: bool = True
+) -> Line:
     """One line of a course; of one that is drawn as dots, those at equal distances in the logarithm of time."""
     text, color = curve
     if not key.startswith("bptt"):
-        return line(course.times[1:], values[1:], "exact", text * named, color)
+        return line(course.times[1:], values[1:], "exact", text * labelled, color)
     places = sorted({round((len(values) - 1) ** (k / (DOTS - 1))) for k in range(DOTS)})
-    return line([course.times[k] for k in places], [values[k] for k in places], "dots", text * named, color)
+    return line([course.times[k] for k in places], [values[k] for k in places], "dots", text * labelled, color)

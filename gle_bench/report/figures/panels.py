@@ -48,6 +48,7 @@ STYLE: Final[Any] = {  # Any, because matplotlib has a type for the keys from 3.
     "legend.fontsize": 7.0,
     "legend.frameon": False,
     "svg.fonttype": "none",  # letters are written as text, not as paths
+    "svg.hashsalt": "glebench",  # by which markers have the same names every time
     "pdf.fonttype": 42,
     "text.parse_math": False,  # a name between two dollars is no formula
 }
