@@ -17,12 +17,15 @@ from gle_bench import completion
 from gle_bench.errors import GleBenchError, UsageError, printable
 from gle_bench.surroundings import settle, streams
 from gle_bench.surroundings.home import expanded
-from gle_bench.words import Budget, Protocol, Rerun, Selection, TableFormat, WandbMode
+from gle_bench.words import BUDGETS, Budget, Protocol, Rerun, Selection, TableFormat, WandbMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gle_bench.report.selection import Filter
+    from gle_bench.suites.command import Options
+    from gle_bench.suites.matrix import Suite
+    from gle_bench.suites.states import Standing
     from gle_bench.tracking.costs import Complexity
     from gle_bench.tracking.record import Record
     from gle_bench.tracking.store import RunFolder, Skipped
@@ -66,6 +69,8 @@ OfRule = Annotated[str | None, typer.Option("--rule", help="Only runs by this ru
 OfProtocol = Annotated[Protocol | None, typer.Option("--protocol", help="Only runs under this protocol.")]
 OfBudget = Annotated[Budget | None, typer.Option("--budget", help="Only runs of this budget.")]
 OfSeeds = Annotated[str | None, typer.Option("--seeds", help="Only runs of these seeds, as 0-9 or 3,5.")]
+Commands = Annotated[bool, typer.Option("--commands", help="Print the commands of the missing runs, for a scheduler.")]
+Jobs = Annotated[int, typer.Option(help="Number of runs at the same time; they share the cores.")]
 To = Annotated[
     Path | None,
     typer.Option(metavar="PATH", parser=_path, help="An image to draw: .png, .pdf or .svg."),
@@ -296,10 +301,9 @@ def suite(
         typer.Argument(help="Suite table2, table3 or figure8, or a TOML file.", autocompletion=completion.suites),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print which runs exist and which are missing.")] = False,
-    jobs: Annotated[int, typer.Option(help="Number of runs at the same time; they share the cores.")] = 1,
-    rerun: Annotated[
-        Literal["missing", "failed"], typer.Option(help="Which seeds with a record to run again.")
-    ] = "missing",
+    commands: Commands = False,
+    jobs: Jobs = 1,
+    rerun: Annotated[Rerun, typer.Option(help="Which seeds with a record to run again.")] = "missing",
     wandb: WandbOption = "auto",
     accept_data: AcceptData = False,
     offline: Offline = False,
@@ -309,24 +313,74 @@ def suite(
     as_json: Json = False,
 ) -> None:
     """Run the missing runs of a table or a figure; the same command resumes an interrupted suite."""
-    from gle_bench.suites import command
-    from gle_bench.suites.launch import LocalProcesses
+    from gle_bench.suites import catalogue, command
 
     gc.enable()
-    if jobs < 1:
-        raise UsageError(f"--jobs {jobs}: must be at least 1.")
-    flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
-    passed = ("--runs", str(runs), "--data", str(_data(data)), "--wandb", wandb, *flags)
-    options = command.Options(runs, rerun == "failed", passed)
-    again = options.again and dry_run  # after the runs, failed seeds are not to run once more
-    standings, skipped = (
-        command.survey(name, options)
-        if dry_run
-        else command.run(name, options, LocalProcesses(jobs), streams.console(quiet))
-    )
+    chosen = catalogue.suite(name)
+    options = command.Options(runs, rerun, _passed(runs, data, wandb, accept_data, offline))
+    standings, skipped = _run_suite(chosen, options, jobs, survey=dry_run or commands, quiet=quiet)
+    if commands:
+        _print(command.commands(chosen.name, standings, options), as_json, "\n".join)
+        return
+    again: Rerun = rerun if dry_run else "missing"  # after the runs, failed seeds are not to run once more
     _print(command.as_json(standings, again), as_json, lambda _: command.as_text(standings, again))
     _pass_over(skipped)
-    if not dry_run and any(each.to_run(True) for each in standings):
+    if not dry_run and any(each.to_run("failed") for each in standings):
+        raise typer.Exit(1)
+
+
+@app.command()
+@_resumable
+def sweep(
+    what: Annotated[str, typer.Argument(metavar="TASK|FILE.toml", help="The task, or a suite's file with a sweep.")],
+    model: Annotated[str | None, typer.Option(help="The model; gle by default.")] = None,
+    rule: Annotated[str | None, typer.Option(help="The learning rule; the model's own by default.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=V1,V2", help="A setting with its values; a list stands in brackets."),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="As 0-9, or 3,5, or paper; the paper's first by default.")] = None,
+    budget: Annotated[
+        Budget | None, typer.Option(help="Length of training; GLEBENCH_BUDGET or short by default.")
+    ] = None,
+    protocol: Annotated[
+        Protocol | None, typer.Option(help="The paper's procedure, the default, or a clean one.")
+    ] = None,
+    selection: Annotated[Selection, typer.Option(help="The evaluation whose score counts.")] = "last",
+    to: To = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print which runs exist and which are missing.")] = False,
+    commands: Commands = False,
+    jobs: Jobs = 1,
+    rerun: Annotated[Rerun, typer.Option(help="Which seeds with a record to run again.")] = "missing",
+    wandb: WandbOption = "auto",
+    accept_data: AcceptData = False,
+    offline: Offline = False,
+    quiet: Quiet = False,
+    runs: Runs = RUNS,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Run every combination of the values of some settings, and show the results as a table and a figure."""
+    from gle_bench.report.figures.panels import kind_of
+    from gle_bench.suites import command, sweep_command
+
+    gc.enable()
+    if to is not None:
+        kind_of(to, "--to")
+    asked = sweep_command.Asked(model, rule, seeds, budget, protocol, tuple(set_ or ()))
+    chosen = sweep_command.suite_of(what, asked, _default_budget())
+    options = command.Options(runs, rerun, _passed(runs, data, wandb, accept_data, offline))
+    standings, skipped = _run_suite(chosen, options, jobs, survey=dry_run or commands, quiet=quiet)
+    if commands:
+        _print(command.commands(chosen.name, standings, options), as_json, "\n".join)
+        return
+    if dry_run:
+        _print(command.as_json(standings, rerun), as_json, lambda _: command.as_text(standings, rerun))
+        return
+    made = sweep_command.results(chosen.name, standings, selection, runs, to)
+    _print({"runs": command.as_json(standings, "missing"), **made.content}, as_json, lambda _: made.text)
+    _pass_over(skipped)
+    if any(each.to_run("failed") for each in standings):
         raise typer.Exit(1)
 
 
@@ -463,6 +517,33 @@ def main() -> None:
         sys.exit(2 if isinstance(error, UsageError) else 1)
     finally:
         gc.freeze()  # otherwise the interpreter scans all objects once more before it ends
+
+
+def _passed(runs: Path, data: Path | None, wandb: WandbMode, accept_data: bool, offline: bool) -> tuple[str, ...]:
+    """The options that a suite hands to every run; paths are absolute, for a scheduler that starts them elsewhere."""
+    flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
+    return ("--runs", str(runs.absolute()), "--data", str(_data(data).absolute()), "--wandb", wandb, *flags)
+
+
+def _run_suite(
+    chosen: "Suite", options: "Options", jobs: int, survey: bool, quiet: bool
+) -> "tuple[list[Standing], list[Skipped]]":
+    """Runs what is missing of a suite, unless it is only to be surveyed, and returns its progress."""
+    from gle_bench.suites import command
+    from gle_bench.suites.launch import LocalProcesses
+
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}: must be at least 1.")
+    if survey:
+        return command.survey(chosen, options)
+    return command.run(chosen, options, LocalProcesses(jobs), streams.console(quiet))
+
+
+def _default_budget() -> Budget:
+    budget = os.environ.get("GLEBENCH_BUDGET") or "short"
+    if budget not in BUDGETS:
+        raise UsageError(f"GLEBENCH_BUDGET={budget}: must be {', '.join(BUDGETS[:-1])} or {BUDGETS[-1]}.")
+    return budget
 
 
 def _filter(

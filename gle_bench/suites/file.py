@@ -1,7 +1,7 @@
 """The TOML file that can describe a suite."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -10,14 +10,17 @@ from gle_bench.data import foreign
 from gle_bench.data.foreign import Malformed, reason, toml_table
 from gle_bench.errors import UsageError
 from gle_bench.suites.matrix import Entry, Suite
+from gle_bench.suites.sweep import grid
+from gle_bench.suites.values import described as described_values
 
 
 class _Described(Entry):
-    """An entry as a suite's file describes it, which may name several models."""
+    """An entry as a suite's file describes it, which may name several models, and settings with several values."""
 
     model: Annotated[  # type: ignore[assignment]
         tuple[str, ...], Field(min_length=1), BeforeValidator(lambda one: [one] if isinstance(one, str) else one)
     ]
+    sweep: dict[str, Any] = Field(default_factory=dict)
 
 
 class _File(Frozen):
@@ -28,6 +31,8 @@ class _File(Frozen):
 
 def from_file(path: Path) -> Suite:
     """The suite that a TOML file describes: tables `[[run]]` with the fields of `Entry`, `model` a name or several.
+
+    A table `sweep` in it, {setting: list of values}, stands for an entry for each combination of the values.
 
     Raises:
         UsageError: the file cannot be read, is not TOML, or has a field or value that no entry takes; names the place.
@@ -44,9 +49,15 @@ def from_file(path: Path) -> Suite:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{path}: {where}: {first['msg']}; a suite has tables [[run]] with {', '.join(Entry.model_fields)}."
+            f"{path}: {where}: {first['msg']}; a suite has tables [[run]] with {', '.join(Entry.model_fields)}, sweep."
         ) from error
-    entries = [
-        Entry(**{**one.model_dump(exclude={"model"}), "model": model}) for one in described.run for model in one.model
-    ]
+    entries: list[Entry] = []
+    try:
+        for one in described.run:
+            settings, fields = described_values(one.sweep), one.model_dump(exclude={"model", "sweep"})
+            for model in one.model:
+                entry = Entry(**fields, model=model)
+                entries += grid(entry, settings) if settings else [entry]
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     return Suite(path.stem, f"described in {path}", tuple(entries))

@@ -11,10 +11,11 @@ from gle_bench.suites.matrix import Planned
 from gle_bench.tracking.estimates import full_seconds, seed_seconds
 from gle_bench.tracking.provenance import changed_files, plugins_of
 from gle_bench.tracking.record import Record
-from gle_bench.words import Protocol
+from gle_bench.words import Protocol, Rerun
 
 State = Literal["done", "published", "interrupted", "failed", "missing"]
 STATES: Final[tuple[State, ...]] = ("done", "published", "interrupted", "failed", "missing")
+LEFT: Final[tuple[State, ...]] = ("interrupted", "missing")
 OF_STATUS: Final[Mapping[str, State]] = {
     "done": "done",
     "running": "interrupted",  # or running now, which the lock of its folder tells when it is run
@@ -32,24 +33,26 @@ class Standing:
         states: the state of each seed; 'published': it is done, and its record came with glebench.
         seconds: the time of one seed, by records of the same work under either protocol, or else by the pace of other
             runs of the model; None: there are no such records.
+        records: the records of the seeds that are done.
     """
 
     planned: Planned
     states: Mapping[int, State]
     seconds: float | None
+    records: tuple[Record, ...] = ()
 
     def count(self, state: State) -> int:
         """The number of seeds in that state."""
         return Counter(self.states.values())[state]
 
-    def to_run(self, again: bool) -> tuple[int, ...]:
-        """The seeds that are missing or interrupted and, with `again`, those that failed."""
-        left: tuple[State, ...] = ("interrupted", "missing", *(("failed",) if again else ()))
+    def to_run(self, rerun: Rerun = "missing") -> tuple[int, ...]:
+        """The seeds that are missing or interrupted; those that failed, too, or all of them, if `rerun` says so."""
+        left = STATES if rerun == "always" else LEFT if rerun == "missing" else (*LEFT, "failed")
         return tuple(seed for seed, state in self.states.items() if state in left)
 
-    def estimate(self, again: bool) -> float | None:
+    def estimate(self, rerun: Rerun = "missing") -> float | None:
         """The seconds of the seeds to run; None if no record tells the time of a seed."""
-        left = len(self.to_run(again))
+        left = len(self.to_run(rerun))
         return 0.0 if not left else None if self.seconds is None else left * self.seconds
 
 
@@ -62,15 +65,19 @@ def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record
     hashes = cache(partial(_hash, planned.chosen))
     user, shipped = ([r for r in records if _of(planned.chosen, hashes, r)] for records in (own, published))
     states: dict[int, State] = dict.fromkeys(planned.seeds, "missing")
+    done: dict[int, Record] = {}
     for record in user:
         if record.seed in states:
             states[record.seed] = OF_STATUS[record.status]
+            done |= {record.seed: record} if record.status == "done" else {}
     for record in shipped:
         whole = record.status == "done" and record.data.official
         if record.seed in states and whole and states[record.seed] != "done":
             states[record.seed] = "published"
+            done[record.seed] = record
     alike = [r for r in (*own, *published) if _alike(planned.chosen, hashes, r)]
-    return Standing(planned, states, seed_seconds(alike) or _by_pace(planned.chosen, (*own, *published)))
+    seconds = seed_seconds(alike) or _by_pace(planned.chosen, (*own, *published))
+    return Standing(planned, states, seconds, tuple(done.values()))
 
 
 def _by_pace(chosen: Chosen, records: Sequence[Record]) -> float | None:

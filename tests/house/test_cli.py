@@ -20,7 +20,9 @@ from gle_bench import registry
 from gle_bench.paper import FIGURES
 from gle_bench.recipes.mnist1d import MNIST1DOptions
 
-COMMANDS = ("run", "list", "show", "table", "figure", "prepare", "bench", "doctor", "completion")
+COMMANDS = (
+    *("run", "list", "show", "table", "figure", "plot", "suite", "sweep", "prepare", "bench", "doctor", "completion"),
+)
 TOY = ("run", "toy-classes", "--model", "toy-gle", "--seeds", "1", "--budget", "smoke", "--wandb", "off")
 MLP = ("run", "mnist1d", "--model", "mlp-0", "--budget", "smoke", "--wandb", "off")
 NO_NETWORK = """

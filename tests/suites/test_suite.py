@@ -142,8 +142,10 @@ def test_each_seed_has_the_state_of_its_record() -> None:
     statuses = {1: "done", 2: "interrupted", 3: "failed", 4: "diverged", 5: "running"}
     found = standing(of, [record(of, seed, status=status) for seed, status in statuses.items()], [])
     assert found.states == {1: "done", 2: "interrupted", 3: "failed", 4: "failed", 5: "interrupted", 6: "missing"}
-    assert found.to_run(again=False) == (2, 5, 6)
-    assert found.to_run(again=True) == (2, 3, 4, 5, 6)
+    assert found.to_run() == (2, 5, 6)
+    assert found.to_run("failed") == (2, 3, 4, 5, 6)
+    assert found.to_run("always") == (1, 2, 3, 4, 5, 6)
+    assert [record.seed for record in found.records] == [1]
 
 
 def test_published_records_count_as_done_if_they_are_whole_and_of_official_data() -> None:
@@ -174,9 +176,9 @@ def test_the_time_is_that_of_seeds_that_did_the_same_work() -> None:
     known = record(other, 1)
     cost = known.cost.model_copy(update={"wall_s": 600.0, "networks": 10})
     found = standing(of, [known.model_copy(update={"cost": cost})], [])
-    assert found.estimate(again=False) == 6 * 60.0
-    assert standing(of, [], []).estimate(again=False) is None
-    assert Standing(of, dict.fromkeys(of.seeds, "done"), None).estimate(again=False) == 0
+    assert found.estimate() == 6 * 60.0
+    assert standing(of, [], []).estimate() is None
+    assert Standing(of, dict.fromkeys(of.seeds, "done"), None).estimate() == 0
 
 
 def test_the_time_of_a_full_run_is_told_from_the_rate_of_shorter_ones() -> None:
@@ -184,9 +186,9 @@ def test_the_time_of_a_full_run_is_told_from_the_rate_of_shorter_ones() -> None:
     known = record(of, 1, config_hash="0" * 12, budget="short", marks=("budget short",))
     cost = known.cost.model_copy(update={"wall_s": 600.0, "networks": 1, "steps": 10_000})
     found = standing(of, [], [known.model_copy(update={"cost": cost})])
-    assert found.estimate(again=False) == pytest.approx(6 * 0.06 * 150 * 40 * 360)  # seeds, s a step, epochs, batches
+    assert found.estimate() == pytest.approx(6 * 0.06 * 150 * 40 * 360)  # seeds, s a step, epochs, batches
     (changed,) = resolve(Suite("", "", (Entry(task="mnist1d", model="gle-15k", set=("epochs=3",)),)))
-    assert standing(changed, [], [known.model_copy(update={"cost": cost})]).estimate(again=False) is None
+    assert standing(changed, [], [known.model_copy(update={"cost": cost})]).estimate() is None
 
 
 # How jobs are run ----------------------------------------------------------------------------------------------------

@@ -191,13 +191,13 @@ def draw_heat(axes: "Axes", heat: Heat) -> None:
     """Draws a heat map with its colour bar; the text of a cell is dark on bright colours."""
     import numpy as np
 
-    values = np.ma.masked_invalid([_numbers(row) for row in heat.values])
+    values = np.array([_numbers(row) for row in heat.values])
     colors = "viridis" if heat.better == "higher" else "viridis_r"
     image = axes.imshow(values, cmap=colors, origin="lower", aspect="auto")
     for row, texts in enumerate(heat.texts):
         for column, text in enumerate(texts):
-            red, green, blue, alpha = image.cmap(image.norm(values[row, column]))
-            bright = not alpha or 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
+            red, green, blue, _ = image.cmap(image.norm(values[row, column]))
+            bright = np.isnan(values[row, column]) or 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
             color = "black" if bright else "white"
             axes.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=color)
     axes.set_xticks(range(len(heat.columns)), list(heat.columns))

@@ -1,7 +1,7 @@
 """A metric against one setting, as a curve with intervals over seeds, or against two, as a heat map."""
 
 from collections.abc import Iterator, Sequence
-from math import isfinite, log
+from math import floor, isfinite, log, log10
 from typing import Any, Final
 
 from gle_bench.errors import UsageError
@@ -17,6 +17,8 @@ AROUND: Final = (2.2, 1.0)  # inches around the cells of a heat map
 LOG_FROM: Final = 8.0  # ratio of the largest to the smallest value of an axis of numbers that is logarithmic
 TICKS: Final = 0.09  # the smallest distance between two values that are written below an axis, as a share of it
 MOST_SERIES: Final = 9  # lines or maps in a figure, as many as there are colours
+LOWEST: Final = 2.0  # inches, the height of a heat map, so that the label of its colours fits
+MOST_DECIMALS: Final = 6
 IN_CELLS: Final = "In each cell: the mean over seeds, its 95 % interval, and the number of seeds."
 
 
@@ -39,7 +41,7 @@ def build(grid: Grid) -> Plot:
         return Plot(title, (_curves(grid),), ("a",), SIZE, (_marks(grid), *grid.notes))
     panels = tuple(_map(grid, series, chr(ord("a") + place)) for place, series in enumerate(grid.series))
     width = CELL[0] * len(grid.values(0)) + AROUND[0]
-    height = CELL[1] * len(grid.values(1)) + AROUND[1]
+    height = max(LOWEST, CELL[1] * len(grid.values(1)) + AROUND[1])
     return Plot(
         title, panels, tuple(each.letter for each in panels), (width, height * len(panels)), (IN_CELLS, *grid.notes)
     )
@@ -61,7 +63,7 @@ def _curves(grid: Grid) -> Panel:
     scale = _scale(values) if numbers else "linear"
     return Panel(
         letter="a",
-        title=f"{grid.selection} evaluation",
+        title=_title(grid, *grid.series[:1]) if len(grid.series) == 1 else _title(grid),
         x_label=grid.axes[0],
         y_label=axis_name(grid.metric, grid.split),
         lines=tuple(lines),
@@ -69,6 +71,10 @@ def _curves(grid: Grid) -> Panel:
         x_ticks=_apart(ticks, scale) if numbers else ticks,
         corner="",
     )
+
+
+def _title(grid: Grid, *series: str) -> str:
+    return ", ".join(filter(None, [*series, f"{grid.selection} evaluation"]))
 
 
 def _scale(values: Sequence[Any]) -> Scale:
@@ -112,10 +118,8 @@ def _map(grid: Grid, series: str, letter: str) -> Panel:
         color_label=axis_name(grid.metric, grid.split),
         better=grid.metric.better,
     )
-    several = len(grid.series) > 1
-    title = f"{series}, {grid.selection} evaluation" if several else f"{grid.selection} evaluation"
-    corner = letter if several else ""
-    return Panel(letter, title, grid.axes[0], grid.axes[1], (), corner=corner, heat=heat)
+    corner = letter if len(grid.series) > 1 else ""
+    return Panel(letter, _title(grid, series), grid.axes[0], grid.axes[1], (), corner=corner, heat=heat)
 
 
 def _mean(point: Point | None) -> float | None:
@@ -129,8 +133,11 @@ def cell_text(point: Point | None) -> str:
     ours, interval = point.sample, point.interval
     if ours is None:
         return "\n".join(point.unfinished) or "not run"
-    half = "" if interval is None else f"±{interval[1] - ours.mean:.2g}"
-    return f"{ours.mean:.4g}{half}\n({ours.n})"
+    half = 0.0 if interval is None else interval[1] - ours.mean
+    if not half:
+        return f"{ours.mean:.4g}\n({ours.n})"
+    decimals = min(MOST_DECIMALS, max(0, 1 - floor(log10(half))))
+    return f"{ours.mean:.{decimals}f}±{half:.{decimals}f}\n({ours.n})"
 
 
 def _of(grid: Grid, series: str) -> Iterator[Point]:
