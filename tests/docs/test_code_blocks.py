@@ -32,14 +32,6 @@ COMMANDS = list(
 INLINE = [command for document in DOCUMENTS for command in inline_commands(document)]
 GROUP: Any = typer.main.get_command(app)
 READING = {"compare", "doctor", "figure", "list", "plot", "show", "table"}  # what reads records, in seconds
-    "compare",
-    "doctor",
-    "figure",
-    "list",
-    "plot",
-    "show",
-    "table",
-}  # what reads records: seconds, and nothing to train
 PARSED = {"bench", "prepare"}  # what takes minutes or the network, and has no --dry-run
 PROGRAMS = ("glebench", "scripts/", ".ci/", ".venv/", "pip ", "pytest", "python", "git ", "cd ")
 

@@ -14,6 +14,7 @@ Points = Sequence[tuple[float, float | None]]  # (x, y) in rising order of x; No
 
 FINE: Final = ".-'"  # a lone line in the lower, the middle or the upper third of a character
 BEYOND: Final = "^", "v"  # what lies above or below the axis
+ROUNDING: Final = 1e-9  # share of the axis by which a mean may lie beyond its ends by rounding
 LEAST: Final = 4  # columns of the smallest field that is drawn
 
 
@@ -103,9 +104,9 @@ def _place(y: float, low: float, high: float, height: int) -> tuple[int, str]:
     if not size > 0 or not math.isfinite(size):
         return height // 2, FINE[1]
     third = round((3 * height - 1) * ((y - low) / size)) if math.isfinite(y) else 0
-    if y > high:
+    if y > high + ROUNDING * size:
         return 0, BEYOND[0]
-    if y < low:
+    if y < low - ROUNDING * size:
         return height - 1, BEYOND[1]
     third = min(3 * height - 1, max(0, third))
     return height - 1 - third // 3, FINE[third % 3]
