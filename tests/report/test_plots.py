@@ -13,6 +13,7 @@ from scipy import stats
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
+from gle_bench.data.files import sha256
 from gle_bench.errors import GleBenchError, UnknownName, UsageError
 from gle_bench.overrides import override
 from gle_bench.report import plots
@@ -32,14 +33,11 @@ def run(
 ) -> RunFolder:
     """A recorded run on MNIST-1D with overrides."""
     own = registry.pair("mnist1d", model).configure(changes.get("budget", "paper"))
-    config: RunConfig = override(own, assignments)
     if assignments:
-        found = tuple(map(str, marks(config, own, True)))
-        changes |= {
-            "config": config.model_dump(mode="json"),
-            "marks": found,
-            "config_hash": f"{abs(hash(assignments)):012x}"[:12],
-        }
+        config: RunConfig = override(own, assignments)
+        digest = sha256(" ".join(assignments).encode())[:12]
+        changes |= {"config": config.model_dump(mode="json"), "config_hash": digest}
+        changes["marks"] = tuple(map(str, marks(config, own, True)))
     return record_run(runs, seed, curve, model, **changes)
 
 
@@ -131,8 +129,7 @@ def test_without_a_file_the_terminal_shows_the_lines(runs: Path) -> None:
     text = made("mnist1d", runs).text
     assert "accuracy (%), test split, protocol paper, budget paper; below: epoch" in text
     assert "  a  gle-15k: 90.00 (1)" in text
-    assert text.isascii() or "±" in text
-    with pytest.raises(UnknownName, match="Unknown metric 'acuracy'. Did you mean 'accuracy'?"):
+    with pytest.raises(UnknownName, match=r"Unknown metric 'acuracy'. Did you mean 'accuracy'\?"):
         made("mnist1d", runs, metric="acuracy")
 
 
@@ -142,14 +139,14 @@ def test_a_file_is_drawn_and_only_into_a_kind_of_image(runs: Path, tmp_path: Pat
     path = tmp_path / "mine.svg"
     assert made("mnist1d", runs, to=path).text.startswith(f"{path}\n")
     assert "gle-15k: 91.50±1.50 (3)" in path.read_text()
-    with pytest.raises(UsageError, match="--to .*: end it in .pdf, .png, .svg"):
+    with pytest.raises(UsageError, match=r"--to .*: end it in .pdf, .png, .svg"):
         made("mnist1d", runs, to=tmp_path / "mine.jpg")
 
 
 def test_too_many_configurations_are_refused_with_the_ways_to_choose(runs: Path) -> None:
     for number in range(10):
         run(runs, 1, CURVES[1], f"rate=0.0{number + 1}")
-    with pytest.raises(UsageError, match="10 configurations here, too many .* choose some by --model"):
+    with pytest.raises(UsageError, match=r"10 configurations here, too many .* choose some by --model"):
         made("mnist1d", runs)
 
 
@@ -174,12 +171,7 @@ def test_a_width_is_told_from_the_populations_and_other_settings_keep_their_line
         run(runs, 1, CURVES[1], f"width={width}")
         run(runs, 1, CURVES[2], f"width={width}", "beta=2.0")
     shown = made("mnist1d", runs, "width").shown
-    assert [(point["series"], point["at"]["width"]) for point in shown["points"]] == [
-        ("gle-15k", 9),
-        ("gle-15k", 30),
-        ("gle-15k, beta=2.0", 9),
-        ("gle-15k, beta=2.0", 30),
-    ] or sorted((point["series"], point["at"]["width"]) for point in shown["points"]) == [
+    assert sorted((point["series"], point["at"]["width"]) for point in shown["points"]) == [
         ("gle-15k", 9),
         ("gle-15k", 30),
         ("gle-15k, beta=2.0", 9),
