@@ -247,7 +247,7 @@ def test_the_table_has_a_line_for_each_configuration_in_the_order_of_its_values(
 def test_the_commands_of_a_suite_are_lines_for_a_shell(tmp_path: Path) -> None:
     chosen = suite(MLP, [swept("rate=1e-3,2e-3")])
     options = command.Options(tmp_path / "my runs", "always", ("--runs", str(tmp_path / "my runs")))
-    progress, _ = command.survey(chosen, options)
+    progress = [Standing(each, dict.fromkeys(each.seeds, "done"), None) for each in resolve(chosen)]
     lines = command.commands(chosen.name, progress, options)
     first = ["glebench", "run", "mnist1d", "--model", "mlp-0", "--seeds", "1,2,3", "--budget", "smoke"]
     last = ["--rerun", "always", "--runs", str(tmp_path / "my runs")]
