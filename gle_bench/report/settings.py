@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from gle_bench import registry
-from gle_bench.config import ModelConfig
 from gle_bench.errors import GleBenchError, UnknownName, UsageError, clipped, did_you_mean, printable
 from gle_bench.plugins import guarded
 from gle_bench.report.output import plain
@@ -74,25 +73,29 @@ def _size(key: str, records: Sequence[Record], paths: Mapping[str, Any]) -> Sett
     values, fields = {}, dict[str, None]()
     name = key.removeprefix("network.")
     for record in records:
-        network = _network(record)
-        if network is not None and name in type(network).sizes:
-            values[record.run_id] = size = getattr(network, name)
-            other = network.resized({name: 2 * size})
-            changed = [each for each in type(network).model_fields if getattr(network, each) != getattr(other, each)]
-            fields |= dict.fromkeys(f"network.{each}" for each in changed)
+        size = _sized(record, name)
+        if size is not None:
+            values[record.run_id] = size[0]
+            fields |= dict.fromkeys(f"network.{field}" for field in size[1])
     if not values:
         names = {*NAMING, *(path.rpartition(".")[2] for path in paths if not path.rpartition(".")[2].isdigit())}
         raise UnknownName(did_you_mean("setting", key, names))
     return Setting(f"network.{name}", values, tuple(fields))
 
 
-def _network(record: Record) -> ModelConfig | None:
-    """The configuration of a record's network, in the type of its family; None where that cannot be had."""
+def _sized(record: Record, name: str) -> tuple[int, list[str]] | None:
+    """The size of a record's network, and the names of the fields that make it up; None where it has no such size."""
     try:
         with guarded(f"Model {record.model}"):
             family = type(registry.pair(record.task, record.model).configure(record.budget).network)
-            return family.model_validate(record.config["network"])
-    except GleBenchError:
+            if name not in family.sizes:
+                return None
+            network = family.model_validate(record.config["network"])
+            size: int = getattr(network, name)
+            other = network.resized({name: 2 * size})
+            fields = [each for each in family.model_fields if getattr(network, each) != getattr(other, each)]
+            return size, fields
+    except GleBenchError:  # a model that is not installed, or a network that it does not take
         return None
 
 

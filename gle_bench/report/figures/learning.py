@@ -1,6 +1,7 @@
 """Learning curves of any runs: a metric over training, a line for each configuration, with intervals over seeds."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Final
 
@@ -19,6 +20,7 @@ from gle_bench.report.statistics import welch
 from gle_bench.report.statistics.equivalence import ALPHA
 from gle_bench.report.statistics.welch import Sample
 from gle_bench.report.tables.formats import sample_text
+from gle_bench.tracking.history import Row
 
 SIZE: Final = (6.2, 3.4)  # inches, of a panel
 MOST_LINES: Final = 9  # in a panel, as many as there are colours
@@ -88,8 +90,11 @@ def _panel(
 
 
 def _columns(stored: Sequence[Stored]) -> dict[str, None]:
-    """The names of the metrics in the histories of runs."""
-    rows = [row for folder, _ in stored for row in folder.read_history()[-1:]]
+    """The names of the metrics in the histories of runs; a history that cannot be read is told where it is drawn."""
+    rows: list[Row] = []
+    for folder, _ in stored:
+        with suppress(GleBenchError):
+            rows += folder.read_history()[-1:]
     columns = (name for row in rows for name, value in row.items() if isinstance(value, int | float))
     return dict.fromkeys(name for name in columns if name not in NOT_METRICS)
 
