@@ -269,7 +269,7 @@ def test_a_long_label_has_a_log_of_a_bearable_name() -> None:
 def test_a_sweep_runs_what_is_missing_and_shows_a_table_and_a_figure(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     words = ("sweep", "toy-classes", "--model", "toy-gle", "--set", "rate=1e-3,1e-2", "--budget", "smoke")
-    words = (*words, "--seeds", "1,2", "--runs", runs, "--data", runs / "data", "--wandb", "off")
+    words = (*words, "--seeds", "1,2", "--jobs", "2", "--runs", runs, "--data", runs / "data", "--wandb", "off")
     listed = glebench(*words, "--commands")
     assert (listed.code, len(listed.out.splitlines())) == (0, 2)
     assert not runs.exists()
