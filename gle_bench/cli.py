@@ -50,6 +50,11 @@ def _path(text: str | Path) -> Path:
 # Options that several commands share.
 ProtocolOption = Annotated[Protocol, typer.Option(help="The paper's procedure, flaws included, or a clean one.")]
 WandbOption = Annotated[WandbMode, typer.Option(help="Mode of the W&B mirror; auto is online when logged in.")]
+WandbProject = Annotated[
+    str | None, typer.Option(metavar="NAME", help="W&B project; WANDB_PROJECT, or glebench, by default.")
+]
+WandbGroup = Annotated[str | None, typer.Option(metavar="NAME", help="W&B group; the configuration's by default.")]
+WandbTags = Annotated[str | None, typer.Option(metavar="TAG,TAG", help="Tags for the W&B runs.")]
 AcceptData = Annotated[bool, typer.Option("--accept-data", help="Use data that are not the official ones.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Download nothing.")]
 Runs = Annotated[
@@ -142,6 +147,9 @@ def run(
         str, typer.Option(help="Device: auto, cpu or cuda.", autocompletion=completion.words("auto", "cpu", "cuda"))
     ] = "auto",
     wandb: WandbOption = "auto",
+    wandb_project: WandbProject = None,
+    wandb_group: WandbGroup = None,
+    wandb_tags: WandbTags = None,
     accept_data: AcceptData = False,
     offline: Offline = False,
     rerun: Annotated[Rerun, typer.Option(help="Which seeds with a record to run again.")] = "missing",
@@ -154,10 +162,12 @@ def run(
     """Train a model on a task, with a record for each seed. The same command resumes an interrupted run."""
     from gle_bench.chosen import resolve
     from gle_bench.config import parse_seeds
+    from gle_bench.tracking.wandb_content import labels
 
     gc.enable()
     chosen = resolve(task, model, rule, protocol, budget, set_ or ())
     seed_numbers = parse_seeds(seeds, chosen.pair.seeds)
+    wandb_labels = labels(wandb_project, wandb_group, wandb_tags)
 
     # PyTorch and Lightning take seconds to import; arguments that are refused above are refused without them.
     from gle_bench.contracts.command import full_run
@@ -177,6 +187,7 @@ def run(
         engine=engine,
         device=device,
         wandb=wandb,
+        labels=wandb_labels,
         rerun=rerun,
         report=report,
         quiet=quiet,
@@ -305,6 +316,9 @@ def suite(
     jobs: Jobs = 1,
     rerun: Annotated[Rerun, typer.Option(help="Which seeds with a record to run again.")] = "missing",
     wandb: WandbOption = "auto",
+    wandb_project: WandbProject = None,
+    wandb_group: WandbGroup = None,
+    wandb_tags: WandbTags = None,
     accept_data: AcceptData = False,
     offline: Offline = False,
     quiet: Quiet = False,
@@ -317,7 +331,8 @@ def suite(
 
     gc.enable()
     chosen = catalogue.suite(name)
-    options = command.Options(runs, rerun, _passed(runs, data, wandb, accept_data, offline))
+    named = _wandb_words(wandb_project, wandb_group, wandb_tags)
+    options = command.Options(runs, rerun, _passed(runs, data, wandb, accept_data, offline, named))
     standings, skipped = _run_suite(chosen, options, jobs, survey=dry_run or commands, quiet=quiet)
     if commands:
         _print(command.commands(chosen.name, standings, options), as_json, "\n".join)
@@ -353,6 +368,9 @@ def sweep(
     jobs: Jobs = 1,
     rerun: Annotated[Rerun, typer.Option(help="Which seeds with a record to run again.")] = "missing",
     wandb: WandbOption = "auto",
+    wandb_project: WandbProject = None,
+    wandb_group: WandbGroup = None,
+    wandb_tags: WandbTags = None,
     accept_data: AcceptData = False,
     offline: Offline = False,
     quiet: Quiet = False,
@@ -369,7 +387,8 @@ def sweep(
         kind_of(to, "--to")
     asked = sweep_command.Asked(model, rule, seeds, budget, protocol, tuple(set_ or ()))
     chosen = sweep_command.suite_of(what, asked, _default_budget())
-    options = command.Options(runs, rerun, _passed(runs, data, wandb, accept_data, offline))
+    named = _wandb_words(wandb_project, wandb_group, wandb_tags)
+    options = command.Options(runs, rerun, _passed(runs, data, wandb, accept_data, offline, named))
     standings, skipped = _run_suite(chosen, options, jobs, survey=dry_run or commands, quiet=quiet)
     if commands:
         _print(command.commands(chosen.name, standings, options), as_json, "\n".join)
@@ -519,10 +538,21 @@ def main() -> None:
         gc.freeze()  # otherwise the interpreter scans all objects once more before it ends
 
 
-def _passed(runs: Path, data: Path | None, wandb: WandbMode, accept_data: bool, offline: bool) -> tuple[str, ...]:
+def _passed(
+    runs: Path, data: Path | None, wandb: WandbMode, accept_data: bool, offline: bool, named: "Iterable[str]"
+) -> tuple[str, ...]:
     """The options that a suite hands to every run; paths are absolute, for a scheduler that starts them elsewhere."""
     flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
-    return ("--runs", str(runs.absolute()), "--data", str(_data(data).absolute()), "--wandb", wandb, *flags)
+    return ("--runs", str(runs.absolute()), "--data", str(_data(data).absolute()), "--wandb", wandb, *flags, *named)
+
+
+def _wandb_words(project: str | None, group: str | None, tags: str | None) -> list[str]:
+    """The options that name a suite's runs in W&B, which are refused here rather than by every run."""
+    from gle_bench.tracking.wandb_content import labels
+
+    labels(project, group, tags)
+    named = {"--wandb-project": project, "--wandb-group": group, "--wandb-tags": tags}
+    return [word for option, value in named.items() if value is not None for word in (option, value)]
 
 
 def _run_suite(

@@ -58,7 +58,7 @@ complete --command glebench --no-files --arguments '(__glebench)'
 def provide() -> None:
     """Lets Typer answer a script, if one asks: without its own options for completion it knows none of its shells."""
     if "_GLEBENCH_COMPLETE" in os.environ:
-        from typer.completion import completion_init  # type: ignore[attr-defined]
+        from typer.completion import completion_init  # type: ignore[attr-defined]  # not declared as exported
 
         completion_init()
 

@@ -4,7 +4,6 @@ It never asks the user anything, never fails a run and is never the only copy. I
 beside the store, which `wandb sync` uploads; if that fails too, it says so once and stops.
 """
 
-import hashlib
 import netrc
 import os
 import threading
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from gle_bench.data.foreign import content
+from gle_bench.tracking import wandb_content
 from gle_bench.tracking.record import Record
+from gle_bench.tracking.wandb_content import Labels, wandb_id
 from gle_bench.words import WandbMode
 
 if TYPE_CHECKING:  # importing W&B takes a second
@@ -46,38 +47,43 @@ _failed: dict[str, str] = {}
 
 
 class Mirror:
-    """The W&B run of one record, or a mirror that does nothing. Made by `open`."""
+    """The W&B run of one record, or a mirror that does nothing. Made by `open`.
+
+    Attributes:
+        offline: the folder of an offline run, which waits for `wandb sync`; None for any other.
+    """
 
     def __init__(self, run: "wandb.Run | None", report: Report) -> None:
         self._run = run
         self._report = report
+        self.offline = Path(run.settings.sync_dir) if run is not None and run.offline else None
 
     @classmethod
-    def open(cls, record: Record, mode: WandbMode, folder: Path, report: Report) -> "Mirror":
+    def open(
+        cls, record: Record, mode: WandbMode, folder: Path, report: Report, chosen: Labels = wandb_content.UNLABELLED
+    ) -> "Mirror":
         """Starts or continues the record's W&B run, whose files go to `folder`/wandb.
 
         Args:
             mode: 'auto' is online if the user is logged in, else offline, unless $WANDB_MODE decides.
             report: is given one line if less is mirrored than asked for.
+            chosen: the project, group and tags that the user asks for.
         """
         if mode == "off" or (mode == "auto" and os.environ.get("WANDB_MODE") == "disabled"):
             return cls(None, report)
         try:
             with _choices_alone(folder):
-                return cls(_start(record, mode, folder, report), report)
+                return cls(_start(record, mode, folder, report, chosen), report)
         except Exception as error:
             report(f"W&B is off for {record.run_id}: {_one_line(error)}")
             return cls(None, report)
 
     def log(self, row: Mapping[str, object], step: int) -> None:
-        """Logs a row of the history: its numbers as `<split>/<metric>`, over `update` and `epoch`."""
+        """Logs the numbers of a row of the history, by the names of `wandb_content.logged`."""
         if self._run is None:
             return
-        prefix = f"{row['split']}/" if row.get("split") else ""
-        numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
-        axes: dict[str, int | float] = {name: numbers.pop(name) for name in ("update", "epoch") if name in numbers}
         try:
-            self._run.log({**axes, **{prefix + name: value for name, value in numbers.items()}}, step=step)
+            self._run.log(wandb_content.logged(row), step=step)
         except Exception as error:
             self._give_up(error)
 
@@ -95,7 +101,7 @@ class Mirror:
 
         def close() -> None:
             try:
-                run.summary.update(summary(record))
+                run.summary.update(wandb_content.summary(record))
                 run.finish(exit_code=0 if record.status == "done" else 1)
             except Exception as error:
                 failures.append(_one_line(error))
@@ -119,22 +125,6 @@ class Mirror:
                 run.finish(exit_code=1)
 
 
-def wandb_id(record: Record) -> str:
-    """The id of the record's W&B run: kept when the run is resumed, another when it is started anew."""
-    first = record.lineage[0].started.isoformat() if record.lineage else ""
-    return hashlib.sha256(f"{record.run_id} {first}".encode()).hexdigest()[:16]
-
-
-def summary(record: Record) -> dict[str, float | int | str | None]:
-    """The summary of a finished run in W&B: status, costs, and metrics as `<selection>/<split>/<metric>`."""
-    values: dict[str, float | int | str | None] = {"status": record.status, "error": record.error}
-    values |= {f"cost/{name}": value for name, value in record.cost.model_dump().items()}
-    for selection, splits in record.metrics.items():
-        for split, metrics in splits.items():
-            values |= {f"{selection}/{split}/{name}": measured.value for name, measured in metrics.items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
 @contextmanager
 def _choices_alone(folder: Path) -> Iterator[None]:
     """Hides all of W&B's variables but `CHOICES` from W&B; its cache goes to `folder`/wandb unless the user set one."""
@@ -150,7 +140,7 @@ def _choices_alone(folder: Path) -> Iterator[None]:
             del os.environ["WANDB_CACHE_DIR"]
 
 
-def _start(record: Record, mode: WandbMode, folder: Path, report: Report) -> "wandb.Run":
+def _start(record: Record, mode: WandbMode, folder: Path, report: Report, chosen: Labels) -> "wandb.Run":
     """A started W&B run: online if the mode asks for it and the server answers, else offline."""
     if any("\ud800" <= letter <= "\udfff" for letter in str(folder.absolute())):  # Python's form of bytes not in UTF-8
         raise ValueError("it accepts only folders whose names are valid UTF-8")
@@ -162,24 +152,26 @@ def _start(record: Record, mode: WandbMode, folder: Path, report: Report) -> "wa
     # First, so that W&B's own messages outside of runs are silenced too.
     server = str(wandb.setup(wandb.Settings(silent=True, sagemaker_disable=True)).settings.base_url)
     if mode == "auto":
-        chosen = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in(server) else "offline")
-        mode = "online" if chosen == "online" else "offline"
+        asked = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in(server) else "offline")
+        mode = "online" if asked == "online" else "offline"
     if mode == "offline":
-        return _init(record, folder, "offline", wandb_id(record))
+        return _init(record, folder, "offline", wandb_id(record), chosen)
     identity = wandb_id(record)
     obstacle = _failed.get(server) or _obstacle(server)
     if obstacle is None:
         try:
-            return _init(record, folder, "online", identity)
+            return _init(record, folder, "online", identity, chosen)
         except Exception as error:
             obstacle = _one_line(error)
             identity += "-offline"  # W&B's service keeps the id of a run that it could not start
     _failed[server] = obstacle
     report(f"W&B is offline for {record.run_id}: {obstacle}")
-    return _init(record, folder, "offline", identity)
+    return _init(record, folder, "offline", identity, chosen)
 
 
-def _init(record: Record, folder: Path, mode: Literal["online", "offline"], identity: str) -> "wandb.Run":
+def _init(
+    record: Record, folder: Path, mode: Literal["online", "offline"], identity: str, chosen: Labels
+) -> "wandb.Run":
     import wandb
 
     settings = wandb.Settings(
@@ -191,17 +183,13 @@ def _init(record: Record, folder: Path, mode: Literal["online", "offline"], iden
         finish_timeout_raises=True,
         disable_git=True,
         disable_job_creation=True,
+        git_commit=record.environment.git.commit,
         x_disable_meta=True,  # the record has the environment
         x_save_requirements=False,
     )
-    described = ("run_id", "task", "model", "rule", "protocol", "budget", "seed", "config_hash", "data", "footing")
     return wandb.init(
-        project=os.environ.get("WANDB_PROJECT") or "glebench",
+        **wandb_content.arguments(record, chosen),
         id=identity,
-        name=record.run_id,
-        group=f"{record.task}-{record.model}-{record.rule}-{record.config_hash}",
-        tags=[tag[:64] for tag in (record.protocol, record.budget, *map(str, record.marks))],  # W&B refuses longer tags
-        config=record.model_dump(mode="json", include={*described, "parameters", "environment", "config"}),
         dir=folder,
         mode=mode,
         reinit="create_new",

@@ -1,5 +1,6 @@
 """The one way to train: `execute` runs seeds of a chosen model and task, and returns their records."""
 
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from gle_bench.surroundings.streams import console
 from gle_bench.tracking.lock import Hold, RunLost, clear_remains, hold
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
+from gle_bench.tracking.wandb_content import swept, sync_command
 from gle_bench.tracking.wandb_mirror import Mirror
 from gle_bench.training import checkpoints
 from gle_bench.training.callbacks import Attentive, Display, Recorder, drop_diverged
@@ -56,8 +58,15 @@ def execute(chosen: Chosen, seeds: Sequence[int], settings: Settings) -> list[Re
             )
             clear_remains(planned.folders[seed].path)
         if planned.pending:
+            if settings.wandb != "off" and (owned := swept(os.environ)):
+                settings.report(owned)
             with hold([folder.path for folder in planned.pending.values()]) as folders_held:
-                records |= _Execution(planned, settings, folders_held, requests).run()
+                execution = _Execution(planned, settings, folders_held, requests)
+                records |= execution.run()
+            if execution.offline:
+                settings.report(
+                    f"W&B's files are on this machine alone; to upload them: {sync_command(execution.offline)}"
+                )
     return [records[seed] for seed in seeds]
 
 
@@ -67,6 +76,7 @@ class _Execution:
     def __init__(self, planned: Plan, settings: Settings, folders_held: Hold, requests: Requests) -> None:
         self._plan, self._experiment = planned, planned.experiment
         self._settings, self._hold, self._requests = settings, folders_held, requests
+        self.offline: list[Path] = []  # folders of the W&B runs that wait for `wandb sync`
 
     def run(self) -> dict[int, Record]:
         """Trains all pending seeds, and returns their records."""
@@ -97,7 +107,7 @@ class _Execution:
         try:
             for seed, run in runs.items():
                 record = outcomes.begin(seed)
-                run.mirror = Mirror.open(record, self._settings.wandb, self._settings.runs, self._settings.report)
+                run.mirror = self._mirror(record)
             scores = self._train(module, runs)
             for seed in runs:
                 outcomes.finish(seed, scores.get(seed), module.diverged.get(seed))
@@ -115,6 +125,14 @@ class _Execution:
         for run in runs.values():
             self._hold.release(run.folder.path)
         return outcomes.records
+
+    def _mirror(self, record: Record) -> Mirror:
+        """The open W&B run of a record."""
+        settings = self._settings
+        mirror = Mirror.open(record, settings.wandb, settings.runs, settings.report, settings.labels)
+        if mirror.offline is not None:
+            self.offline.append(mirror.offline)
+        return mirror
 
     def _fail(self, outcomes: Outcomes, runs: Mapping[int, SeedRun], error: BaseException) -> None:
         text = "".join(traceback.format_exception(error))

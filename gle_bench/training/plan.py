@@ -22,6 +22,7 @@ from gle_bench.tracking.arithmetic import refuse_other_arithmetic
 from gle_bench.tracking.provenance import Plugin, changed_files, plugins_of
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
+from gle_bench.tracking.wandb_content import UNLABELLED, Labels
 from gle_bench.training.data import sampling_weights
 from gle_bench.training.experiment import Experiment, network_of, seams_of
 from gle_bench.words import PluginPart, Rerun, WandbMode
@@ -37,6 +38,7 @@ class Settings:
         accept_data: whether data that are not the official ones may be used; every record says so.
         engine, device: names; 'auto' leaves the choice to glebench.
         wandb: mode of the W&B mirror.
+        labels: the project, the group and the tags of the W&B runs.
         rerun: which seeds that have a record are run again: none, those that failed or diverged, or all.
         report: the function that prints a line for the user.
         quiet: whether no progress is displayed.
@@ -52,6 +54,7 @@ class Settings:
     engine: str = "auto"
     device: str = "auto"
     wandb: WandbMode = "auto"
+    labels: Labels = UNLABELLED
     rerun: Rerun = "missing"
     report: Callable[[str], None] = print
     quiet: bool = False

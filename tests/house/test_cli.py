@@ -73,7 +73,10 @@ def test_the_installed_script_runs_a_strangers_task_and_touches_no_network(tmp_p
     assert "full run" not in out  # nobody has published a result of this task
     assert "2/2" in err
     assert list((tmp_path / "runs/wandb").glob("offline-run-*")) != []
-    assert "W&B" not in err
+    (line,) = [line for line in err.splitlines() if "W&B" in line]
+    assert re.fullmatch(
+        r"W&B's files are on this machine alone; to upload them: .*wandb sync \S+/offline-run-\S+", line
+    )
     (record,) = (tmp_path / "runs/toy-signal/toy-gle+toy-bptt").rglob("record.json")
     assert json.loads(record.read_text())["environment"]["packages"]["glebench-toys"] == "1.0"
 

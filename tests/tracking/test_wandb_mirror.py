@@ -15,8 +15,22 @@ import pytest
 from record_examples import example
 from shared import SUPPORT
 
-from gle_bench.tracking.record import Part
-from gle_bench.tracking.wandb_mirror import summary, wandb_id
+from gle_bench.errors import UsageError
+from gle_bench.tracking.provenance import Git
+from gle_bench.tracking.record import OTHER_DATA, Mark, Part
+from gle_bench.tracking.wandb_content import (
+    UNLABELLED,
+    Labels,
+    arguments,
+    config,
+    labels,
+    logged,
+    summary,
+    swept,
+    sync_command,
+    tags,
+    wandb_id,
+)
 
 SCRIPT = """
 import sys
@@ -32,7 +46,8 @@ TWO = """
 pairs = [start(seed, MODE) for seed in range(2)]
 for update in range(3):
     for record, mirror in pairs:
-        row = {"update": update, "epoch": 1, "split": "test", "accuracy": 90.0 + record.seed, "note": None}
+        row = {"round": update, "update": update, "epoch": 1, "split": "test", "accuracy": 90.0 + record.seed}
+        row |= {"note": None, "rate": 0.1, "online_loss": 2.0, "wall_s": 3.0}
         mirror.log(row, update)
 for record, mirror in pairs:
     mirror.finish(record)
@@ -111,6 +126,111 @@ def test_off_touches_nothing(tmp_path: Path, mode: str, variables: dict[str, str
 def test_two_seeds_are_two_runs_offline(tmp_path: Path) -> None:
     assert run(tmp_path, TWO.replace("MODE", "'auto'")) == []
     assert offline_runs(tmp_path) == sorted(wandb_id(example(run_id=f"run-s{seed}")) for seed in range(2))
+
+
+READ = '''
+import json
+import struct
+from wandb.proto.wandb_internal_pb2 import Record
+from gle_bench.tracking.provenance import Git
+from gle_bench.tracking.wandb_content import Labels
+
+def contents(file):
+    """The records in W&B's file, in LevelDB's format of logs: blocks of 32 KiB, after a header of 7 bytes."""
+    place, parts = 7, b""
+    while place + 7 <= len(file):
+        room = 2**15 - place % 2**15
+        if room < 7:
+            place += room
+            continue
+        length, kind = struct.unpack("<HB", file[place + 4 : place + 7])
+        parts += file[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield parts
+            parts = b""
+
+record = example(marks=("budget smoke", "other data than the official"))
+at = record.environment.model_copy(update={"git": Git(commit="c" * 40, dirty=False)})
+record = record.model_copy(update={"environment": at})
+mirror = Mirror.open(record, "offline", Path("runs"), print, Labels("mine", "ours", ("budget smoke", "new")))
+mirror.log({"round": 1, "split": "test", "accuracy": 1.0, "rate": 0.1, "online_loss": 2.0, "wall_s": 3.0}, 1)
+mirror.finish(record)
+(path,) = mirror.offline.glob("*.wandb")
+history = []
+for content in contents(path.read_bytes()):
+    read = Record()
+    read.ParseFromString(content)
+    if read.HasField("run"):
+        described = read.run
+    history += [item.key or ".".join(item.nested_key) for item in read.history.item]
+config = {item.key: item.value_json for item in described.config.update}
+print(json.dumps([
+    described.project, described.run_group, described.job_type, [*described.tags], described.git.commit,
+    config["git"], config["environment"], history,
+]))
+'''
+
+
+def test_what_lies_offline_names_what_the_user_chose_and_the_commit(tmp_path: Path) -> None:
+    (line,) = run(tmp_path, READ)
+    project, group, job_type, tagged, commit, git, environment, history = json.loads(line)
+    assert (project, group, job_type, commit) == ("mine", "ours", "train", "c" * 40)
+    assert tagged == ["protocol paper", "budget smoke", "other data than the official", "new"]
+    assert json.loads(git) == {"commit": "c" * 40, "dirty": False}
+    assert "git" not in json.loads(environment)
+    assert {name for name in history if name[0] != "_"} == {
+        *("round", "rate", "wall_s", "test/accuracy", "train/online_loss")
+    }
+
+
+def test_only_what_an_evaluation_measured_belongs_to_its_split() -> None:
+    row = {"round": 2, "update": 8, "epoch": 0.5, "split": "validation", "accuracy": 1.0, "accuracy_averaged": 2.0}
+    row |= {"loss": 3.0, "rate": 0.1, "online_accuracy": 4.0, "wall_s": 5.0}
+    named = logged(row)
+    assert {name for name in named if name.startswith("validation/")} == {
+        *("validation/accuracy", "validation/accuracy_averaged", "validation/loss")
+    }
+    assert {name for name in named if name.startswith("train/")} == {"train/online_accuracy"}
+    assert {name: named[name] for name in ("round", "update", "epoch", "rate", "wall_s")} == {
+        name: row[name] for name in ("round", "update", "epoch", "rate", "wall_s")
+    }
+
+
+def test_no_tag_stands_twice_or_is_refused() -> None:
+    marked = example(protocol="paper", budget="paper", marks=(OTHER_DATA, Mark("setting", "x" * 99 + "=1")))
+    tagged = tags(marked, Labels(tags=("new", "budget paper", "x" * 64)))
+    assert tagged == ["protocol paper", "budget paper", str(OTHER_DATA), "x" * 64, "new"]
+    assert tags(example(budget="smoke", marks=(Mark("budget", "smoke"),)), UNLABELLED) == [
+        *("protocol paper", "budget smoke")
+    ]
+
+
+def test_a_chosen_name_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", "theirs")
+    monkeypatch.setenv("WANDB_JOB_TYPE", "study")
+    given = arguments(example(), UNLABELLED)
+    assert (given["project"], given["job_type"]) == ("theirs", "study")
+    assert given["group"] == "mnist1d-gle-gle-0123456789ab"
+    assert arguments(example(), labels("mine", "g", None))["project"] == "mine"
+    assert config(example())["git"] == Git().model_dump()
+
+
+def test_labels_are_refused_where_wandb_would_refuse_them() -> None:
+    assert labels("p", None, " a, b ,a,") == Labels("p", None, ("a", "b"))
+    assert labels(None, None, None) == UNLABELLED
+    for wrong in (("a/b", None, None), ("", None, None), (None, "g" * 129, None), (None, None, "t" * 65)):
+        with pytest.raises(UsageError, match=r"^--wandb-(project|group|tags) '"):
+            labels(*wrong)
+
+
+def test_the_user_is_told_how_to_upload_and_who_owns_a_sweep_s_run(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs/wandb/offline-run-1"
+    assert sync_command([folder]).endswith(f" sync '{folder}'")
+    assert swept({"WANDB_PROJECT": "p"}) is None
+    assert swept({"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r"}) == (
+        "The agent of W&B's sweep s owns its own run r, which stays empty: each seed is a W&B run beside it."
+    )
 
 
 def test_online_without_credentials_asks_nobody(tmp_path: Path) -> None:
