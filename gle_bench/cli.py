@@ -17,7 +17,7 @@ from gle_bench import completion
 from gle_bench.errors import GleBenchError, UsageError, printable
 from gle_bench.surroundings import settle, streams
 from gle_bench.surroundings.home import expanded
-from gle_bench.words import BUDGETS, Budget, Protocol, Rerun, Selection, TableFormat, WandbMode
+from gle_bench.words import BUDGETS, Budget, Origin, Protocol, Rerun, Selection, TableFormat, WandbMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -271,16 +271,34 @@ def show(
 @app.command()
 def table(
     name: Annotated[str, typer.Argument(help="Table 1, 2 or 3, or that of a task.", autocompletion=completion.tables)],
-    format: Annotated[TableFormat, typer.Option(help="The format to print.")] = "md",
+    every: Annotated[
+        bool, typer.Option("--all", help="All budgets, protocols and evaluations, settings and costs.")
+    ] = False,
+    protocol: Annotated[Protocol | None, typer.Option(help="The protocol; paper without --all.")] = None,
+    selection: Annotated[Selection | None, typer.Option(help="The evaluation that counts; last without --all.")] = None,
+    only: Annotated[Origin | None, typer.Option(help="Only your runs, or only those that come with glebench.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this model; may be repeated.", autocompletion=completion.models)
+    ] = None,
+    format: Annotated[TableFormat | None, typer.Option(help="A format for a file; plain text by default.")] = None,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Print a table of the paper: published and measured results, their difference and a verdict, side by side."""
+    """Print a table of the paper: published results beside full runs, their difference and a verdict."""
     from gle_bench.report.tables import formats
     from gle_bench.report.tables import table as tables
+    from gle_bench.report.tables.brief import Choice
+    from gle_bench.report.terminal.tables import as_text
 
-    built, skipped = tables.table(name, runs)
-    _print(built.content, as_json, lambda _: formats.FORMATS[format](built))
+    if as_json and format:
+        raise UsageError(f"--json and --format {format} exclude each other; leave one of them out.")
+    if every and format == "tex":
+        raise UsageError("--format tex makes one table for a page; choose it by --protocol and --selection, not --all.")
+    built, skipped = tables.table(name, runs, Choice(every, protocol, selection, tuple(model or ()), only))
+    if as_json or format:
+        _print(built.content, as_json, lambda _: formats.FORMATS[format or "md"](built))
+    else:
+        print(as_text(built, *streams.page(150 if every else 100)))
     _pass_over(skipped)
 
 

@@ -10,6 +10,9 @@ RunStatus = Literal["running", "done", "diverged", "failed", "interrupted"]
 Rerun = Literal["missing", "failed", "always"]  # the seeds that are run: without a record, or failed too, or all
 WandbMode = Literal["auto", "online", "offline", "off"]
 TableFormat = Literal["md", "tex", "html", "csv"]
+Origin = Literal[
+    "mine", "published-records"
+]  # whose runs: those in the user's folder, or those that come with glebench
 
 Loss = Literal["ce", "mse"]  # cross-entropy (Eq. 53), or half the squared error (Eq. 51)
 Integrator = Literal["euler", "exponential", "rk4"]

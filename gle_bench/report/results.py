@@ -1,7 +1,7 @@
 """Recorded runs, the user's own and those published with glebench, grouped by configuration."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ from gle_bench.contracts import LearningRule, Pair, Task
 from gle_bench.tracking.provenance import changed_since
 from gle_bench.tracking.record import OTHER_CODE, OTHER_VERSION, Mark, Record
 from gle_bench.tracking.store import RunFolder, Skipped, Store
-from gle_bench.words import AVERAGES, Selection
+from gle_bench.words import AVERAGES, Origin, Selection
 
 UNFINISHED: Final = ("diverged", "failed", "interrupted", "running")  # the statuses of runs without a result
 
@@ -22,15 +22,21 @@ def published_runs() -> Path:
     return Path(str(files("gle_bench.leaderboards"))) / "records"
 
 
-def gather(runs: Path) -> tuple[list[tuple[RunFolder, Record]], list[Skipped]]:
+def gather(runs: Path, only: Origin | None = None) -> tuple[list[tuple[RunFolder, Record]], list[Skipped]]:
     """All records of the folder `runs` and all published ones, with their folders; and those that could not be read.
 
-    A record in `runs` replaces the published one of the same run.
+    A record in `runs` replaces the published one of the same run. `only` leaves out those of the other origin.
     """
-    own, skipped = Store(runs).records()
+    own, skipped = ([], []) if only == "published-records" else Store(runs).records()
     own_ids = {record.run_id for _, record in own}
-    published, more = Store(published_runs()).records()
+    published, more = ([], []) if only == "mine" else Store(published_runs()).records()
     return own + [(folder, record) for folder, record in published if record.run_id not in own_ids], skipped + more
+
+
+def shipped_runs(gathered: Iterable[tuple[RunFolder, Record]]) -> frozenset[str]:
+    """The ids of the runs among gathered ones whose records come with glebench."""
+    published = published_runs()
+    return frozenset(record.run_id for folder, record in gathered if folder.path.is_relative_to(published))
 
 
 class ConfigurationRuns(NamedTuple):
@@ -38,10 +44,12 @@ class ConfigurationRuns(NamedTuple):
 
     Attributes:
         marks: the reasons why they cannot be compared with a published number.
+        shipped: the number of the records that come with glebench; 0 where nobody asked.
     """
 
     records: tuple[Record, ...]
     marks: tuple[Mark, ...]
+    shipped: int = 0
 
     @property
     def first(self) -> Record:
@@ -85,11 +93,13 @@ def pairs_of(task: Task) -> dict[str, Pair]:
     return {pair.model: pair for pair in registry.pairs() if pair.task == task.name}
 
 
-def grouped(task: Task, records: Iterable[Record], pairs: Mapping[str, Pair]) -> list[ConfigurationRuns]:
+def grouped(
+    task: Task, records: Iterable[Record], pairs: Mapping[str, Pair], shipped: Collection[str] = ()
+) -> list[ConfigurationRuns]:
     """The records of a task, grouped by configuration; the groups with the fewest marks come first.
 
     The records of a group have the same model, rule, protocol and configuration hash. `pairs` are those of the task,
-    by model.
+    by model; `shipped` are the ids of the runs that come with glebench.
     """
     seeds: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in sorted(records, key=lambda record: (record.config_hash, record.seed)):
@@ -103,7 +113,7 @@ def grouped(task: Task, records: Iterable[Record], pairs: Mapping[str, Pair]) ->
             marks[OTHER_VERSION] = None
         if any(changed_since(r.plugins, r.task, r.model, r.rule) for r in members):
             marks[OTHER_CODE] = None
-        groups.append(ConfigurationRuns(tuple(members), tuple(marks)))
+        groups.append(ConfigurationRuns(tuple(members), tuple(marks), sum(r.run_id in shipped for r in members)))
     return sorted(groups, key=lambda group: len(group.marks))
 
 

@@ -55,6 +55,17 @@ def columns(elsewhere: int) -> int:
     return shutil.get_terminal_size((elsewhere, 24)).columns if sys.stdout.isatty() else elsewhere
 
 
+def page(widest: int = 100) -> tuple[int, bool]:
+    """The columns of standard output, at most `widest`, and whether it shows colours.
+
+    It has `widest` columns and no colours unless it is a terminal; NO_COLOR and a terminal without them are heeded.
+    """
+    if not sys.stdout.isatty():
+        return widest, False
+    coloured = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    return min(widest, shutil.get_terminal_size((widest, 24)).columns), coloured
+
+
 class _StandardError(io.FileIO):
     """The file of standard error, whose text is lost if it cannot be written.
 

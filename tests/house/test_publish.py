@@ -67,7 +67,9 @@ def test_the_tables_are_made_of_what_is_published_and_the_readme_shows_table_2(t
     done = publish(tree)
     assert done.returncode == 0, done.stderr
     assert files(tree / "leaderboards") == {"gsc.md", "mnist1d.md"}
-    assert (tree / "leaderboards/gsc.md").read_text() == f"table gsc --runs {tree}/leaderboards/none\n"
+    assert (
+        tree / "leaderboards/gsc.md"
+    ).read_text() == f"table gsc --all --format md --runs {tree}/leaderboards/none\n"
     assert (tree / "leaderboards/mnist1d.md").read_text() == BOARD
     assert (tree / "README.md").read_text() == f"# glebench\n\n{TABLE}\n| other |\n"
 

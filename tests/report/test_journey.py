@@ -34,5 +34,5 @@ def test_few_modules_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     finally:
         sys.setprofile(None)
     modules = {module for module in called if module.startswith("gle_bench.report")}
-    assert {"gle_bench.report.results", "gle_bench.report.tables.table", "gle_bench.report.tables.formats"} <= modules
+    assert {"gle_bench.report.results", "gle_bench.report.tables.table", "gle_bench.report.tables.cells"} <= modules
     assert len(modules) <= MOST_MODULES, sorted(modules)

@@ -11,6 +11,7 @@ from command import glebench
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gle_bench.report.tables.brief import Choice
 from gle_bench.report.tables.cells import EMPTY, Part, Table
 from gle_bench.report.tables.formats import html, markdown
 from gle_bench.report.tables.latex import SPECIAL, latex, latex_text
@@ -75,41 +76,57 @@ def test_nothing_special_is_left_in_latex(text: str) -> None:
     found = latex_text(text)
     for command in sorted(set(SPECIAL.values()), key=len, reverse=True):
         found = found.replace(command, "")
-    found = re.sub(r"\\textsuperscript\{[0-9, ]+\}", "", found)
+    found = re.sub(r"\\textsuperscript\{[0-9, ]+\}|\\num\{[^{}]+\}|\$-\$|-\{\}-", "", found)
     assert not set("&%$#_{}\\~^<>|[]±λ⁰¹²³⁴⁵⁶⁷⁸⁹") & set(found)
 
 
 def test_footnotes_are_superscripts_in_latex() -> None:
-    assert latex_text("le ¹ ¹²") == r"le \textsuperscript{1, 12}"
+    assert latex_text("le ¹ ¹²") == r"le\textsuperscript{1, 12}"
     assert latex_text("5 % of a_b") == r"5 \% of a\_b"
 
 
-@pytest.mark.parametrize("name", ["mnist1d", "gsc", "mackey-glass"])
-def test_latex_has_as_many_cells_in_each_row_as_columns(name: str) -> None:
-    given = published(name)
+def test_numbers_have_true_minus_signs_in_latex() -> None:
+    assert latex_text("-0.30 [-1.19, 0.59]") == r"\num{-0.30} {[}\num{-1.19}, 0.59{]}"
+    assert latex_text("93.20±0.95 (10)") == r"\num{93.20 \pm 0.95} (10)"
+    assert latex_text("1.95e-05") == r"\num{1.95e-05}"
+    assert latex_text("U(-√k)") == r"U($-$$\surd$k)"
+    assert latex_text("seeds 0-9, gle-15k, 2026-11-28, --set") == "seeds 0-9, gle-15k, 2026-11-28, -{}-set"
+
+
+PAPERS = ("1", "2", "3", "mackey-glass")
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_latex_has_one_tabular_with_as_many_cells_in_each_row_as_columns(name: str) -> None:
+    given = table(name, Path("none"), Choice())[0]
+    (part,) = given.parts
     text = latex(given)
-    places = re.findall(r"\\begin\{tabular\}\{([lr]+)\}", text)
-    bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.DOTALL)
-    assert len(places) == len(bodies) == len(given.parts)
-    for place, body, part in zip(places, bodies, given.parts, strict=True):
-        rows = [line for line in body.splitlines() if line != r"\midrule"]
-        assert len(rows) == 1 + len(part.lines)
-        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(place)}
-        assert all(row.endswith(r" \\") for row in rows)
+    assert len(re.findall(r"\begin\{tabular\}", text)) == 1
+    (body,) = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.DOTALL)
+    header, *rows = [line for line in body.splitlines() if line != r"\midrule"]
+    assert len(rows) == len(part.lines)
+    assert len({len(re.findall(r"(?<!\\)&", row)) for row in rows}) == 1
+    assert len(re.findall(r"(?<!\\)&", header)) + 1 == len(part.lines[0])
+    assert all(row.endswith(r" \\") for row in (header, *rows))
+    assert text.count(r"\caption") == text.count(r"\label") == 1
     opened, closed = (re.findall(rf"\\{word}\{{(\w+)\}}", text) for word in ("begin", "end"))
     assert sorted(opened) == sorted(closed)
+    assert not re.search(r"(?<![\w{.-])-\d", re.sub(r"^.*?\\midrule|(?m:^%.*$)", "", text, flags=re.DOTALL))
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
-@pytest.mark.parametrize("name", ["mnist1d", "gsc", "mackey-glass"])
-def test_latex_compiles(tmp_path: Path, name: str) -> None:
-    document = (
-        rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{latex(published(name))}\end{{document}}"
-    )
-    (tmp_path / "table.tex").write_text(document, encoding="utf-8")
-    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+HAS_TEX = shutil.which("pdflatex") is not None
+
+
+@pytest.mark.systems
+@pytest.mark.skipif(not HAS_TEX, reason="no pdflatex here (Debian: texlive-latex-recommended, texlive-science)")
+def test_latex_is_no_wider_than_an_article(tmp_path: Path) -> None:
+    tables = "".join(latex(table(name, Path("none"), Choice())[0]) for name in PAPERS)
+    packages = r"\documentclass[11pt]{article}\usepackage{booktabs,siunitx}"
+    (tmp_path / "tables.tex").write_text(rf"{packages}\begin{{document}}{tables}\end{{document}}", encoding="utf-8")
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+    assert "Overfull" not in (tmp_path / "tables.log").read_text(errors="replace")
 
 
 @pytest.mark.parametrize("layout", [markdown, latex, html])

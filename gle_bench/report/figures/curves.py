@@ -15,7 +15,7 @@ from gle_bench.errors import GleBenchError, look_up
 from gle_bench.report.figures.plot import SEEDS, Level, Limits, Line, Look, line
 from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped, pairs_of, words_of
 from gle_bench.report.statistics.welch import sample
-from gle_bench.report.tables.formats import published_text, sample_text
+from gle_bench.report.tables.cells import published_text, sample_text
 from gle_bench.tracking.history import Row
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Skipped

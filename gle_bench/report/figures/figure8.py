@@ -26,7 +26,7 @@ from gle_bench.report.figures.curves import (
 )
 from gle_bench.report.figures.plot import Bar, Built, Line, Panel, Plot, line
 from gle_bench.report.statistics.welch import sample
-from gle_bench.report.tables.formats import published_text, sample_text
+from gle_bench.report.tables.cells import published_text, sample_text
 
 SIZE: Final = (6.2, 3.6)  # inches
 WIDE: Final = (9.0, 3.4)  # inches, with bars

@@ -1,7 +1,17 @@
-"""A table as plain data: texts in cells, ready to be printed in any format, and numbers with all digits."""
+"""A table as plain data: texts in cells, ready to be printed in any format, and numbers with all digits.
 
-from collections.abc import Mapping, Sequence
+Below it are the texts of numbers, as cells have them, and the wrapping of texts.
+"""
+
+import math
+import re
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
+
+from gle_bench.contracts import Published
+from gle_bench.report.statistics.welch import Sample
 
 Cells = Mapping[str, str]  # a line of a table, {column: text}
 
@@ -13,11 +23,16 @@ SUPERSCRIPTS: Final = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 
 class Part(NamedTuple):
-    """A part of a table: lines with the same columns under a heading, and a remark that explains the columns."""
+    """A part of a table: lines with the same columns under a heading, and a remark that explains the columns.
+
+    Attributes:
+        left: the columns that are aligned to the left.
+    """
 
     heading: str
     lines: Sequence[Cells]
     remark: str = ""
+    left: Collection[str] = LEFT
 
 
 class Table(NamedTuple):
@@ -29,6 +44,8 @@ class Table(NamedTuple):
         content: the whole table as plain data, numbers with all digits, None where nothing is known. Its "rows" are
             the lines of a CSV file.
         columns: the names of the columns of that file.
+        empty: what is said where there is no part.
+        hints: sentences for a terminal about what was left out, and the options that show it.
     """
 
     title: str
@@ -38,8 +55,91 @@ class Table(NamedTuple):
     commands: Sequence[str] = ()
     content: Mapping[str, Any] = {}
     columns: Sequence[str] = ()
+    empty: str = EMPTY
+    hints: Sequence[str] = ()
 
 
 def superscript(number: int) -> str:
     """The number of a footnote in superscript digits, as cells have it."""
     return str(number).translate(str.maketrans(DIGITS, SUPERSCRIPTS))
+
+
+# Numbers as texts ----------------------------------------------------------------------------------------------------
+
+MOST_DECIMALS: Final = 8
+FEWEST_DECIMALS: Final = 2
+DECIMALS_WITHOUT_SPREAD: Final = 4
+
+
+def places(value: float) -> int:
+    """The number of digits after the point that a number needs, at least one: 1 for 94.0, as the paper prints it."""
+    _, _, fraction = f"{value:.{MOST_DECIMALS}f}".rstrip("0").partition(".")
+    return max(1, len(fraction))
+
+
+def published_text(cell: Published) -> str:
+    """A published value with its spread, as '94.0±1.1'; the value alone where the spread is unknown."""
+    digits = max(places(value) for value in (cell.value, cell.spread or 0.0))
+    return f"{cell.value:.{digits}f}{'' if cell.spread is None else f'±{cell.spread:.{digits}f}'}"
+
+
+def sample_text(ours: Sample, decimals: int) -> str:
+    """A measured mean with its sample standard deviation, as '93.52±0.53'; a single value stands alone."""
+    return f"{ours.mean:.{decimals}f}{'' if ours.sd is None else f'±{ours.sd:.{decimals}f}'}"
+
+
+def decimals(published: Iterable[Published | None], ours: Iterable[Sample | None]) -> int:
+    """The number of digits after the point of our results.
+
+    There are as many as published results have, or else as show two digits of a typical spread; but at least two.
+    """
+    numbers = [number for cell in published if cell for number in (cell.value, cell.spread or 0.0)]
+    if numbers:
+        return max(FEWEST_DECIMALS, *map(places, numbers))
+    spreads = sorted(each.sd for each in ours if each and each.sd)
+    if not spreads:
+        return DECIMALS_WITHOUT_SPREAD
+    return min(MOST_DECIMALS, max(FEWEST_DECIMALS, 1 - math.floor(math.log10(spreads[len(spreads) // 2]))))
+
+
+def number_text(value: float | None, form: str) -> str:
+    """A number in the given format; empty for None."""
+    return "" if value is None else format(value, form)
+
+
+# Texts that are wrapped ----------------------------------------------------------------------------------------------
+
+TOGETHER: Final = re.compile(f"`[^`]*`|\\[[^]]*\\]| (?=[{SUPERSCRIPTS}])")  # command, interval, number of a footnote
+KEPT: Final = "\0"  # a blank at which no line ends
+
+
+@cache
+def wrapped(text: str, width: int) -> Sequence[str]:
+    """The lines of a text of at most `width` columns, broken neither within commands nor within intervals."""
+    return [line.replace(KEPT, " ") for line in textwrap.wrap(_bound(text), width, break_on_hyphens=False)]
+
+
+def _bound(text: str) -> str:
+    return TOGETHER.sub(lambda words: words[0].replace(" ", KEPT), text)
+
+
+def least_width(texts: Iterable[str]) -> int:
+    """The columns that the longest word of all texts needs."""
+    return max(len(word) for text in texts for word in _bound(text).split(" "))
+
+
+def narrowed(columns: Mapping[str, Sequence[str]], room: int) -> dict[str, int]:
+    """The widths of columns of texts, {column: width}, with at most `room` together where their words are short enough.
+
+    They are narrowed where that adds the fewest lines.
+    """
+    widths = {name: max(map(len, texts)) for name, texts in columns.items()}
+    least = {name: least_width(texts) for name, texts in columns.items()}
+
+    def cost(name: str) -> tuple[int, int]:
+        now, narrower = (sum(len(wrapped(text, widths[name] - k)) for text in columns[name]) for k in (0, 1))
+        return narrower - now, least[name] - widths[name]
+
+    while sum(widths.values()) > room and (wide := [name for name in widths if widths[name] > least[name]]):
+        widths[min(wide, key=cost)] -= 1
+    return widths

@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 from gle_bench import registry
 from gle_bench.contracts import LearningRule, Pair, footing
 from gle_bench.report.results import ConfigurationRuns
-from gle_bench.report.tables.cells import Cells, Part
-from gle_bench.report.tables.formats import number_text
+from gle_bench.report.tables.cells import Cells, Part, number_text
 from gle_bench.report.tables.rows import Row
 from gle_bench.tracking.costs import Complexity
 from gle_bench.tracking.record import Record

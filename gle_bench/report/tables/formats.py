@@ -3,44 +3,15 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from html import escape
 from textwrap import fill
 from typing import Any, Final
 
-from gle_bench.contracts import Published
 from gle_bench.errors import on_one_line, printable
-from gle_bench.report.statistics.welch import Sample
-from gle_bench.report.tables.cells import EMPTY, LEFT, Cells, Part, Table, superscript
+from gle_bench.report.tables.cells import Cells, Part, Table, superscript
 from gle_bench.report.tables.latex import latex
 from gle_bench.words import TableFormat
-
-# Numbers --------------------------------------------------------------------------------------------------------------
-
-MOST_DECIMALS: Final = 8
-
-
-def places(value: float) -> int:
-    """The number of digits after the point that a number needs, at least one: 1 for 94.0, as the paper prints it."""
-    _, _, fraction = f"{value:.{MOST_DECIMALS}f}".rstrip("0").partition(".")
-    return max(1, len(fraction))
-
-
-def published_text(cell: Published) -> str:
-    """A published value with its spread, as '94.0±1.1'; the value alone where the spread is unknown."""
-    digits = max(places(value) for value in (cell.value, cell.spread or 0.0))
-    return f"{cell.value:.{digits}f}{'' if cell.spread is None else f'±{cell.spread:.{digits}f}'}"
-
-
-def sample_text(ours: Sample, decimals: int) -> str:
-    """A measured mean with its sample standard deviation, as '93.52±0.53'; a single value stands alone."""
-    return f"{ours.mean:.{decimals}f}{'' if ours.sd is None else f'±{ours.sd:.{decimals}f}'}"
-
-
-def number_text(value: float | None, form: str) -> str:
-    """A number in the given format; empty for None."""
-    return "" if value is None else format(value, form)
-
 
 # Markdown -------------------------------------------------------------------------------------------------------------
 
@@ -53,7 +24,7 @@ def markdown(table: Table) -> str:
     parts = [f"## {on_one_line(table.title)}", _wrapped(table.caption)]
     for part in table.parts:
         parts += [f"### {on_one_line(part.heading)}", _markdown_part(part), _wrapped(part.remark)]
-    parts += [] if table.parts else [EMPTY]
+    parts += [] if table.parts else [table.empty]
     parts.append("\n".join(_wrapped(f"{superscript(n)} {note}") + "  " for n, note in enumerate(table.footnotes, 1)))
     if table.commands:
         parts.append("\n".join(["Not run:", "", *(f"    {on_one_line(command)}" for command in table.commands)]))
@@ -73,9 +44,11 @@ def _markdown_part(part: Part) -> str:
     widths = {name: max(len(name), *(len(line[name]) for line in lines)) for name in lines[0]}
 
     def padded(cells: Cells) -> str:
-        return f"| {' | '.join(cells[n].ljust(w) if n in LEFT else cells[n].rjust(w) for n, w in widths.items())} |"
+        return (
+            f"| {' | '.join(cells[n].ljust(w) if n in part.left else cells[n].rjust(w) for n, w in widths.items())} |"
+        )
 
-    rule = "|".join(f":{'-' * (w + 1)}" if n in LEFT else f"{'-' * (w + 1)}:" for n, w in widths.items())
+    rule = "|".join(f":{'-' * (w + 1)}" if n in part.left else f"{'-' * (w + 1)}:" for n, w in widths.items())
     return "\n".join([padded({name: name for name in widths}), f"|{rule}|", *map(padded, lines)])
 
 
@@ -86,7 +59,7 @@ def html(table: Table) -> str:
     """A table as a section of HTML, which can be put into any page."""
     lines = ["<section>", f"<h2>{html_text(table.title)}</h2>"]
     lines += [f"<p>{html_text(line)}</p>" for line in table.caption.splitlines()]
-    lines += [line for part in table.parts for line in _html_part(part)] or [f"<p>{EMPTY}</p>"]
+    lines += [line for part in table.parts for line in _html_part(part)] or [f"<p>{html_text(table.empty)}</p>"]
     if table.footnotes:
         lines += ["<ol>", *(f"<li>{html_text(note)}</li>" for note in table.footnotes), "</ol>"]
     if table.commands:
@@ -101,14 +74,14 @@ def html_text(text: str) -> str:
 
 def _html_part(part: Part) -> Iterator[str]:
     yield from ("<table>", f"<caption>{html_text(part.heading)}</caption>")
-    yield f"<thead>{_html_row({name: name for name in part.lines[0]}, 'th')}</thead>"
-    yield from ("<tbody>", *(_html_row(line, "td") for line in part.lines), "</tbody>", "</table>")
+    yield f"<thead>{_html_row({name: name for name in part.lines[0]}, 'th', part.left)}</thead>"
+    yield from ("<tbody>", *(_html_row(line, "td", part.left) for line in part.lines), "</tbody>", "</table>")
     if part.remark:
         yield f"<p>{html_text(part.remark)}</p>"
 
 
-def _html_row(cells: Cells, tag: str) -> str:
-    sides = [(html_text(text), "left" if name in LEFT else "right") for name, text in cells.items()]
+def _html_row(cells: Cells, tag: str, left: Collection[str]) -> str:
+    sides = [(html_text(text), "left" if name in left else "right") for name, text in cells.items()]
     return "<tr>" + "".join(f'<{tag} style="text-align: {side}">{text}</{tag}>' for text, side in sides) + "</tr>"
 
 

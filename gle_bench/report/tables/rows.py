@@ -1,7 +1,7 @@
 """The rows of a table of results: each published number beside what was measured."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -106,12 +106,14 @@ class Row:
         return self.comparison.verdict or "" if self.comparison else ""
 
 
-def all_rows(task: Task, records: Sequence[Record], pairs: Mapping[str, Pair]) -> list[Row]:
+def all_rows(
+    task: Task, records: Sequence[Record], pairs: Mapping[str, Pair], shipped: Collection[str] = ()
+) -> list[Row]:
     """All rows of a task's table, section by section; the published models come first in each.
 
-    `pairs` are those of the task, by model.
+    `pairs` are those of the task, by model; `shipped` are the ids of the runs that come with glebench.
     """
-    groups = grouped(task, records, pairs)
+    groups = grouped(task, records, pairs, shipped)
     others = sorted({group.first.model for group in groups} - set(pairs))
     models = dict.fromkeys([*(cell.model for cell in task.published), *pairs, *others])
     maker = _RowMaker(task, pairs)
@@ -204,6 +206,8 @@ def _notes(group: ConfigurationRuns, used: int) -> Iterator[str]:
     if OTHER_CODE in group.marks:
         modules = {m for r in group.records for m in changed_since(r.plugins, r.task, r.model, r.rule)}
         yield f"Run by other code of a plugin than is installed now: {', '.join(sorted(modules))}."
+    if 0 < group.shipped < total:
+        yield f"Of {total} seeds, {group.shipped} come with glebench and {total - group.shipped} are yours."
     if dirty := sum(record.environment.git.dirty is True for record in group.records):
         yield f"{dirty} of {total} seeds were run by code with uncommitted changes."
     if first.cost.macs_missing is not None:

@@ -9,18 +9,12 @@ from gle_bench.config import Plateau, RunConfig
 from gle_bench.contracts import OnlineModel, Pair, Task
 from gle_bench.contracts.parameters import parameter_count
 from gle_bench.paper import COLUMNS, SETTINGS, Column
-from gle_bench.report.tables.cells import Part, Table, superscript
-from gle_bench.report.tables.formats import published_text, sample_text
+from gle_bench.report.tables.cells import Part, published_text, sample_text, superscript
 from gle_bench.report.tables.rows import Row, Section
 
 if TYPE_CHECKING:  # importing them takes a second, and a table of results needs no network
     from gle_bench.dynamics.network import Layer, Network
 
-TITLE: Final = "Table 1 - Neurons, networks and training of the GLE networks"
-CAPTION: Final = (
-    "Paper: as printed in Table 1, arXiv:2403.16933. Ours: from the configuration of a full run under protocol paper.\n"
-    "Time constants are those of the populations of each hidden layer; what stands below a LagNet is fixed."
-)
 UNIFORM: Final = "U(-√k, √k), k = 1/fan-in"
 FULL: Final = Section("paper", "last")  # the section whose results stand beside settings
 DECIMALS: Final = 2  # of these results
@@ -50,28 +44,6 @@ def compared_settings() -> Iterator[ComparedSetting]:
         for setting in SETTINGS:
             note = setting.notes.get(key, "")
             yield ComparedSetting(column, setting.name, setting.printed[key], ours[setting.name], note)
-
-
-def table1() -> Table:
-    """The paper's Table 1 with our settings beside it, a part for each network.
-
-    Raises:
-        GleBenchError: one of its networks cannot be loaded.
-    """
-    lines = list(compared_settings())
-    footnotes = list(dict.fromkeys(line.note for line in lines if line.note))
-    parts, rows = [], []
-    for column, settings in groupby(lines, key=lambda line: line.column):
-        cells = []
-        for line in settings:
-            number = footnotes.index(line.note) + 1 if line.note else None
-            name = f"{line.parameter} {superscript(number)}" if number else line.parameter
-            cells.append({"parameter": name, "in the paper": line.paper, "in glebench": line.ours})
-            network = {"task": column.task, "model": column.model, "parameter": line.parameter}
-            rows.append(network | {"paper": line.paper, "ours": line.ours, "footnotes": [number] if number else []})
-        parts.append(Part(f"{column.heading}: {column.model} on {column.task}", cells))
-    content = {"title": TITLE, "caption": CAPTION, "rows": rows, "footnotes": footnotes}
-    return Table(TITLE, CAPTION, parts, footnotes, (), content, list(rows[0]))
 
 
 def described(task: Task, pair: Pair) -> dict[str, str]:

@@ -1,15 +1,13 @@
 """A whole table of results: every run of a task, a part for each protocol, selection and split."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gle_bench.contracts import Task
 from gle_bench.report.statistics.equivalence import ALPHA, MOST_SEEDS
-from gle_bench.report.tables.cells import Cells, Part, superscript
+from gle_bench.report.tables.cells import Cells, Part, decimals, number_text, published_text, sample_text, superscript
 from gle_bench.report.tables.costs import yes_or_no
-from gle_bench.report.tables.formats import MOST_DECIMALS, number_text, places, published_text, sample_text
 from gle_bench.report.tables.rows import SECTIONS, Row
 
 SPREADS: Final = {
@@ -21,8 +19,6 @@ AVERAGED: Final = (
     "Averaged: by the mean of the weights at the ends of the last epoch's batches. "
     "Only ours, by the weights themselves, is compared."
 )
-FEWEST_DECIMALS: Final = 2
-DECIMALS_WITHOUT_SPREAD: Final = 4
 
 
 def caption(task: Task) -> str:
@@ -48,16 +44,16 @@ def caption(task: Task) -> str:
 
 def parts(rows: Sequence[Row], numbers: Mapping[str, int]) -> Iterator[Part]:
     """The rows in cells: a part for each section and split."""
-    decimals = _decimals(rows)
+    digits = decimals([row.published for row in rows], [row.ours for row in rows])
     for section in SECTIONS:
         for split in dict.fromkeys(row.split for row in rows if row.section == section):
             shown = [row for row in rows if (row.section, row.split) == (section, split)]
             heading = f"Protocol {section.protocol}, {section.selection} evaluation, {split} split"
             remark = AVERAGED if any(row.averaged for row in shown) else ""
-            yield Part(heading, list(_lines(shown, numbers, decimals)), remark)
+            yield Part(heading, list(_lines(shown, numbers, digits)), remark)
 
 
-def _lines(rows: Sequence[Row], numbers: Mapping[str, int], decimals: int) -> Iterator[Cells]:
+def _lines(rows: Sequence[Row], numbers: Mapping[str, int], digits: int) -> Iterator[Cells]:
     """The lines of a part; it has columns for a comparison where one of its results was published."""
     compared = any(row.published for row in rows)
     watched = dict.fromkeys(row.watched.split for row in rows if row.watched)
@@ -73,11 +69,11 @@ def _lines(rows: Sequence[Row], numbers: Mapping[str, int], decimals: int) -> It
             "online": yes_or_no(row.online),
             "stream": yes_or_no(row.streamed),
             **({"published": _published(row)} if compared else {}),
-            "ours": _ours(row, decimals),
-            "CI ±": _half_width(row, decimals),
-            **({"averaged": _averaged(row, decimals)} if averaged else {}),
-            **{split: _watched(row, split, decimals) for split in watched},
-            **({"difference": _difference(row, decimals), "verdict": _verdict(row)} if compared else {}),
+            "ours": _ours(row, digits),
+            "CI ±": _half_width(row, digits),
+            **({"averaged": _averaged(row, digits)} if averaged else {}),
+            **{split: _watched(row, split, digits) for split in watched},
+            **({"difference": _difference(row, digits), "verdict": _verdict(row)} if compared else {}),
         }
 
 
@@ -88,33 +84,33 @@ def _published(row: Row) -> str:
     return f"{published_text(cell)}{'' if cell.n is None else f' ({cell.n})'}"
 
 
-def _ours(row: Row, decimals: int) -> str:
+def _ours(row: Row, digits: int) -> str:
     total = sum(row.seeds.values())
     if row.ours is None:
         return f"(0/{total})" if total else ""
     seeds = f"{row.ours.n}" if row.ours.n == total else f"{row.ours.n}/{total}"
-    return f"{sample_text(row.ours, decimals)} ({seeds})"
+    return f"{sample_text(row.ours, digits)} ({seeds})"
 
 
-def _half_width(row: Row, decimals: int) -> str:
+def _half_width(row: Row, digits: int) -> str:
     """Half the width of the interval of our mean, which is symmetric; both ends would not fit into a terminal."""
-    return f"{(row.interval[1] - row.interval[0]) / 2:.{decimals}f}" if row.interval else ""
+    return f"{(row.interval[1] - row.interval[0]) / 2:.{digits}f}" if row.interval else ""
 
 
-def _averaged(row: Row, decimals: int) -> str:
-    return sample_text(row.averaged, decimals) if row.averaged else ""
+def _averaged(row: Row, digits: int) -> str:
+    return sample_text(row.averaged, digits) if row.averaged else ""
 
 
-def _watched(row: Row, split: str, decimals: int) -> str:
-    return sample_text(row.watched.ours, decimals) if row.watched and row.watched.split == split else ""
+def _watched(row: Row, split: str, digits: int) -> str:
+    return sample_text(row.watched.ours, digits) if row.watched and row.watched.split == split else ""
 
 
-def _difference(row: Row, decimals: int) -> str:
+def _difference(row: Row, digits: int) -> str:
     if row.comparison is None:
         return ""
     interval = row.comparison.interval
-    between = "" if interval is None else f" [{interval[0]:.{decimals}f}, {interval[1]:.{decimals}f}]"
-    return f"{row.comparison.difference:+.{decimals}f}{between}"
+    between = "" if interval is None else f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+    return f"{row.comparison.difference:+.{digits}f}{between}"
 
 
 def _verdict(row: Row) -> str:
@@ -123,17 +119,3 @@ def _verdict(row: Row) -> str:
     if row.comparison.without:
         return f"none: {row.comparison.without}"
     return f"inconclusive ({row.comparison.decisive_n or f'> {MOST_SEEDS}'})"
-
-
-def _decimals(rows: Sequence[Row]) -> int:
-    """The number of digits after the point of our results.
-
-    There are as many as published results have, or else as show two digits of a typical spread; but at least two.
-    """
-    numbers = [number for row in rows if (cell := row.published) for number in (cell.value, cell.spread or 0.0)]
-    if numbers:
-        return max(FEWEST_DECIMALS, *map(places, numbers))
-    spreads = sorted(row.ours.sd for row in rows if row.ours and row.ours.sd)
-    if not spreads:
-        return DECIMALS_WITHOUT_SPREAD
-    return min(MOST_DECIMALS, max(FEWEST_DECIMALS, 1 - math.floor(math.log10(spreads[len(spreads) // 2]))))

@@ -15,7 +15,7 @@ from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped
 from gle_bench.report.statistics.equivalence import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval
 from gle_bench.report.statistics.ranking import Test, Values, compare_two, corrected, letters
 from gle_bench.report.statistics.welch import Sample, sample
-from gle_bench.report.tables.formats import sample_text
+from gle_bench.report.tables.cells import sample_text
 from gle_bench.tracking.store import Skipped
 from gle_bench.words import Protocol, Selection
 

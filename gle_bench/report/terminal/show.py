@@ -10,7 +10,7 @@ from gle_bench.contracts.parameters import parameter_count
 from gle_bench.errors import UnknownName, did_you_mean, look_up
 from gle_bench.plugins import guarded
 from gle_bench.report.results import pairs_of
-from gle_bench.report.tables.formats import published_text
+from gle_bench.report.tables.cells import published_text
 from gle_bench.report.terminal import run_sheet
 from gle_bench.report.terminal.layout import Blocks, bullets, fields, heading, number, table, text_of
 from gle_bench.report.terminal.run_sheet import CostsOf, describe_run
