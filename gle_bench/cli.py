@@ -311,14 +311,20 @@ def compare(
     ] = None,
     protocol: ProtocolOption = "paper",
     selection: Annotated[Selection, typer.Option(help="The evaluation whose score counts.")] = "last",
+    budget: Annotated[Budget | None, typer.Option(help="The budget of the runs; the fullest by default.")] = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Print the test of each pair.")] = False,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Rank models by their runs, and test which of them differ significantly."""
+    """Rank models, each with all settings that were run, and test which of them differ significantly."""
     from gle_bench.report.terminal import compare as comparison
+    from gle_bench.report.terminal import compared as ranking
 
-    compared, skipped = comparison.compare(task, models or (), runs, protocol, selection)
-    _print(comparison.as_json(compared), as_json, lambda _: comparison.as_text(compared))
+    compared, skipped = comparison.compare(task, models or (), runs, protocol, selection, budget)
+    if as_json:
+        _print(ranking.as_json(compared), as_json, None)
+    else:
+        print(ranking.as_text(compared, pairs, *streams.page()))
     _pass_over(skipped)
 
 

@@ -165,7 +165,8 @@ def _commands(trial: Trial, target: Path) -> list[list[str]]:
     }
     words = list(trial.random.choice(about[task]))
     if words[0] == "table":
-        words += trial.random.choice(([], ["--json"], *(["--format", name] for name in ("html", "csv", "tex", "md"))))
+        formats = (["--format", name] for name in ("html", "csv", "tex", "md"))
+        words += trial.random.choice(([], ["--all"], ["--json"], *formats))
     elif words[0] == "figure":
         words += trial.random.choice((*([["--json"]] * 7), ["--out", str(trial.folder / "figure.svg")]))
     else:

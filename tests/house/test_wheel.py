@@ -146,7 +146,7 @@ def test_glebench_runs_from_the_wheel(built: tuple[Path, Path], environment: Env
     assert (content["status"], content["environment"]["engine"]) == ("done", "native")
     libraries = environment.python.parents[1].rglob("_*.so")
     assert any(f": {path}" in environment.run("glebench", "doctor") for path in libraries)
-    assert "| gle-15k" in environment.run("glebench", "table", "2")
+    assert "gle-15k" in environment.run("glebench", "table", "2")
     tasks = environment.run("glebench", "list", "tasks").splitlines()[1:]
     assert {line.split()[0] for line in tasks} == {
         *("chain", "cifar10", "gsc"),

@@ -20,7 +20,8 @@ from gle_bench.errors import UnknownName, UsageError
 from gle_bench.report import results as sources
 from gle_bench.report.statistics.ranking import Test as Pairwise
 from gle_bench.report.statistics.ranking import compare_two, corrected, letters
-from gle_bench.report.terminal.compare import Compared, as_json, as_text, compare
+from gle_bench.report.terminal.compare import Compared, compare
+from gle_bench.report.terminal.compared import as_json, as_text
 from gle_bench.tracking.record import DataUsed, run_id
 from gle_bench.tracking.store import Store
 
@@ -155,8 +156,8 @@ def put(runs: Path, model: str, values: dict[int, float], rule: str | None = Non
     """Finished runs, of mnist1d unless another task is given."""
     split, task = changes.pop("split", "test"), changes.pop("task", "mnist1d")
     metric = registry.task(task).metric.name
-    config = resolve(task, model, rule, "paper", "paper", ()).config
-    digest = run_hash(config, FINGERPRINT)
+    config = resolve(task, model, rule, "paper", changes.get("budget", "paper"), ()).config
+    digest = changes.get("config_hash", run_hash(config, FINGERPRINT))
     named = {name: getattr(config, name) for name in ("task", "model", "rule", "protocol", "budget")}
     for seed, value in values.items():
         final = {split: {metric: {"value": value, "n": 1000}}}
@@ -185,10 +186,11 @@ def test_models_are_ranked_and_grouped(runs: Path) -> None:
         assert [contender.label for contender in found.contenders] == ["gru", "tcn-0", "gle-15k", "mlp"]
         assert found.letters == ("a", "a", "b", "")
         assert not any(test.paired for test in found.tests.values())
-    told = as_text(found)
-    assert "gru - gle-15k: +3.04" in told
-    assert "gru - mlp: +29.0" in told
-    assert "; no test with fewer than 3 seeds of either" in told
+    told = " ".join(as_text(found, pairs=True, width=200).split())
+    assert "gru - gle-15k +3.04 [" in told
+    assert "gru - mlp +29.08 no test: fewer than 3 seeds" in told
+    assert "gru - gle-15k" not in as_text(found)
+    assert "--pairs lists the tests of all 6 pairs." in as_text(found)
     assert json.loads(json.dumps(as_json(found)))["pairs"][0]["first"] == "gru"
 
 
@@ -200,7 +202,7 @@ def test_rules_on_one_network_are_paired(runs: Path) -> None:
     assert [contender.label for contender in found.contenders] == ["gle-42k", "gle-15k", "gle-15k+toy-bptt"]
     assert [test.paired for test in found.tests.values()] == [False, False, True]
     assert found.tests[1, 2].seeds == (3, 3)
-    assert "(paired, 3 seeds, d = " in as_text(found)
+    assert "paired, 3  d = " in as_text(found, pairs=True, width=200)
 
 
 def test_a_record_from_before_a_setting_was_there_is_paired_with_later_ones(runs: Path) -> None:
@@ -223,7 +225,51 @@ def test_where_every_seed_has_data_of_its_own_all_models_are_paired(runs: Path) 
 def test_marks_are_told(runs: Path) -> None:
     put(runs, "gru", seeded([94.0, 94.4, 93.8]), marks=("other data than the official", "training.epochs=3"))
     put(runs, "tcn", seeded([96.0, 96.4, 95.8]))
-    assert compared(runs).contenders[1].label == "gru [other data, changed]"
+    assert compared(runs).contenders[1].label == "gru epochs=3 [other data]"
+
+
+def put_rates(runs: Path) -> None:
+    """Runs of one model with its own learning rate and with two others."""
+    put(runs, "gru", seeded([94.0, 94.4, 93.8]))
+    for number in (2, 4):
+        values = seeded([94.0 - number, 94.5 - number, 93.8 - number])
+        put(runs, "gru", values, config_hash=f"{number:012x}", marks=(f"training.rate=0.00{number}",))
+
+
+def test_every_setting_of_a_model_is_compared_and_named_by_what_differs(runs: Path) -> None:
+    put_rates(runs)
+    for models in ((), ("gru",)):
+        labels = [each.label for each in compared(runs, *models).contenders]
+        assert labels == ["gru", "gru rate=0.002", "gru rate=0.004"]
+    put(runs, "tcn", seeded([96.0, 96.4, 95.8]))
+    assert len(compared(runs).contenders) == 4
+    with pytest.raises(UsageError, match="tcn has runs with one setting only"):
+        compared(runs, "tcn")
+
+
+def test_shorter_runs_beside_full_ones_are_left_out_and_told(runs: Path) -> None:
+    for model in ("gru", "tcn"):
+        put(runs, model, seeded([94.0, 94.4, 93.8]))
+        put(runs, model, seeded([80.0, 81.0, 82.0]), budget="short", marks=("budget short",))
+    found = compared(runs)
+    assert [each.label for each in found.contenders] == ["gru", "tcn"]
+    assert set(found.left_out) == {"gru [budget short]", "tcn [budget short]"}
+    assert as_json(found)["left_out"] == list(found.left_out)
+    text = " ".join(as_text(found).split())
+    assert all(label in text for label in found.left_out)
+    short_only = compare("mnist1d", (), runs, "paper", "last", "short")[0]
+    assert {each.label for each in short_only.contenders} == set(found.left_out)
+    assert short_only.left_out == ()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_text_fits_the_terminal_and_names_every_model_and_pair(runs: Path, width: int) -> None:
+    put_rates(runs)
+    found = compared(runs)
+    text = as_text(found, pairs=True, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert all(contender.label in text for contender in found.contenders)
+    assert text.count("paired,") == len(found.tests) == 3
 
 
 def test_what_cannot_be_compared_is_told_with_the_cure(runs: Path) -> None:
@@ -247,5 +293,5 @@ def test_the_command_compares_the_published_records(tmp_path: Path) -> None:
     printed = glebench("compare", "mnist1d", "gle-15k", "gru", "--runs", tmp_path / "none", "--json")
     best, second = json.loads(printed.out)["models"]
     assert (best["groups"], second["groups"]) == (["a"], ["b"])
-    assert f"gru - gle-15k: +{best['mean'] - second['mean']:.2f} [" in told.out
+    assert f"+{best['mean'] - second['mean']:.2f} [" in told.out  # a single pair is shown unasked
     assert glebench("compare", "mnist1d", "gel-15k").code == 2

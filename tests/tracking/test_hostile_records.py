@@ -30,8 +30,10 @@ from gle_bench.report.figures import figures as catalogue
 from gle_bench.report.figures.curves import Request
 from gle_bench.report.output import json_text
 from gle_bench.report.tables import table as tables
+from gle_bench.report.tables.brief import EVERYTHING, Choice
 from gle_bench.report.tables.formats import FORMATS, csv_cell
-from gle_bench.report.terminal import compare, ending, listing, show, summary
+from gle_bench.report.terminal import compare, compared, ending, listing, show, summary
+from gle_bench.report.terminal.tables import as_text
 from gle_bench.suites import command
 from gle_bench.tracking.record import UnreadableRecord, parse
 from gle_bench.tracking.store import RunFolder, Store
@@ -99,11 +101,13 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
         json_text(built.content)
         for layout in FORMATS.values():
             printable(layout(built))
+        for choice in (EVERYTHING, Choice()):
+            as_text(tables.table(task, runs, choice)[0], 100)
 
-    def compared(task: str) -> None:
+    def comparison(task: str) -> None:
         ranked, _ = compare.compare(task, (), runs, "paper", "last")
-        json_text(compare.as_json(ranked))
-        compare.as_text(ranked)
+        json_text(compared.as_json(ranked))
+        compared.as_text(ranked, pairs=True)
 
     def listed() -> None:
         rows, _, text = listing.rows("runs", runs)
@@ -131,7 +135,7 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
     return {
         "table 2": lambda: table("2"),
         "table mackey-glass": lambda: table("mackey-glass"),
-        "compare": lambda: compared("mnist1d"),
+        "compare": lambda: comparison("mnist1d"),
         "list": listed,
         "show": described,
         "suite": surveyed,

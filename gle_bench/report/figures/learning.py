@@ -19,7 +19,7 @@ from gle_bench.report.selection import Stored
 from gle_bench.report.statistics import welch
 from gle_bench.report.statistics.equivalence import ALPHA
 from gle_bench.report.statistics.welch import Sample
-from gle_bench.report.tables.formats import sample_text
+from gle_bench.report.tables.cells import sample_text
 from gle_bench.tracking.history import Row
 
 SIZE: Final = (6.2, 3.4)  # inches, of a panel

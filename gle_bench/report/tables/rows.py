@@ -207,7 +207,7 @@ def _notes(group: ConfigurationRuns, used: int) -> Iterator[str]:
         modules = {m for r in group.records for m in changed_since(r.plugins, r.task, r.model, r.rule)}
         yield f"Run by other code of a plugin than is installed now: {', '.join(sorted(modules))}."
     if 0 < group.shipped < total:
-        yield f"Of {total} seeds, {group.shipped} come with glebench and {total - group.shipped} are yours."
+        yield f"Seeds: {group.shipped} that come with glebench, {total - group.shipped} of yours."
     if dirty := sum(record.environment.git.dirty is True for record in group.records):
         yield f"{dirty} of {total} seeds were run by code with uncommitted changes."
     if first.cost.macs_missing is not None:

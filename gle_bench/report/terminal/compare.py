@@ -12,12 +12,11 @@ from gle_bench.contracts import Metric, Pair, Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import UsageError, look_up
 from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped, pairs_of, words_of
-from gle_bench.report.statistics.equivalence import ALPHA, FEWEST_SEEDS, MOST_SEEDS, mean_interval
+from gle_bench.report.statistics.equivalence import FEWEST_SEEDS
 from gle_bench.report.statistics.ranking import Test, Values, compare_two, corrected, letters
 from gle_bench.report.statistics.welch import Sample, sample
-from gle_bench.report.tables.cells import sample_text
 from gle_bench.tracking.store import Skipped
-from gle_bench.words import Protocol, Selection
+from gle_bench.words import Budget, Protocol, Selection
 
 ORDER: Final = ("batch_size", "shuffle", "sampling")  # the settings of training on which the order of samples depends
 
@@ -27,7 +26,7 @@ class Contender:
     """The results of one model in a comparison, over seeds of one configuration.
 
     Attributes:
-        label: the model, its rule where that is not its own, and its marks.
+        label: the model, its rule where that is not its own, the settings that were changed, and its other marks.
         values: {seed: final value} of the seeds that are done.
         begins: the settings on which the first weights and the order of samples depend, besides the seed. Two
             contenders with equal ones are compared seed by seed.
@@ -50,6 +49,7 @@ class Compared:
     Attributes:
         letters: of each contender; two that share a letter cannot be told apart.
         tests: {places of two contenders: their test}.
+        left_out: the labels of results that are not compared, since there are fuller ones with the same settings.
     """
 
     task: str
@@ -60,14 +60,22 @@ class Compared:
     contenders: tuple[Contender, ...]
     letters: tuple[str, ...]
     tests: Mapping[tuple[int, int], Test]
+    left_out: tuple[str, ...] = ()
 
 
 def compare(
-    name: str, models: Sequence[str], runs: Path, protocol: Protocol, selection: Selection
+    name: str,
+    models: Sequence[str],
+    runs: Path,
+    protocol: Protocol,
+    selection: Selection,
+    budget: Budget | None = None,
 ) -> tuple[Compared, list[Skipped]]:
-    """The comparison of models, and the records that could not be read.
+    """The comparison of models with all settings that were run, and the records that could not be read.
 
-    `models` are written MODEL or MODEL+RULE; an empty sequence stands for all that were run.
+    Args:
+        models: MODEL or MODEL+RULE; an empty sequence stands for all that were run.
+        budget: the budget of the runs that are compared; None: for each model with its settings the fullest runs.
 
     Raises:
         UnknownName: a task or a model, with the nearest name. UsageError: fewer than two with a result, or results on
@@ -76,15 +84,23 @@ def compare(
     task = registry.task(name)
     gathered, skipped = gather(runs)
     pairs = pairs_of(task)
-    groups = grouped(task, [record for _, record in gathered if record.protocol == protocol], pairs)
-    by_title = fullest(groups, lambda group: _title(group, pairs))
+    records = [r for _, r in gathered if r.protocol == protocol and budget in (None, r.budget)]
+    groups = [group for group in grouped(task, records, pairs) if group.done]
     for model in models:
         look_up("model", model.partition("+")[0], pairs)
-    chosen = list(dict.fromkeys(models)) or list(by_title)
-    missing = [model for model in chosen if model not in by_title]
-    if missing or len(chosen) < 2:
-        raise UsageError(_too_few(task, missing, protocol))
-    return _compared(task, {title: by_title[title] for title in chosen}, protocol, selection), skipped
+    titles = {id(group): _title(group, pairs) for group in groups}
+    chosen = [group for group in groups if not models or titles[id(group)] in models]
+    best = fullest(chosen, lambda group: " ".join([titles[id(group)], *(str(m) for m in group.marks if m.changed)]))
+    missing = [model for model in models if model not in titles.values()]
+    if missing or len(best) < 2:
+        raise UsageError(_too_few(task, models, missing, protocol))
+    kept = {id(group) for group in best.values()}
+    left_out = tuple(_label(titles[id(group)], group) for group in chosen if id(group) not in kept)
+    contenders: dict[str, ConfigurationRuns] = {}
+    for group in best.values():
+        label = _label(titles[id(group)], group)
+        contenders[f"{label} {group.first.config_hash}" if label in contenders else label] = group
+    return _compared(task, contenders, protocol, selection, left_out), skipped
 
 
 def _title(group: ConfigurationRuns, pairs: Mapping[str, Pair]) -> str:
@@ -94,7 +110,24 @@ def _title(group: ConfigurationRuns, pairs: Mapping[str, Pair]) -> str:
     return model if rule == own else f"{model}+{rule}"
 
 
-def _too_few(task: Task, missing: Sequence[str], protocol: Protocol) -> str:
+def _settings(group: ConfigurationRuns) -> list[str]:
+    """The settings that differ from the model's own, as `rate=0.002`, without the path to the field."""
+    changed = [mark.value.partition("=") for mark in group.marks if mark.kind == "setting"]
+    return [f"{path.rpartition('.')[2]}={value}" for path, _, value in changed]
+
+
+def _label(title: str, group: ConfigurationRuns) -> str:
+    """The name of a group in a comparison, its changed settings and, in brackets, its other marks."""
+    if "+" in title:
+        title = f"{group.first.model}+{registry.rule_title(group.first.rule)}"
+    marks = words_of([mark for mark in group.marks if not mark.changed])
+    settings = ", ".join(_settings(group))
+    return " ".join(text for text in (title, settings, f"[{', '.join(marks)}]" if marks else "") if text)
+
+
+def _too_few(task: Task, models: Sequence[str], missing: Sequence[str], protocol: Protocol) -> str:
+    if not missing and models:
+        return f"{models[0]} has runs with one setting only, under protocol {protocol}; name a second model."
     if not missing:
         return f"There are not two models of {task.name} to compare under protocol {protocol}; run another one."
     model, _, rule = missing[0].partition("+")
@@ -103,7 +136,11 @@ def _too_few(task: Task, missing: Sequence[str], protocol: Protocol) -> str:
 
 
 def _compared(
-    task: Task, groups: Mapping[str, ConfigurationRuns], protocol: Protocol, selection: Selection
+    task: Task,
+    groups: Mapping[str, ConfigurationRuns],
+    protocol: Protocol,
+    selection: Selection,
+    left_out: tuple[str, ...],
 ) -> Compared:
     splits = {title: group.split(task, selection) for title, group in groups.items()}
     if len(set(splits.values())) > 1:
@@ -115,7 +152,8 @@ def _compared(
     ranked = sorted(contenders, key=lambda contender: sign * contender.sample.mean)
     places = list(combinations(range(len(ranked)), 2))
     tests = dict(zip(places, corrected([_test(ranked[i], ranked[j]) for i, j in places]), strict=True))
-    return Compared(task.name, task.metric, protocol, selection, split, tuple(ranked), _letters(ranked, tests), tests)
+    named = _letters(ranked, tests)
+    return Compared(task.name, task.metric, protocol, selection, split, tuple(ranked), named, tests, left_out)
 
 
 def _letters(ranked: Sequence[Contender], tests: Mapping[tuple[int, int], Test]) -> tuple[str, ...]:
@@ -127,15 +165,12 @@ def _letters(ranked: Sequence[Contender], tests: Mapping[tuple[int, int], Test])
     return tuple(named[number[place]] if place in number else "" for place in range(len(ranked)))
 
 
-def _contender(task: Task, title: str, group: ConfigurationRuns, selection: Selection, split: str) -> Contender:
+def _contender(task: Task, label: str, group: ConfigurationRuns, selection: Selection, split: str) -> Contender:
     values = group.values(selection, split, task.metric.name)
     if not values:
-        raise UsageError(f"{title} has no {task.metric.name} on {split}; leave it out.")
-    marks = words_of([mark for mark in group.marks if mark.kind != "rule"])
+        raise UsageError(f"{label} has no {task.metric.name} on {split}; leave it out.")
     begins = {"data": "one a seed"} if task.data_per_seed else _begins(group.first.config)
-    if "+" in title:
-        title = f"{group.first.model}+{registry.rule_title(group.first.rule)}"
-    return Contender(f"{title} [{', '.join(marks)}]" if marks else title, values, begins)
+    return Contender(label, values, begins)
 
 
 def _begins(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -151,60 +186,3 @@ def _begins(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def _test(first: Contender, second: Contender) -> Test:
     """The test of two contenders, paired where a seed stands for the same data, or the same weights and order."""
     return compare_two(first.values, second.values, paired=first.begins == second.begins)
-
-
-def as_json(compared: Compared) -> dict[str, Any]:
-    """A comparison as plain data; None stands for what is not known."""
-    labels = [contender.label for contender in compared.contenders]
-    return {
-        "task": compared.task,
-        "metric": vars(compared.metric),
-        "protocol": compared.protocol,
-        "selection": compared.selection,
-        "split": compared.split,
-        "models": [
-            {
-                "model": contender.label,
-                **contender.sample._asdict(),
-                "interval": mean_interval(contender.sample),
-                "groups": list(group),
-            }
-            for contender, group in zip(compared.contenders, compared.letters, strict=True)
-        ],
-        "pairs": [
-            {"first": labels[i], "second": labels[j], **vars(test), "separate": test.separate}
-            for (i, j), test in compared.tests.items()
-        ],
-    }
-
-
-def as_text(compared: Compared) -> str:
-    """A comparison as text: a line for each model, and a line for each pair."""
-    metric = compared.metric
-    unit = f" ({metric.unit})" if metric.unit else ""
-    head = f"{compared.task}: {metric.name}{unit}, protocol {compared.protocol}, {compared.selection} evaluation, "
-    lines = [f"{head}{compared.split} split; {metric.better} is better"]
-    width = max(len(contender.label) for contender in compared.contenders)
-    for contender, group in zip(compared.contenders, compared.letters, strict=True):
-        ours, interval = contender.sample, mean_interval(contender.sample)
-        between = f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-        lines.append(f"  {contender.label:<{width}}  {sample_text(ours, 2):>12}  n = {ours.n:<3} {between:<18} {group}")
-    lines += ["Models that share a letter cannot be told apart (5 %, two-sided, Holm's correction).", ""]
-    lines += [_pair_line(compared, i, j, test) for (i, j), test in compared.tests.items()]
-    return "\n".join(lines)
-
-
-def _pair_line(compared: Compared, i: int, j: int, test: Test) -> str:
-    names = f"{compared.contenders[i].label} - {compared.contenders[j].label}: {test.difference:+.2f}"
-    if test.holm is None or test.interval is None or test.p is None:
-        return f"{names}; no test with fewer than {FEWEST_SEEDS} seeds of either"
-    kind = f"paired, {test.seeds[0]} seeds" if test.paired else "Welch"
-    effect = "" if test.effect is None else f", {'d' if test.paired else 'g'} = {test.effect:.2f}"
-    low, high = test.interval
-    tested = f"{names} [{low:.2f}, {high:.2f}] ({kind}{effect}, p = {test.p:.2g}, Holm {test.holm:.2g})"
-    if test.separate:
-        return f"{tested}: told apart"
-    if test.p < ALPHA:
-        return f"{tested}: not told apart once corrected"
-    more = f"more than {MOST_SEEDS}" if test.needed is None else f"about {test.needed}"
-    return f"{tested}: not told apart; {more} seeds each would, if means and spreads stayed"

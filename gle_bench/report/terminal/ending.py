@@ -12,7 +12,7 @@ from gle_bench.paper import RESULTS
 from gle_bench.report.results import ConfigurationRuns
 from gle_bench.report.statistics import equivalence
 from gle_bench.report.statistics.equivalence import FEWEST_SEEDS
-from gle_bench.report.tables.formats import published_text
+from gle_bench.report.tables.cells import published_text
 from gle_bench.report.terminal.curve import curve
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record

@@ -19,11 +19,12 @@ BOLD: Final = "1"
 def as_text(table: Table, width: int, colour: bool = False) -> str:
     """A table as text of at most `width` columns; `colour` paints headings and verdicts."""
     title = _painted(_filled(table.title, width), BOLD, colour)
-    if len(table.parts) == 1 and not table.caption:  # the heading of a single part stands below the title
-        title = f"{title}\n{_filled(f'{table.parts[0].heading}.', width)}"
+    below_title = table.parts[0] if table.parts and not table.caption else None
+    if below_title:
+        title = f"{title}\n{_filled(f'{below_title.heading}.', width)}"
     blocks = [title, _filled(table.caption, width)]
     for part in table.parts:
-        heading = [_painted(_filled(part.heading, width), BOLD, colour)] if table.caption else []
+        heading = [] if part is below_title else [_painted(_filled(part.heading, width), BOLD, colour)]
         blocks += [*heading, *_grids(part, width, colour), _filled(part.remark, width)]
     blocks += [] if table.parts else [_filled(table.empty, width)]
     blocks.append("\n".join(_filled(f"{superscript(n)} {note}", width) for n, note in enumerate(table.footnotes, 1)))
@@ -70,11 +71,11 @@ def _grid(columns: Mapping[str, Sequence[str]], part: Part, width: int, colour: 
 def _rows(line: Cells, widths: Mapping[str, int], part: Part, colour: bool) -> Iterator[str]:
     """A line of a table as rows of text, as many as its highest cell takes."""
     for texts in zip_longest(*(wrapped(line[name], width) for name, width in widths.items()), fillvalue=""):
-        padded = [
-            text.ljust(width) if name in part.left else text.rjust(width)
-            for text, (name, width) in zip(texts, widths.items(), strict=True)
-        ]
-        yield GAP.join(_painted(text, COLOURS.get(text.strip(), ""), colour) for text in padded).rstrip()
+        cells = []
+        for text, (name, width) in zip(texts, widths.items(), strict=True):
+            blanks, shown = " " * (width - len(text)), _painted(text, COLOURS.get(text, ""), colour)
+            cells.append(shown + blanks if name in part.left else blanks + shown)
+        yield GAP.join(cells).rstrip()
 
 
 def _not_run(table: Table) -> Iterator[str]:
