@@ -170,6 +170,9 @@ def run(
     wandb_labels = labels(wandb_project, wandb_group, wandb_tags)
 
     # PyTorch and Lightning take seconds to import; arguments that are refused above are refused without them.
+    report = _teller(quiet)
+    if sys.stderr.isatty():
+        report("Loading PyTorch ...")
     from gle_bench.contracts.command import full_run
     from gle_bench.report.terminal import ending, summary
     from gle_bench.tracking.estimates import full_seconds_after
@@ -178,7 +181,6 @@ def run(
     from gle_bench.training.plan import Settings
     from gle_bench.training.preview import forecast, preview
 
-    report = _teller(quiet)
     settings = Settings(
         runs=runs,
         data=_data(data),
