@@ -213,12 +213,14 @@ def test_one_setting_is_a_curve_and_two_are_a_map(tmp_path: Path) -> None:
     (line,) = panel.lines
     assert (line.x, line.y, panel.x_scale) == ((1e-3, 1e-2, 1e-1), (2.0, 12.0, 22.0), "log")
     assert line.spread == pytest.approx([2.484] * 3, abs=1e-3)  # t(0.975, 2) / sqrt(3), for a sample sd of 1
+    assert "Without a score: 1 (3 failed)." in response.build(one).notes
     (two,) = grids(standings("rate=1e-3,1e-2", "optimizer=adam,sgd"), "last")
     (panel,) = response.build(two).panels
     assert panel.heat is not None
     assert panel.heat.values == ((2.0, 22.0), (12.0, None))
     assert panel.heat.texts[0][0] == "2.0±2.5\n(3)"
     assert panel.heat.texts[1][1] == "3 failed"
+    assert panel.heat.ends == (2.0, 22.0)
     save(response.build(two), tmp_path / "figure.svg")
     assert "3 failed" in (tmp_path / "figure.svg").read_text()
     (three,) = grids(standings("rate=1e-3,1e-2", "optimizer=adam,sgd", "batches=3,5"), "last")

@@ -193,7 +193,8 @@ def draw_heat(axes: "Axes", heat: Heat) -> None:
 
     values = np.array([_numbers(row) for row in heat.values])
     colors = "viridis" if heat.better == "higher" else "viridis_r"
-    image = axes.imshow(values, cmap=colors, origin="lower", aspect="auto")
+    low, high = heat.ends
+    image = axes.imshow(values, cmap=colors, vmin=low, vmax=high, origin="lower", aspect="auto")
     for row, texts in enumerate(heat.texts):
         for column, text in enumerate(texts):
             red, green, blue, _ = image.cmap(image.norm(values[row, column]))

@@ -103,6 +103,7 @@ class Heat:
         values: the numbers, a tuple a row; None: an empty cell.
         texts: the texts of the cells.
         color_label: what the colours stand for.
+        ends: the numbers of the first and the last colour, which maps of one figure share; None: those of the cells.
         better: whether bright colours stand for high or for low numbers.
     """
 
@@ -111,6 +112,7 @@ class Heat:
     values: tuple[tuple[float | None, ...], ...]
     texts: tuple[tuple[str, ...], ...]
     color_label: str
+    ends: Limits = FREE
     better: Direction = "higher"
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gle_bench.errors import UsageError
 from gle_bench.report.figures.curves import CAPITALS, axis_name
-from gle_bench.report.figures.plot import Heat, Line, Panel, Plot, Scale, line
+from gle_bench.report.figures.plot import FREE, Heat, Line, Panel, Plot, Scale, line
 from gle_bench.report.grid import Grid, Point, is_number
 from gle_bench.report.settings import value_text
 from gle_bench.report.statistics.welch import Sample
@@ -38,7 +38,7 @@ def build(grid: Grid) -> Plot:
     name = CAPITALS.get(grid.metric.name, grid.metric.name)
     title = f"{grid.task}: {name} against {' and '.join(grid.axes)}"
     if len(grid.axes) == 1:
-        return Plot(title, (_curves(grid),), ("a",), SIZE, (_marks(grid), *grid.notes))
+        return Plot(title, (_curves(grid),), ("a",), SIZE, (_marks(grid), *_absent(grid), *grid.notes))
     panels = tuple(_map(grid, series, chr(ord("a") + place)) for place, series in enumerate(grid.series))
     width = CELL[0] * len(grid.values(0)) + AROUND[0]
     height = max(LOWEST, CELL[1] * len(grid.values(1)) + AROUND[1])
@@ -52,6 +52,17 @@ def _marks(grid: Grid) -> str:
     several = any(len(point.scores) > 1 for point in grid.points)
     text = "Points: means over seeds, with their 95 % intervals (Student's t)." if several else "Points: single seeds."
     return f"{text} A point without whiskers is a single seed." if single and several else text
+
+
+def _absent(grid: Grid) -> list[str]:
+    """A sentence on the points that have no score, and are not drawn."""
+    missing = [
+        f"{f'{point.series} at ' if len(grid.series) > 1 else ''}{value_text(point.at[0])} "
+        f"({' and '.join(point.unfinished) or 'not run'})"
+        for point in grid.points
+        if not point.scores
+    ]
+    return [f"Without a score: {'; '.join(missing)}."] if missing else []
 
 
 def _curves(grid: Grid) -> Panel:
@@ -109,6 +120,7 @@ def _half(point: Point, ours: Sample) -> float:
 def _map(grid: Grid, series: str, letter: str) -> Panel:
     columns, rows = grid.values(0), grid.values(1)
     cells = {tuple(map(value_text, point.at)): point for point in _of(grid, series)}
+    means = [ours.mean for point in grid.points if (ours := point.sample) is not None]
     table = [[cells.get((value_text(column), value_text(row))) for column in columns] for row in rows]
     heat = Heat(
         columns=tuple(map(value_text, columns)),
@@ -116,6 +128,7 @@ def _map(grid: Grid, series: str, letter: str) -> Panel:
         values=tuple(tuple(_mean(point) for point in row) for row in table),
         texts=tuple(tuple(cell_text(point) for point in row) for row in table),
         color_label=axis_name(grid.metric, grid.split),
+        ends=(min(means), max(means)) if means else FREE,
         better=grid.metric.better,
     )
     corner = letter if len(grid.series) > 1 else ""
