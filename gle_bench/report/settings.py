@@ -11,7 +11,7 @@ from gle_bench.report.output import plain
 from gle_bench.tracking.record import Record
 
 # What a record has beside the settings of its configuration
-NAMING: Final = ("task", "model", "rule", "protocol", "budget", "seed", "parameters")
+NAMING: Final = ("task", "model", "rule", "protocol", "budget", "parameters")
 
 
 def changed_settings(record: Record) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, Literal
 
-from gle_bench.chosen import Chosen, hash_with, with_rule
+from gle_bench.chosen import Chosen, hash_with
 from gle_bench.suites.matrix import Planned
-from gle_bench.tracking.estimates import full_seconds, seed_seconds
+from gle_bench.tracking.estimates import run_seconds, same_work, seed_seconds
 from gle_bench.tracking.provenance import changed_files, plugins_of
 from gle_bench.tracking.record import Record
 from gle_bench.words import Protocol, Rerun
@@ -81,13 +81,12 @@ def standing(planned: Planned, own: Sequence[Record], published: Sequence[Record
 
 
 def _by_pace(chosen: Chosen, records: Sequence[Record]) -> float | None:
-    """Seconds of a full seed at the pace of recorded runs of other lengths, as tables estimate it."""
-    config, pair = chosen.config, chosen.pair
-    whole = with_rule(pair.configure("paper"), chosen.rule)
-    if chosen.named_rule is not None or config.model_copy(update={"protocol": "paper"}) != whole:
+    """Seconds of a seed by runs of the model's own settings, where those that were changed leave the work as it is."""
+    config, own = chosen.config, chosen.own
+    lengths = [(each.training.epochs, each.training.batches) for each in (config, own)]
+    if chosen.named_rule is not None or not same_work(config, own) or lengths[0] != lengths[1]:
         return None
-    seconds = full_seconds(chosen.task, pair, [record for record in records if record.task == config.task])
-    return None if seconds is None else seconds / len(pair.seeds)
+    return run_seconds(chosen.task, own, [record for record in records if record.task == config.task])
 
 
 def _hash(chosen: Chosen, protocol: Protocol, fingerprint: str) -> str:

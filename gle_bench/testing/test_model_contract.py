@@ -116,6 +116,13 @@ def test_seeds_are_given_once(name: str) -> None:
 
 
 @EVERY_PAIR
+def test_the_sizes_that_a_network_has_give_the_same_network(name: str) -> None:
+    network = PAIRS[name].configure("paper").network
+    sizes = {size: getattr(network, size) for size in type(network).sizes}
+    assert not sizes or network.resized(sizes) == network
+
+
+@EVERY_PAIR
 def test_a_configuration_survives_json(name: str) -> None:
     for budget in BUDGETS:
         config = PAIRS[name].configure(budget)

@@ -43,7 +43,10 @@ def rows(
     if kind == "runs" and not every:
         from gle_bench.report.terminal import runs as recorded
 
-        listed, skipped = recorded.listed(runs, wanted._replace(task=task), status)
+        conditions = wanted._replace(task=task)
+        listed, skipped = recorded.listed(runs, conditions, status)
+        if not listed and not as_csv and (conditions, status) != (ALL, None):
+            return [], skipped, lambda _: "No run fulfils these conditions."
         text = (lambda _: recorded.as_csv(listed)) if as_csv else (lambda rows: as_text(recorded.for_terminal(rows)))
         return [each.row for each in listed], skipped, text
     if wanted != ALL or status is not None or as_csv:
