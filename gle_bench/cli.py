@@ -613,7 +613,7 @@ def _filter(
 
 
 def _data(chosen: Path | None) -> Path:
-    from gle_bench.data.files import data_folder
+    from gle_bench.files.disk import data_folder
 
     return data_folder(chosen)
 

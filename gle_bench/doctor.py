@@ -100,7 +100,7 @@ def _engine(name: str) -> tuple[Status, str]:
 
 def _sound() -> tuple[Status, str]:
     """Imports torchaudio and looks for soundfile, which only Google Speech Commands needs."""
-    from gle_bench.data.sound import torchaudio
+    from gle_bench.files.sound import torchaudio
 
     try:
         torchaudio()

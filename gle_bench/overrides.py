@@ -155,7 +155,7 @@ def _refuse_beyond(key: str, parts: Path, settable: Iterable[Path], inner: Itera
 
 def _value(text: str) -> Any:
     """The value that a text spells as JSON, or the text itself."""
-    from gle_bench.data.foreign import Malformed, OutOfBounds, json_value
+    from gle_bench.files.foreign import Malformed, OutOfBounds, json_value
 
     try:
         return json_value(text)

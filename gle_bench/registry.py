@@ -121,7 +121,7 @@ def summary(place: str) -> str:
     import ast
     from importlib.util import find_spec
 
-    from gle_bench.data.foreign import Malformed, content, parsing, reason
+    from gle_bench.files.foreign import Malformed, content, parsing, reason
 
     try:
         with parsing():  # a plugin's package may be gone, or hold no Python

@@ -9,7 +9,7 @@ set itself is meant to change.
 import numpy as np
 from jitcdde import jitcdde, t, y
 
-from gle_bench.data.files import sha256
+from gle_bench.files.disk import sha256
 from gle_bench.recipes.mackey_glass import LYAPUNOV, POINTS
 from gle_bench.registry import load
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from gle_bench.config import RunConfig, TaskOptions
 from gle_bench.contracts import Data, Published, Shape, Task, TensorSplit
-from gle_bench.data.files import sha256, write_atomically
-from gle_bench.data.foreign import Malformed, opened, reason, sentence_if_unreadable
-from gle_bench.data.foreign_arrays import ArrayForm, arrays
-from gle_bench.data.tree import stamp
 from gle_bench.errors import GleBenchError
+from gle_bench.files.disk import sha256, write_atomically
+from gle_bench.files.foreign import Malformed, opened, reason, sentence_if_unreadable
+from gle_bench.files.foreign_arrays import ArrayForm, arrays
+from gle_bench.files.tree import stamp
 from gle_bench.recipes.mnist1d import MNIST1DOptions
 from gle_bench.words import Protocol, Selection
 

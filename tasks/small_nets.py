@@ -10,8 +10,8 @@ import numpy as np
 
 from gle_bench.config import RunConfig, TaskOptions
 from gle_bench.contracts import Batch, Data, Metric, Shape, Task, TensorSplit, signal_errors
-from gle_bench.data.files import sha256
 from gle_bench.dynamics.filters import Signal, rates
+from gle_bench.files.disk import sha256
 from gle_bench.models.small_nets import SmallNet
 from gle_bench.recipes.small_nets import CHUNK, DT, STEPS, STILL, SmallNetsOptions
 from gle_bench.words import Protocol, StateReset

@@ -8,7 +8,7 @@ from gle_bench.baselines.mlp import MLP
 
 from gle_bench.config import Count, ModelConfig, RunConfig, TaskOptions, TrainingConfig
 from gle_bench.contracts import Data, Pair, Shape, Task, TensorSplit
-from gle_bench.data.files import sha256
+from gle_bench.files.disk import sha256
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.words import Budget, Protocol
 

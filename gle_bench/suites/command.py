@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from gle_bench.data.files import sha256
 from gle_bench.errors import UsageError
+from gle_bench.files.disk import sha256
 from gle_bench.report.results import published_runs
 from gle_bench.suites.display import JobsDisplay
 from gle_bench.suites.launch import Job, Launcher

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gle_bench.data.foreign import opened
 from gle_bench.errors import on_one_line
+from gle_bench.files.foreign import opened
 from gle_bench.suites.launch import Ended, Job
 from gle_bench.tracking.estimates import duration
 

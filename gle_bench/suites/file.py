@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError
 
 from gle_bench.config import Frozen
-from gle_bench.data import foreign
-from gle_bench.data.foreign import Malformed, reason, toml_table
 from gle_bench.errors import UsageError
+from gle_bench.files import foreign
+from gle_bench.files.foreign import Malformed, reason, toml_table
 from gle_bench.suites.matrix import Entry, Suite
 from gle_bench.suites.sweep import grid
 from gle_bench.suites.values import described as described_values

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, NamedTuple, Protocol
 
-from gle_bench.data.files import append
 from gle_bench.errors import GleBenchError
+from gle_bench.files.disk import append
 from gle_bench.surroundings import isolation
 from gle_bench.surroundings.machine import usable_cores
 from gle_bench.surroundings.processes import Requests

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from gle_bench.data.foreign import Malformed, json_value
 from gle_bench.errors import UsageError, clipped
+from gle_bench.files.foreign import Malformed, json_value
 
 CLOSING: Final = {"[": "]", "{": "}"}
 

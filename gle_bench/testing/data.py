@@ -7,7 +7,7 @@ import torch
 
 from gle_bench.config import TaskOptions
 from gle_bench.contracts import Data, Split, Task
-from gle_bench.data.files import data_folder
+from gle_bench.files.disk import data_folder
 from gle_bench.words import Protocol
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
-from gle_bench.data.files import write_text
-from gle_bench.data.foreign import content
+from gle_bench.files.disk import write_text
+from gle_bench.files.foreign import content
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.record import Count, Moment, Record
 from gle_bench.tracking.store import RunFolder

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import SupportsIndex
 
-from gle_bench.data.foreign import csv_rows, whole_number
+from gle_bench.files.foreign import csv_rows, whole_number
 
 Cell = float | int | str | None
 Row = dict[str, Cell]

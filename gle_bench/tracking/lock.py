@@ -16,10 +16,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gle_bench.data.files import write_text
-from gle_bench.data.foreign import content, reason
-from gle_bench.data.together import finish_renames
 from gle_bench.errors import GleBenchError
+from gle_bench.files.disk import write_text
+from gle_bench.files.foreign import content, reason
+from gle_bench.files.together import finish_renames
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.record import Count, Moment
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from pkgutil import get_importer
 
 from gle_bench import registry
-from gle_bench.data.files import sha256
 from gle_bench.errors import UsageError
+from gle_bench.files.disk import sha256
 from gle_bench.tracking.entry import Entry
 from gle_bench.words import PluginPart
 

@@ -17,8 +17,8 @@ from pydantic import (
 )
 
 from gle_bench.config import LARGEST_SEED
-from gle_bench.data import foreign
-from gle_bench.data.foreign import Malformed
+from gle_bench.files import foreign
+from gle_bench.files.foreign import Malformed
 from gle_bench.tracking.entry import Entry
 from gle_bench.tracking.environment import Environment
 from gle_bench.tracking.provenance import Plugin

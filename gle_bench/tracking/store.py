@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gle_bench.data import foreign
-from gle_bench.data.files import append, write_atomically, write_text
-from gle_bench.data.foreign import Malformed, sentence_if_unreadable
 from gle_bench.errors import NAME, GleBenchError, UsageError
+from gle_bench.files import foreign
+from gle_bench.files.disk import append, write_atomically, write_text
+from gle_bench.files.foreign import Malformed, sentence_if_unreadable
 from gle_bench.tracking.history import Row, from_csv, to_csv
 from gle_bench.tracking.record import Record, parse
 from gle_bench.words import Selection
@@ -114,7 +114,7 @@ class RunFolder:
         write_atomically(self.path / name, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
     def _read_arrays(self, name: str) -> "dict[str, np.ndarray]":
-        from gle_bench.data.foreign_arrays import arrays
+        from gle_bench.files.foreign_arrays import arrays
 
         with self._one_sentence(name):
             try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from gle_bench.data.foreign import content
+from gle_bench.files.foreign import content
 from gle_bench.tracking import wandb_content
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.wandb_content import Labels, wandb_id

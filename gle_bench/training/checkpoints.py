@@ -11,10 +11,10 @@ from typing import Any, BinaryIO, Final
 import torch
 from torch import Tensor
 
-from gle_bench.data.foreign import Malformed, opened, parsing, reason
-from gle_bench.data.foreign_arrays import archive
-from gle_bench.data.together import write_together
 from gle_bench.errors import GleBenchError
+from gle_bench.files.foreign import Malformed, opened, parsing, reason
+from gle_bench.files.foreign_arrays import archive
+from gle_bench.files.together import write_together
 
 FORMAT = 1
 MOST: Final = 64 << 30  # largest number of bytes of a checkpoint, which is not compressed

@@ -11,8 +11,8 @@ from typing import Any
 
 from gle_bench.chosen import Chosen
 from gle_bench.contracts import ClosedFormRule, OnlineModel
-from gle_bench.data.foreign import Malformed, parsing, sentence_if_unreadable
 from gle_bench.errors import GleBenchError
+from gle_bench.files.foreign import Malformed, parsing, sentence_if_unreadable
 from gle_bench.plugins import described, guarded
 from gle_bench.surroundings.processes import Requests, is_request
 from gle_bench.surroundings.streams import console

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from gle_bench.config import Exponential, Phases, Plateau, TrainingConfig
 from gle_bench.contracts import Metric
-from gle_bench.data.foreign import Malformed, parsing
+from gle_bench.files.foreign import Malformed, parsing
 from gle_bench.tracking.history import LEADING, Row
 from gle_bench.tracking.store import RunFolder
 from gle_bench.tracking.wandb_mirror import Mirror

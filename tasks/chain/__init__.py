@@ -10,8 +10,8 @@ import numpy as np
 
 from gle_bench.config import RunConfig, TaskOptions
 from gle_bench.contracts import Batch, Data, Metric, Shape, Task, TensorSplit, signal_errors
-from gle_bench.data.files import sha256
 from gle_bench.dynamics.filters import Signal
+from gle_bench.files.disk import sha256
 from gle_bench.models.chain import draws
 from gle_bench.recipes.chain import CHUNK, FIRST, STEPS, STILL, STREAMS, ChainOptions
 from gle_bench.words import Protocol, StateReset

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gle_bench.config import RunConfig, TaskOptions
 from gle_bench.contracts import Batch, Data, Metric, Published, Shape, Task
-from gle_bench.data.files import sha256
+from gle_bench.files.disk import sha256
 from gle_bench.recipes.cifar10 import CIFAR10Options
 from gle_bench.words import Protocol
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gle_bench.data.content import identify
-from gle_bench.data.download import Remote
-from gle_bench.data.install import install, note_of
-from gle_bench.data.tree import Stamp, find_folder, stamp
 from gle_bench.errors import GleBenchError
+from gle_bench.files.content import identify
+from gle_bench.files.download import Remote
+from gle_bench.files.install import install, note_of
+from gle_bench.files.tree import Stamp, find_folder, stamp
 
 from .batches import META, TEST, TRAIN, Collection, read_images
 

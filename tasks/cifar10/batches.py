@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gle_bench.data import foreign
-from gle_bench.data.files import sha256
 from gle_bench.errors import GleBenchError
+from gle_bench.files import foreign
+from gle_bench.files.disk import sha256
 
 CLASSES: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SHAPE: Final = (3, 32, 32)  # red, green and blue, each row by row

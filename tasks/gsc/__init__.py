@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from gle_bench.config import RunConfig, TaskOptions
 from gle_bench.contracts import Data, Published, Setting, Shape, Split, Task
-from gle_bench.data.files import sha256
-from gle_bench.data.sound import torchaudio
-from gle_bench.data.tree import CURE
 from gle_bench.errors import GleBenchError
+from gle_bench.files.disk import sha256
+from gle_bench.files.sound import torchaudio
+from gle_bench.files.tree import CURE
 from gle_bench.recipes.gsc import GSCOptions
 from gle_bench.words import Protocol
 

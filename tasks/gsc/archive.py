@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gle_bench.data.content import Content, identify
-from gle_bench.data.download import Remote
-from gle_bench.data.install import install, note_of
-from gle_bench.data.tree import Stamp, find_folder
 from gle_bench.errors import GleBenchError
+from gle_bench.files.content import Content, identify
+from gle_bench.files.download import Remote
+from gle_bench.files.install import install, note_of
+from gle_bench.files.tree import Stamp, find_folder
 
 from .lists import Lists, read_lists
 from .partition import KEYWORDS, Part

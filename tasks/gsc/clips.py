@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gle_bench.contracts import Batch
-from gle_bench.data.sound import FULL_SCALE, read_wav
 from gle_bench.errors import GleBenchError
+from gle_bench.files.sound import FULL_SCALE, read_wav
 from gle_bench.recipes.gsc import Augmentation, FrontEnd
 
 from .augmentation import AUGMENTATIONS, Wave

@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from gle_bench.data.sound import torchaudio
+from gle_bench.files.sound import torchaudio
 from gle_bench.recipes.gsc import FrontEnd
 
 from .front_ends import FRONT_ENDS, RATE, FrontEndSpec

@@ -9,9 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gle_bench.data.foreign import content
-from gle_bench.data.tree import CURE, unreadable
 from gle_bench.errors import GleBenchError
+from gle_bench.files.foreign import content
+from gle_bench.files.tree import CURE, unreadable
 
 from .partition import Part, part_of, speaker_of
 from .tree import LISTS

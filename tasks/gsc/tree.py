@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from gle_bench.data.tree import CURE, Stamp, entries, is_folder, stamp
 from gle_bench.errors import GleBenchError
+from gle_bench.files.tree import CURE, Stamp, entries, is_folder, stamp
 
 from .partition import KEYWORDS, Part
 

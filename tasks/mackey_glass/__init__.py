@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gle_bench.config import RunConfig, TaskOptions
 from gle_bench.contracts import Batch, Data, Metric, Published, Setting, Shape, Task, TensorSplit
-from gle_bench.data.files import sha256
 from gle_bench.errors import GleBenchError
+from gle_bench.files.disk import sha256
 from gle_bench.recipes.mackey_glass import HALF, KNOWN, SCALE, MackeyGlassOptions, raw, standardised
 from gle_bench.words import Protocol, StateReset
 

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gle_bench.data.files import sha256
-from gle_bench.data.foreign import content, opened, sentence_if_unreadable
-from gle_bench.data.foreign_arrays import ArrayForm, array, arrays
 from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.files.disk import sha256
+from gle_bench.files.foreign import content, opened, sentence_if_unreadable
+from gle_bench.files.foreign_arrays import ArrayForm, array, arrays
 from gle_bench.recipes.mackey_glass import HALF, LYAPUNOV, POINTS, Grid
 
 # x'(t) = BETA x(t - DELAY) / (1 + x(t - DELAY)^POWER) - GAMMA x(t) (Eq. 55), from the constant PAST. The series begins

@@ -21,12 +21,12 @@ from gle_bench.costs import neurobench as harness
 from gle_bench.costs.count import online_counts, state_updates
 from gle_bench.costs.exhibits import Activated, Evaluated, gle_exhibit
 from gle_bench.costs.tracing import traced_exhibit
-from gle_bench.data.files import data_folder
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.network import Layer, Network
 from gle_bench.dynamics.state import Parameters, initial_parameters, zero_state
 from gle_bench.dynamics.window import Window
 from gle_bench.errors import GleBenchError
+from gle_bench.files.disk import data_folder
 from gle_bench.report import results as sources
 from gle_bench.report.tables.formats import markdown
 from gle_bench.report.tables.table import results_table, table

@@ -57,7 +57,7 @@ def test_without_torchaudio_gsc_alone_cannot_run(tmp_path: Path, monkeypatch: py
     def missing() -> None:
         raise GleBenchError("torchaudio is missing: pip install torchaudio.")
 
-    monkeypatch.setattr("gle_bench.data.sound.torchaudio", missing)
+    monkeypatch.setattr("gle_bench.files.sound.torchaudio", missing)
     found = named(diagnose(tmp_path, tmp_path), "sound")
     assert found.status == "warn"
     assert "pip install torchaudio" in found.text

@@ -19,11 +19,11 @@ from command import glebench, together
 from gle_bench import registry
 from gle_bench.chosen import resolve
 from gle_bench.config import parse_seeds
-from gle_bench.data.content import identify
-from gle_bench.data.sound import read_wav
-from gle_bench.data.tree import Stamp, stamp
-from gle_bench.data.unpack import unpack
 from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.files.content import identify
+from gle_bench.files.sound import read_wav
+from gle_bench.files.tree import Stamp, stamp
+from gle_bench.files.unpack import unpack
 from gle_bench.recipes.mackey_glass import MackeyGlassOptions
 from gle_bench.recipes.mnist1d import MNIST1DOptions
 from gle_bench.suites.file import from_file

@@ -13,8 +13,8 @@ from scipy import stats
 
 from gle_bench import registry
 from gle_bench.config import RunConfig
-from gle_bench.data.files import sha256
 from gle_bench.errors import GleBenchError, UnknownName, UsageError
+from gle_bench.files.disk import sha256
 from gle_bench.overrides import override
 from gle_bench.report import plots
 from gle_bench.report.plots import Wanted

@@ -32,7 +32,6 @@ from gle_bench.contracts import (
     Task,
     TensorSplit,
 )
-from gle_bench.data.files import sha256
 from gle_bench.dynamics.engines.interface import Feedback
 from gle_bench.dynamics.engines.torch import TorchEngine
 from gle_bench.dynamics.ensemble import pack, per_parameter, unpack
@@ -42,6 +41,7 @@ from gle_bench.dynamics.seams import Seams
 from gle_bench.dynamics.state import BlockParameters, Parameters, State, present_weight, zero_state
 from gle_bench.dynamics.step import step
 from gle_bench.dynamics.window import Learned, Window
+from gle_bench.files.disk import sha256
 from gle_bench.models.gle import GLENetwork, Population
 from gle_bench.models.initial import seeded
 from gle_bench.models.modules.ridge import Readout, linear

@@ -24,8 +24,8 @@ from shared import ROOT, shared_path
 
 from gle_bench import registry
 from gle_bench.contracts import Batch, Data
-from gle_bench.data.download import Remote
 from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.files.download import Remote
 from gle_bench.overrides import override
 from gle_bench.recipes.cifar10 import ChannelOrder, CIFAR10Options, RowOrder
 from gle_bench.registry import TASKS, load

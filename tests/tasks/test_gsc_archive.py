@@ -12,8 +12,8 @@ from gsc_examples import PER_PART, TREE, WORDS, speakers, write_tree
 from loopback import Behaviour, serve
 
 from gle_bench import registry
-from gle_bench.data.download import Remote
 from gle_bench.errors import GleBenchError
+from gle_bench.files.download import Remote
 from gle_bench.recipes.gsc import GSCOptions
 from gle_bench.registry import TASKS, load
 

@@ -16,8 +16,8 @@ from shared import ROOT, shared_path
 
 from gle_bench import registry
 from gle_bench.contracts import Data
-from gle_bench.data.download import Remote
 from gle_bench.errors import GleBenchError
+from gle_bench.files.download import Remote
 from gle_bench.recipes.gsc import GSCOptions
 from gle_bench.registry import TASKS, load
 

@@ -14,8 +14,8 @@ from gle_bench import registry
 from gle_bench.config import RateNoiseConfig
 from gle_bench.contracts import Task
 from gle_bench.contracts.command import RunCommand
-from gle_bench.data.files import data_folder
 from gle_bench.errors import GleBenchError, UsageError
+from gle_bench.files.disk import data_folder
 from gle_bench.report.figures.curves import Request
 from gle_bench.report.figures.plot import Level, Limits, Line, Panel, Scale, line
 from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped, pairs_of

@@ -43,8 +43,9 @@ LOSS_RANGE: Final = (1e-10, 10.0)
 WIDTH, ROW = 8.4, 1.4  # of the figure, and the height of a row, in inches
 NOTES: Final = (
     "b: input r_0, output r_3, and the errors e of GLE and adjoints λ of the first layer's neurons, the instantaneous "
-    "(i) and the retrospective one (r); the average of e is that of the 5 units of time around. Both are replayed from rest for 80 units of time with the same "
-    "weights, held still: the first ones, and those of GLE at t = 500. λ is computed backward from the replay's end by "
+    "(i) and the retrospective one (r); the average of e is that of the 5 units of time around. Both are replayed from "
+    "rest for 80 units of time with the same weights, held still: the first "
+    "ones, and those of GLE at t = 500. λ is computed backward from the replay's end by "
     "Algorithm 2, with the signs of the released code and the terminal condition of the variation.",
     "c, d: of the same replay before learning, and of one with the first weights -0.07 and 1, which the released code "
     "sets by hand for a moment early in learning, which it marks at t = 120; the vertical lines of e and f are the "

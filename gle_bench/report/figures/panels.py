@@ -6,8 +6,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
-from gle_bench.data.files import write_atomically
 from gle_bench.errors import UsageError
+from gle_bench.files.disk import write_atomically
 from gle_bench.report.figures.plot import Bar, Heat, Level, Line, Look, Panel, Plot
 
 if TYPE_CHECKING:  # matplotlib costs a second, and only drawing needs it

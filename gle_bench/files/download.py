@@ -14,10 +14,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from gle_bench.data.files import append
-from gle_bench.data.foreign import opened, sentence_if_unreadable
-from gle_bench.data.tree import stamp
 from gle_bench.errors import GleBenchError
+from gle_bench.files.disk import append
+from gle_bench.files.foreign import opened, sentence_if_unreadable
+from gle_bench.files.tree import stamp
 
 CHUNK: Final = 1 << 20  # bytes
 TIMEOUT: Final = 60.0  # seconds without a byte after which a connection counts as cut

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gle_bench.data.files import sha256, write_text
-from gle_bench.data.foreign import content, opened
-from gle_bench.data.tree import Stamp, unreadable
 from gle_bench.errors import GleBenchError
+from gle_bench.files.disk import sha256, write_text
+from gle_bench.files.foreign import content, opened
+from gle_bench.files.tree import Stamp, unreadable
 
 
 class Content(NamedTuple):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from gle_bench.data.content import identify
-from gle_bench.data.download import Remote, fetch
-from gle_bench.data.tree import Stamp
-from gle_bench.data.unpack import unpack
 from gle_bench.errors import GleBenchError
+from gle_bench.files.content import identify
+from gle_bench.files.download import Remote, fetch
+from gle_bench.files.tree import Stamp
+from gle_bench.files.unpack import unpack
 
 
 def note_of(target: Path) -> Path:

@@ -12,10 +12,10 @@ import pytest
 from data_trouble import IN_PLACE_OF_FILES, deadline, put
 from loopback import Behaviour, serve
 
-from gle_bench.data import download
-from gle_bench.data.download import Remote, fetch
-from gle_bench.data.unpack import unpack
 from gle_bench.errors import GleBenchError
+from gle_bench.files import download
+from gle_bench.files.download import Remote, fetch
+from gle_bench.files.unpack import unpack
 
 CONTENT = random.Random(0).randbytes(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gsc_examples import write_wav
 
-from gle_bench.data.sound import FULL_SCALE, read_wav, torchaudio
 from gle_bench.errors import GleBenchError
+from gle_bench.files.sound import FULL_SCALE, read_wav, torchaudio
 
 TIME = np.arange(16_000) / 16_000
 TONE = 0.5 * np.sin(2 * np.pi * 440 * TIME)
@@ -122,7 +122,7 @@ class Refuses(MetaPathFinder):
 
 sys.meta_path.insert(0, Refuses())
 from concurrent.futures import ThreadPoolExecutor
-from gle_bench.data.sound import torchaudio
+from gle_bench.files.sound import torchaudio
 with ThreadPoolExecutor(8) as pool:
     found = list(pool.map(lambda _: torchaudio(), range(8)))
 assert len({id(module) for module in found}) == 1

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gle_bench.data import foreign
-from gle_bench.data.foreign import Malformed, sentence_if_unreadable
-from gle_bench.data.foreign_arrays import ArrayForm, archive, array, arrays
 from gle_bench.errors import GleBenchError
+from gle_bench.files import foreign
+from gle_bench.files.foreign import Malformed, sentence_if_unreadable
+from gle_bench.files.foreign_arrays import ArrayForm, archive, array, arrays
 
 ARRAYS = {
     "inputs": np.arange(60, dtype=np.float64).reshape(5, 12),

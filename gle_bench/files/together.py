@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from gle_bench.data.files import discarding, rename, write_text, written
-from gle_bench.data.foreign import Malformed, content, json_value
 from gle_bench.errors import NAME, GleBenchError
+from gle_bench.files.disk import discarding, rename, write_text, written
+from gle_bench.files.foreign import Malformed, content, json_value
 
 JOURNAL: Final = "renames.json"
 

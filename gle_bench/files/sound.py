@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gle_bench.data.foreign import opened, size
 from gle_bench.errors import GleBenchError
+from gle_bench.files.foreign import opened, size
 
 MOST_SOUND: Final = 256 << 20  # largest size of a sound file in bytes
 FULL_SCALE: Final = 32768  # full scale of 16-bit samples

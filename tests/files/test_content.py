@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gle_bench.data.content import Content, identify
-from gle_bench.data.tree import entries, find_folder, is_folder, stamp
 from gle_bench.errors import GleBenchError
+from gle_bench.files.content import Content, identify
+from gle_bench.files.tree import entries, find_folder, is_folder, stamp
 
 READ = {"a/b.txt": b"b", "a/c.txt": b"c", "list.txt": b"a/b.txt"}
 SOURCE = "of an archive"
@@ -68,7 +68,7 @@ def test_a_change_is_noticed_that_leaves_size_and_time_as_they_were(tree: Path, 
 
 def test_what_is_unchanged_is_not_read_again(tree: Path, note: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = content(tree, note)
-    monkeypatch.setattr("gle_bench.data.content._hashes", None)
+    monkeypatch.setattr("gle_bench.files.content._hashes", None)
     assert content(tree, note) == first
 
 

@@ -1,6 +1,6 @@
 """Readers for .npy and .npz files that may be damaged or hostile: headers and sizes are checked before any number.
 
-As in `gle_bench.data.foreign`, reading raises OSError and parsing Malformed; `sentence_if_unreadable` turns both into
+As in `gle_bench.files.foreign`, reading raises OSError and parsing Malformed; `sentence_if_unreadable` turns both into
 the sentence that a user reads.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from gle_bench.data.foreign import CHUNK, Malformed, parsing, size
+from gle_bench.files.foreign import CHUNK, Malformed, parsing, size
 
 if TYPE_CHECKING:  # numpy costs a tenth of a second, and what lists runs needs none of it
     import numpy as np

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gle_bench.data import together
-from gle_bench.data.together import JOURNAL, finish_renames, write_together
 from gle_bench.errors import GleBenchError
+from gle_bench.files import together
+from gle_bench.files.together import JOURNAL, finish_renames, write_together
 
 NAMES = ("best.ckpt", "last.ckpt")
 
