@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from gle_bench import registry
-from gle_bench.chosen import resolved, run_hash
-from gle_bench.config import RunConfig
+from gle_bench.chosen import resolved
 from gle_bench.contracts import Batch, OnlineModel
 from gle_bench.costs import neurobench as harness
 from gle_bench.costs.exhibits import Activated, Evaluated, gle_exhibit
@@ -17,6 +14,7 @@ from gle_bench.costs.tracing import traced_exhibit
 from gle_bench.dynamics.ensemble import from_plain
 from gle_bench.dynamics.network import Network
 from gle_bench.errors import GleBenchError
+from gle_bench.tracking.configuration import configuration_of
 from gle_bench.tracking.costs import Complexity, ended, read, write
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder
@@ -78,28 +76,6 @@ def compute(folder: RunFolder, record: Record, data: Path) -> Complexity:
         steps=batch.steps,
         **counts._asdict() | counts.workload._asdict(),
     )
-
-
-def configuration_of(record: Record) -> RunConfig:
-    """The configuration of a run, as this version of glebench reads it.
-
-    Raises:
-        GleBenchError: it has another meaning here than its record says.
-    """
-    like = registry.pair(record.task, record.model).configure(record.budget)
-    try:
-        fields: dict[str, Any] = dict(record.config)
-        for part in ("options", "network"):
-            fields[part] = type(getattr(like, part)).model_validate(fields[part])
-        options = registry.rule(record.rule).options
-        fields["rule_options"] = options.model_validate(fields.get("rule_options", {}))
-        config = RunConfig.model_validate(fields)
-        same = run_hash(config, record.data.fingerprint) == record.config_hash
-    except (ValidationError, KeyError):
-        same = False
-    if not same:
-        raise GleBenchError("The run was made by another version of the model or the task than this glebench has.")
-    return config
 
 
 def _samples(experiment: "Experiment", record: Record, data: Path) -> tuple[str, Batch]:

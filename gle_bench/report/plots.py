@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from gle_bench import registry
 from gle_bench.errors import UsageError
 from gle_bench.report import grid as grids
+from gle_bench.report.figures.plot import Plot
 from gle_bench.report.grid import Grid
 from gle_bench.report.results import grouped, pairs_of
 from gle_bench.report.selection import ALL, Filter, Stored, select
@@ -70,6 +71,21 @@ def make(names: Sequence[str], runs: Path, wanted: Wanted, to: Path | None = Non
         return Made(asdict(plot), text.as_text(plot, width), skipped)
     save(plot, to)
     return Made(asdict(plot), "\n".join([str(to), *plot.notes]), skipped)
+
+
+def built(selected: Sequence[Stored], wanted: Wanted) -> Plot:
+    """The plot of selected runs as plain data, ready to be drawn.
+
+    Raises:
+        As `make`.
+    """
+    from gle_bench.report.figures import learning, response
+
+    if len(wanted.x) > 2:
+        raise UsageError(f"x has {len(wanted.x)} settings; a plot shows one setting or two.")
+    return (
+        response.build(_grid(selected, wanted)) if wanted.x else learning.build(selected, wanted.metric, wanted.split)
+    )
 
 
 def _against_settings(grid: Grid, to: Path | None) -> tuple[dict[str, Any], str]:

@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -48,6 +49,11 @@ def console(quiet: bool = False) -> "Console":
 
     capable = sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
     return Console(stderr=True, force_terminal=capable, force_interactive=capable, quiet=quiet)
+
+
+def is_live(console: "Console") -> bool:
+    """Whether a console can change what it shows: in a terminal, or in a notebook with ipywidgets, which rich needs."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
 def columns(elsewhere: int) -> int:

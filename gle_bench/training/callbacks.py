@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gle_bench.contracts.results import averaged
 from gle_bench.surroundings.processes import Requests
+from gle_bench.surroundings.streams import is_live
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.lock import Hold
 from gle_bench.training import checkpoints
@@ -112,7 +113,7 @@ class Display(Callback):
 
     def on_fit_start(self, *_: Any) -> None:
         self._started, self._first = time.perf_counter(), self._module.batches
-        if not self._console.is_terminal:
+        if not is_live(self._console):
             return
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),

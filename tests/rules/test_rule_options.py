@@ -11,9 +11,9 @@ from toys import ToyBPTT, ToyBPTTOptions
 from gle_bench import registry
 from gle_bench.chosen import resolved, run_hash, with_rule
 from gle_bench.config import RuleOptions, meaning
-from gle_bench.costs.count import configuration_of
 from gle_bench.dynamics.choices import LocalOptions
 from gle_bench.errors import GleBenchError
+from gle_bench.tracking.configuration import configuration_of
 from gle_bench.tracking.record import Record
 from gle_bench.training.marks import changes
 

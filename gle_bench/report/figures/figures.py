@@ -33,7 +33,9 @@ def make(name: str, request: Request, out: Path | None = None, draw: bool = True
     """
     subject = look_up("figure", name, {**FIGURES, **SKETCHES})
     if isinstance(subject, str):
-        return _sketch(name, subject, out)
+        if out is not None:
+            raise UsageError(f"--out {out}: {_first_small(_sketch(name, subject))}")
+        return Made({"title": f"Figure {name}", "sketch": _sketch(name, subject)}, _sketch(name, subject), ())
     path = Path(f"figure-{name}.png") if out is None else out
     if draw:
         kind_of(path)  # a wrong name is refused before anything is read
@@ -43,12 +45,25 @@ def make(name: str, request: Request, out: Path | None = None, draw: bool = True
     return Made(asdict(plot), "\n".join([str(path), *plot.notes]), skipped)
 
 
-def _sketch(name: str, shows: str, out: Path | None) -> Made:
+def built(name: str, request: Request) -> Built:
+    """The figure of that name as plain data, and the records that were passed over.
+
+    Raises:
+        As `make`. UsageError: a figure that holds no data.
+    """
+    subject = look_up("figure", name, {**FIGURES, **SKETCHES})
+    if isinstance(subject, str):
+        raise UsageError(_sketch(name, subject))
+    return _built(name, subject, request)
+
+
+def _sketch(name: str, shows: str) -> str:
     """The sentence on a figure that holds no data."""
-    sentence = f"Figure {name} is a sketch without data, and is not drawn here; it shows {shows}."
-    if out is not None:
-        raise UsageError(f"--out {out}: {sentence[0].lower()}{sentence[1:]}")
-    return Made({"title": f"Figure {name}", "sketch": sentence}, sentence, ())
+    return f"Figure {name} is a sketch without data, and is not drawn here; it shows {shows}."
+
+
+def _first_small(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _built(name: str, subject: Figure, request: Request) -> Built:

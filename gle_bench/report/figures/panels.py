@@ -86,13 +86,21 @@ def save(plot: Plot, path: Path) -> None:
     from matplotlib import style
 
     kind = kind_of(path)
-    # The style replaces the user's settings; it also holds while the file is written, when some of it is looked up.
-    with style.context(["default", STYLE]):
-        figure = draw(plot)
-        _settle_layout(figure)
+    with style.context(["default", STYLE]):  # while the file is written, too, when some of the style is looked up
+        drawn = figure(plot)
         write_atomically(
-            path, lambda file: figure.savefig(file, format=kind, dpi=DOTS_AN_INCH, metadata={**UNDATED[kind]})
+            path, lambda file: drawn.savefig(file, format=kind, dpi=DOTS_AN_INCH, metadata={**UNDATED[kind]})
         )
+
+
+def figure(plot: Plot) -> "Figure":
+    """A figure for matplotlib in our own style, whatever the user's settings are."""
+    from matplotlib import style
+
+    with style.context(["default", STYLE]):
+        drawn = draw(plot)
+        _settle_layout(drawn)
+    return drawn
 
 
 def draw(plot: Plot) -> "Figure":
@@ -100,14 +108,14 @@ def draw(plot: Plot) -> "Figure":
 
     Rows that follow each other and have panels of the same widths share a strip, in which their axes are aligned.
     """
-    from matplotlib.figure import Figure
+    from gle_bench.report.figures.shown import ShownFigure
 
     width, height = plot.size
     notes = "\n".join(fill(note, int(width * CHARACTERS)) for note in plot.notes)
     rows = [list(alike) for _, alike in groupby(plot.layout, _shares)]  # whose axes stand exactly below each other
     shares = [height * len(alike) / len(plot.layout) for alike in rows]
     heights = [TITLE, *shares, LINE * (1 + len(notes.splitlines()))]
-    figure = Figure(figsize=(width, sum(heights)), dpi=DOTS_AN_INCH, layout="constrained")
+    figure = ShownFigure(figsize=(width, sum(heights)), dpi=DOTS_AN_INCH, layout="constrained")
     title, *strips, below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     title.text(0.5, 0.4, plot.title, fontsize=10, fontweight="bold", ha="center", va="center")
     below.text(0.01, 1.0, notes, fontsize=SMALL, color="#333333", va="top")

@@ -8,10 +8,13 @@ import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gle_bench.contracts import Published
 from gle_bench.report.statistics.welch import Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cells = Mapping[str, str]  # a line of a table, {column: text}
 
@@ -57,6 +60,17 @@ class Table(NamedTuple):
     columns: Sequence[str] = ()
     empty: str = EMPTY
     hints: Sequence[str] = ()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The lines of the table with all digits; a missing value where nothing is known."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.content.get("rows", ())))
+
+    def _repr_html_(self) -> str:
+        from gle_bench.report.tables.formats import html
+
+        return html(self)
 
 
 def superscript(number: int) -> str:

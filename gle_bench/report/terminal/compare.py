@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gle_bench import registry
 from gle_bench.config import TrainingConfig
@@ -17,6 +17,9 @@ from gle_bench.report.statistics.ranking import Test, Values, compare_two, corre
 from gle_bench.report.statistics.welch import Sample, sample
 from gle_bench.tracking.store import Skipped
 from gle_bench.words import Budget, Protocol, Selection
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ORDER: Final = ("batch_size", "shuffle", "sampling")  # the settings of training on which the order of samples depends
 
@@ -61,6 +64,17 @@ class Compared:
     letters: tuple[str, ...]
     tests: Mapping[tuple[int, int], Test]
     left_out: tuple[str, ...] = ()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A row for each contender, the best first; tests of pairs are in `tests`."""
+        import pandas as pd
+
+        from gle_bench.report.terminal.compared import as_json
+
+        return pd.DataFrame(as_json(self)["models"])
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html(notebook=True))
 
 
 def compare(

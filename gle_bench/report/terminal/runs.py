@@ -34,11 +34,12 @@ def listed(runs: Path, wanted: Filter = ALL, status: str | None = None) -> tuple
     own, by their path. `last` and `best` are {split: {metric: value}}.
     """
     records, skipped = Store(runs).records()
-    kept = [Listed(_row(folder, record), record) for folder, record in records if wanted.keeps(record)]
+    kept = [Listed(row(folder, record), record) for folder, record in records if wanted.keeps(record)]
     return [each for each in kept if status in (None, each.row["status"])], skipped
 
 
-def _row(folder: RunFolder, record: Record) -> dict[str, Any]:
+def row(folder: RunFolder, record: Record) -> dict[str, Any]:
+    """A run as a row of the list."""
     from gle_bench.tracking.lock import is_live
 
     killed = record.status == "running" and not is_live(folder.path)
@@ -61,23 +62,29 @@ def _row(folder: RunFolder, record: Record) -> dict[str, Any]:
     }
 
 
-def as_csv(runs: Sequence[Listed]) -> str:
-    """The runs as CSV with one value in each field, which pandas reads.
+def flat(runs: Sequence[Listed]) -> Rows:
+    """The runs as rows with one value in each field.
 
     Each setting that differs from the model's own in one of the runs has a column, with its value in every run; so has
     every metric, as 'last.test.accuracy'.
     """
     changed = dict.fromkeys(path for row, _ in runs for path in row["settings"])
-    flat = []
+    rows = []
     for row, record in runs:
         settings = {path: leaves(record.config).get(path) for path in changed}
         named = {name: value for name, value in row.items() if name not in ("settings", "last", "best")}
-        flat.append({**named, **settings, **leaves({name: row[name] for name in ("last", "best")})})
-    columns = dict.fromkeys(name for row in flat for name in row)
+        rows.append({**named, **settings, **leaves({name: row[name] for name in ("last", "best")})})
+    return rows
+
+
+def as_csv(runs: Sequence[Listed]) -> str:
+    """The runs as CSV, which pandas reads."""
+    rows = flat(runs)
+    columns = dict.fromkeys(name for row in rows for name in row)
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_field(row.get(name)) for name in columns] for row in flat)
+    writer.writerows([_field(row.get(name)) for name in columns] for row in rows)
     return file.getvalue().rstrip("\n")
 
 
