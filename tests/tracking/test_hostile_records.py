@@ -25,6 +25,7 @@ from toy_runs import configured, run
 from gle_bench import registry
 from gle_bench.chosen import resolve
 from gle_bench.errors import GleBenchError, on_one_line, printable
+from gle_bench.report import plots
 from gle_bench.report import results as sources
 from gle_bench.report.figures import figures as catalogue
 from gle_bench.report.figures.curves import Request
@@ -34,6 +35,7 @@ from gle_bench.report.tables.brief import EVERYTHING, Choice
 from gle_bench.report.tables.formats import FORMATS, csv_cell
 from gle_bench.report.terminal import compare, compared, ending, listing, show, summary
 from gle_bench.report.terminal.tables import as_text
+from gle_bench.suites import catalogue as suites
 from gle_bench.suites import command
 from gle_bench.tracking.record import UnreadableRecord, parse
 from gle_bench.tracking.store import RunFolder, Store
@@ -110,9 +112,13 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
         compared.as_text(ranked, pairs=True)
 
     def listed() -> None:
-        rows, _, text = listing.rows("runs", runs)
-        json_text(rows)
-        text(rows)
+        for as_csv in (False, True):
+            rows, _, text = listing.rows("runs", runs, as_csv=as_csv)
+            json_text(rows)
+            text(rows)
+
+    def plotted() -> None:
+        json_text(plots.make(["mnist1d"], runs, plots.Wanted(("rate",))).shown)
 
     def described() -> None:
         for _, record in Store(runs).records()[0]:
@@ -121,9 +127,9 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
             show.as_text(description)
 
     def surveyed() -> None:
-        found, _ = command.survey("table2", command.Options(runs))
-        json_text(command.as_json(found, False))
-        command.as_text(found, False)
+        found, _ = command.survey(suites.suite("table2"), command.Options(runs))
+        json_text(command.as_json(found, "missing"))
+        command.as_text(found, "missing")
 
     chosen = resolve("mnist1d", "gle", None, "paper", "short", ())
 
@@ -138,6 +144,7 @@ def reads(runs: Path, draw: bool = False) -> dict[str, Callable[[], object]]:
         "compare": lambda: comparison("mnist1d"),
         "list": listed,
         "show": described,
+        "plot": plotted,
         "suite": surveyed,
         "run": told,
         "figure 10": lambda: json_text(catalogue.make("10", Request(runs), runs / "figure.png", draw=draw).shown),
