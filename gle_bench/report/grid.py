@@ -11,7 +11,7 @@ from gle_bench.contracts import Metric, Task
 from gle_bench.errors import UsageError, look_up
 from gle_bench.report.output import plain
 from gle_bench.report.results import ConfigurationRuns
-from gle_bench.report.settings import NAMING, Setting, setting_words, value_text
+from gle_bench.report.settings import NAMING, Setting, change_words, value_text
 from gle_bench.report.settings import setting as setting_of
 from gle_bench.report.statistics.equivalence import mean_interval
 from gle_bench.report.statistics.welch import Interval, Sample, sample
@@ -208,7 +208,7 @@ def _parts(group: ConfigurationRuns, settings: Sequence[Setting]) -> dict[str, s
     for mark in group.marks:
         path, _, text = mark.value.partition("=")
         if mark.kind == "setting" and not any(each.covers(path) for each in settings):
-            parts[path] = setting_words({path: text})
+            parts[path] = change_words(first, path, text)
         elif mark.kind in ("data", "version", "code", "other"):
             parts[str(mark)] = mark.word
     return parts

@@ -10,6 +10,7 @@ from gle_bench.plugins import guarded
 from gle_bench.report.output import plain
 from gle_bench.tracking.record import Record
 
+LONGEST: Final = 40  # characters of a changed setting in a label
 # What a record has beside the settings of its configuration
 NAMING: Final = ("task", "model", "rule", "protocol", "budget", "parameters")
 
@@ -73,30 +74,39 @@ def _size(key: str, records: Sequence[Record], paths: Mapping[str, Any]) -> Sett
     values, fields = {}, dict[str, None]()
     name = key.removeprefix("network.")
     for record in records:
-        size = _sized(record, name)
-        if size is not None:
-            values[record.run_id] = size[0]
-            fields |= dict.fromkeys(f"network.{field}" for field in size[1])
+        if name in (sizes := _sizes(record)):
+            values[record.run_id], its_fields = sizes[name]
+            fields |= dict.fromkeys(its_fields)
     if not values:
         names = {*NAMING, *(path.rpartition(".")[2] for path in paths if not path.rpartition(".")[2].isdigit())}
         raise UnknownName(did_you_mean("setting", key, names))
     return Setting(f"network.{name}", values, tuple(fields))
 
 
-def _sized(record: Record, name: str) -> tuple[int, list[str]] | None:
-    """The size of a record's network, and the names of the fields that make it up; None where it has no such size."""
+def _sizes(record: Record) -> dict[str, tuple[int, list[str]]]:
+    """The sizes of a record's network that can be set, {name: (size, paths of the fields that make it up)}."""
+    sizes = {}
     try:
         with guarded(f"Model {record.model}"):
             family = type(registry.pair(record.task, record.model).configure(record.budget).network)
-            if name not in family.sizes:
-                return None
             network = family.model_validate(record.config["network"])
-            size: int = getattr(network, name)
-            other = network.resized({name: 2 * size})
-            fields = [each for each in family.model_fields if getattr(network, each) != getattr(other, each)]
-            return size, fields
+            for name in family.sizes:
+                size: int = getattr(network, name)
+                other = network.resized({name: 2 * size})
+                fields = [each for each in family.model_fields if getattr(network, each) != getattr(other, each)]
+                sizes[name] = (size, [f"network.{field}" for field in fields])
     except GleBenchError:  # a model that is not installed, or a network that it does not take
-        return None
+        return {}
+    return sizes
+
+
+def change_words(record: Record, path: str, text: str) -> str:
+    """A changed setting in a few words: 'rate=0.01', or 'width=90' for a long list that makes up a size."""
+    words = setting_words({path: text})
+    if len(words) <= LONGEST:
+        return words
+    named = [f"{name}={size}" for name, (size, fields) in _sizes(record).items() if path in fields]
+    return ", ".join(named) or clipped(words, LONGEST)
 
 
 def setting_words(settings: dict[str, Any]) -> str:

@@ -112,6 +112,16 @@ def test_labels_say_what_differs_and_nothing_else(runs: Path) -> None:
     assert alone["label"].startswith("gle-15k: ")
 
 
+def test_a_long_setting_is_named_by_the_size_that_it_makes_up(runs: Path) -> None:
+    run(runs, 1, CURVES[1], "width=9")
+    run(runs, 1, CURVES[2], "width=9", "populations.0.tau_m=2.0")
+    run(runs, 1, CURVES[3], 'disturbances=[{"kind": "rate-noise", "std": 0.1, "correlation": 30, "layers": [1, 2]}]')
+    texts = sorted(line["label"].rpartition(":")[0] for line in made("mnist1d", runs).shown["panels"][0]["lines"])
+    assert [text[:-6] for text in texts[1:]] == ["gle-15k, width=9, "] * 2  # and the beginnings of their hashes
+    assert texts[0].startswith("gle-15k, disturbances=rate-noise (")
+    assert texts[0].endswith(" ...")
+
+
 def test_runs_that_are_not_done_are_drawn_where_none_is(runs: Path) -> None:
     run(runs, 1, CURVES[1], status="interrupted")
     plot = made("mnist1d", runs)
