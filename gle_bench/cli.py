@@ -274,7 +274,7 @@ def show(
 def table(
     name: Annotated[str, typer.Argument(help="Table 1, 2 or 3, or that of a task.", autocompletion=completion.tables)],
     every: Annotated[
-        bool, typer.Option("--all", help="All budgets, protocols and evaluations, settings and costs.")
+        bool, typer.Option("--all", help="All budgets, settings, protocols and evaluations, and costs.")
     ] = False,
     protocol: Annotated[Protocol | None, typer.Option(help="The protocol; paper without --all.")] = None,
     selection: Annotated[Selection | None, typer.Option(help="The evaluation that counts; last without --all.")] = None,

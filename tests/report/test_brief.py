@@ -145,10 +145,11 @@ def test_a_row_of_shipped_and_own_runs_says_so(tmp_path: Path, monkeypatch: pyte
     put(published, [record(seed, 93.0 + seed) for seed in range(2)])
     put(runs, [record(2, 95.0), *(record(seed, 90.0, model="gru") for seed in range(3))])
     put(runs, [record(seed, 80.0, model="tcn", budget="short", marks=("budget short",)) for seed in range(3)])
+    put(runs, [record(0, 80.0, model="mlp", marks=("training.rate=0.002",))])
     both = table("2", runs=runs)
     assert "Seeds: 2 that come with glebench, 1 of yours." in both.footnotes
     assert "Yours: gru [other version]; all other runs come with glebench." in both.hints
-    assert "1 row of shorter or changed runs (1 of them yours)" in both.hints[-1]
+    assert "2 rows of shorter or changed runs (2 of them yours)" in both.hints[-1]
     seeds = {}
     for only in (None, "mine", "published-records"):
         rows = table("2", Choice(only=only), runs).content["rows"]

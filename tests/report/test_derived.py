@@ -35,13 +35,13 @@ def test_a_rule_can_be_shown() -> None:
 
 def test_results_of_a_derived_rule_say_so(tmp_path: Path) -> None:
     derived, _ = (run(configured("toy-classes", "toy-gle", rule=rule), [1, 2], tmp_path) for rule in ("gle-e", "bptt"))
-    words = (["show", derived[0].run_id], ["table", "toy-classes"], ["compare", "toy-classes"])
+    words = (["show", derived[0].run_id], ["table", "toy-classes", "--all"], ["compare", "toy-classes"])
     sheet, table, compared = (done.out for done in together([[*each, "--runs", tmp_path] for each in words]))
     assert "rule gle-e (derived), seed 1" in sheet
     for text in (table, compared):
         assert "toy-gle+gle-e (derived)" in text
         assert "toy-gle+bptt" in text
         assert "toy-gle+bptt (derived)" not in text
-    rows = json.loads(glebench("table", "toy-classes", "--runs", tmp_path, "--json").out)["rows"]
+    rows = json.loads(glebench("table", "toy-classes", "--all", "--runs", tmp_path, "--json").out)["rows"]
     assert {row["rule"]: row["rule_derived"] for row in rows if row["ours_n"]} == {"gle-e": True, "bptt": False}
     assert registry.rule_title("no such rule") == "no such rule"

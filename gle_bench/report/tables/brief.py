@@ -5,17 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gle_bench.contracts import Published
+from gle_bench.report.results import ConfigurationRuns
 from gle_bench.report.statistics.equivalence import ALPHA, MOST_SEEDS, published_sample
 from gle_bench.report.tables.cells import Cells, Part, decimals, number_text, published_text, sample_text, superscript
 from gle_bench.report.tables.rows import Row, Section
 from gle_bench.words import Origin, Protocol, Selection
-
-SPREADS: Final = {
-    "population sd": "population standard deviation",
-    "sample sd": "sample standard deviation",
-    "sem": "standard error of the mean",
-}
-CHANGED: Final = 12  # rows with changed settings that still fit on a screen
 
 
 class Choice(NamedTuple):
@@ -52,11 +46,12 @@ EVERYTHING: Final = Choice(everything=True)
 
 
 def shown(rows: Sequence[Row], choice: Choice) -> list[Row]:
-    """The rows of the one table: published numbers, and full runs of the chosen section."""
-    here = [row for row in rows if row.section == choice.section]
-    full = [row for row in here if row.runs is None or row.runs.first.budget == "paper"]
-    changed = [id(row) for row in full if any(mark.changed for mark in row.marks)]
-    return [row for row in full if id(row) not in changed[CHANGED:]]
+    """The rows of the one table: published numbers, and full runs of the chosen section with their own settings."""
+    return [row for row in rows if row.section == choice.section and (row.runs is None or _is_full(row.runs))]
+
+
+def _is_full(runs: ConfigurationRuns) -> bool:
+    return runs.first.budget == "paper" and not runs.changed
 
 
 def part(rows: Sequence[Row], section: Section, numbers: Mapping[str, int]) -> Part:
@@ -121,7 +116,7 @@ def _word(row: Row) -> str:
 def _explained(rows: Sequence[Row]) -> Iterator[str]:
     """What stands in the columns, and what each verdict of these rows means."""
     cells = [row.published for row in rows if row.published]
-    ours = "mean ± sample standard deviation (seeds)"
+    ours = "mean ± sample sd (seeds)"
     if not cells:
         yield f"Ours: {ours}, with the 95 % interval of the mean."
         return
@@ -148,8 +143,8 @@ def _explained(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _printed_spread(cells: Sequence[Published]) -> str:
-    kinds = dict.fromkeys(cell.spread_kind for cell in cells if cell.spread is not None)
-    return f" ± {' or '.join(SPREADS.get(kind, kind) for kind in kinds)}" if kinds else ""
+    kinds: dict[str, None] = dict.fromkeys(cell.spread_kind for cell in cells if cell.spread is not None)
+    return f" ± {' or '.join(kinds).replace('sem', 'standard error')}" if kinds else ""
 
 
 def _printed_seeds(cells: Sequence[Published]) -> str:
