@@ -1,6 +1,8 @@
 """The one table that a screen or a page has room for: its rows, its words, and its width."""
 
+import io
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from gle_bench.report.tables import table as tables
 from gle_bench.report.tables.brief import EVERYTHING, Choice
 from gle_bench.report.tables.cells import Part, Table
 from gle_bench.report.terminal.tables import as_text
+from gle_bench.surroundings import streams
 from gle_bench.tracking.record import Record, run_id
 from gle_bench.tracking.store import Store
 from gle_bench.words import Origin
@@ -80,6 +83,24 @@ def test_colours_are_all_that_a_terminal_adds() -> None:
     assert re.sub("\x1b\\[[0-9]+m", "", coloured) == plain
     assert "\x1b[32mreproduced" in coloured
     assert "\x1b[33minconclusive" in coloured
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_width_and_colours_are_those_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = {"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": ""}
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    for changed, page in (({}, (80, True)), ({"NO_COLOR": "1"}, (80, False)), ({"TERM": "dumb"}, (80, False))):
+        for name, value in (usual | changed).items():
+            monkeypatch.setenv(name, value)
+        assert streams.page() == page
+    monkeypatch.setenv("COLUMNS", "200")
+    assert streams.page()[0] == 100
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert streams.page() == (100, False)
 
 
 def test_table_1_has_the_papers_settings_and_ours_where_they_differ() -> None:
