@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import glebench
@@ -111,6 +112,13 @@ def test_latex_has_one_tabular_with_as_many_cells_in_each_row_as_columns(name: s
     assert text.count(r"\caption") == text.count(r"\label") == 1
     opened, closed = (re.findall(rf"\\{word}\{{(\w+)\}}", text) for word in ("begin", "end"))
     assert sorted(opened) == sorted(closed)
+
+
+@pytest.mark.parametrize(
+    ("section", "label"), [({}, "tab:mnist1d"), ({"protocol": "clean", "selection": "best"}, "tab:mnist1d-clean-best")]
+)
+def test_tables_of_one_task_have_labels_of_their_own(section: dict[str, Any], label: str) -> None:
+    assert f"\\label{{{label}}}" in latex(table("2", Path("none"), Choice(**section))[0])
 
 
 HAS_TEX = shutil.which("pdflatex") is not None

@@ -32,7 +32,7 @@ SETUP: Final = "separate-uncertainty, retain-explicit-plus, group-separator={,},
 
 def latex(table: Table) -> str:
     """A table as LaTeX, each of its parts as one `table`; it needs booktabs, siunitx and UTF-8."""
-    name = re.sub("[^a-z0-9-]", "", str(table.content.get("task", "table-1")))
+    name = re.sub("[^a-z0-9-]", "", _name(table).lower())
     parts = [
         _latex_part(table, part, f"tab:{name}{f'-{number}' if number > 1 else ''}")
         for number, part in enumerate(table.parts, 1)
@@ -45,6 +45,14 @@ def latex(table: Table) -> str:
             "",
         ]
     )
+
+
+def _name(table: Table) -> str:
+    """The name of a table in its label: its task, with protocol and evaluation where they are not the paper's."""
+    first: Mapping[str, str] = next(iter(table.content.get("rows", ())), {})
+    section = [first.get("protocol", "paper"), first.get("selection", "last")]
+    others = [word for word in section if word not in ("paper", "last")]
+    return "-".join([table.content.get("task", "table-1"), *others])
 
 
 def latex_text(text: str) -> str:
