@@ -108,14 +108,15 @@ def measure(experiment: Experiment, seeds: list[int]) -> Pace:
     For an online model, it is measured in some steps of the whole ensemble; for an offline model, in updates and an
     evaluation of one seed.
     """
-    feed = feed_for(experiment, seeds, min(1, len(experiment.ends) - 2))  # a round of several batches, if there is one
-    batch, evaluation = (_whole if experiment.network is None else _online)(experiment, seeds, feed)
+    measured, side_by_side = (_whole, seeds[:1]) if experiment.network is None else (_online, seeds)
+    feed = feed_for(experiment, side_by_side, min(1, len(experiment.ends) - 2))  # a round of several batches, if any
+    batch, evaluation = measured(experiment, side_by_side, feed)
     return Pace(batch / experiment.steps_per_batch, evaluation)
 
 
 def _whole(experiment: Experiment, seeds: list[int], feed: Feed) -> tuple[float, float]:
-    """The seconds that a seed of an offline model takes to fetch and learn from a batch, and for an evaluation."""
-    module, held_out = module_class(experiment)(experiment, seeds[:1]), feed.val_dataloader()
+    """The seconds in which the one seed of an offline model fetches and learns from a batch, and for an evaluation."""
+    module, held_out = module_class(experiment)(experiment, seeds), feed.val_dataloader()
     assert isinstance(module, WholeModule)
     batch, first = _interval(_updates(module, feed.train_dataloader())), next(iter(held_out))
     return batch, len(held_out) * _time(lambda: _evaluate(module, first))

@@ -1,6 +1,7 @@
 """Tests of scripts/setup with a fake Python, which makes an empty .venv and records the arguments of pip."""
 
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -32,13 +33,13 @@ STUB = """\
 #!/usr/bin/env bash
 case "$*" in
     -c*) exit 0 ;;
-    *venv*) mkdir -p "${@: -1}/bin"; cp "$0" "${@: -1}/bin/python"; echo "#!${@: -1}/bin/python" > "${@: -1}/bin/pip" ;;
-    *config*) ;;
-    *install*)
+    *"pip config"*) ;;
+    *"pip install"*)
         sleep 0.2; echo "$*" >> pip-calls; echo noise
         [[ ! -e pip-breaks ]] || { echo "No torch"; exit 1; }
         rm -f gle_bench/dynamics/engines/native/*.so
         [[ -e compiler-breaks ]] || touch "gle_bench/dynamics/engines/native/_portable.$RANDOM.so" ;;
+    *venv*) mkdir -p "${@: -1}/bin"; cp "$0" "${@: -1}/bin/python"; echo "#!${@: -1}/bin/python" > "${@: -1}/bin/pip" ;;
 esac
 """
 
@@ -185,6 +186,18 @@ def test_without_a_python_it_says_so(checkout: Path) -> None:
     assert code == 1
     assert said.startswith("glebench: no Python 3.11 or newer with venv found (tried no-such-python);")
     assert said.count("\n") == 1
+
+
+def test_a_terminal_sees_the_progress_of_pip_and_the_log_is_kept(checkout: Path) -> None:
+    terminal, side = pty.openpty()
+    environment = os.environ | {"GLEBENCH_PYTHON": str(checkout / "python"), "PIP_FIND_LINKS": "/wheels"}
+    done = subprocess.run([checkout / "scripts/setup"], env=environment, stdout=subprocess.PIPE, stderr=side)
+    os.close(side)
+    shown = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert "noise" in shown
+    assert pip_calls(checkout) == [f"-m pip install --log {checkout}/.venv-setup.log -e ."]
 
 
 def test_two_at_once_install_once(checkout: Path) -> None:

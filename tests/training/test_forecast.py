@@ -77,3 +77,19 @@ def test_a_line_of_progress_has_the_time_left(monkeypatch: pytest.MonkeyPatch) -
     for first, batches, left in ((0, 30, " · 2 min left"), (20, 30, " · 7 min left"), (0, 100, ""), (30, 30, "")):
         display._first, display._module.batches = first, batches  # type: ignore[misc]
         assert display._left() == left
+
+
+@pytest.mark.parametrize(("network", "expected"), [(None, [1]), ("online", [1, 2, 3])])
+def test_one_seed_is_measured_where_seeds_do_not_learn_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, network: object, expected: list[int]
+) -> None:
+    fed: list[list[int]] = []
+
+    def feed(_: object, seeds: list[int], first_round: int) -> None:
+        fed.append(seeds)
+        raise StopIteration
+
+    monkeypatch.setattr(preview, "feed_for", feed)
+    with pytest.raises(StopIteration):
+        preview.measure(SimpleNamespace(network=network, ends=[0, 1, 2]), [1, 2, 3])  # type: ignore[arg-type]
+    assert fed == [expected]
