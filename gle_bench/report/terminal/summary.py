@@ -14,15 +14,16 @@ from gle_bench.tracking.record import Record
 def preview_text(preview: Mapping[str, Any]) -> str:
     """What a run would do, and for how long, as text; `gle_bench.training.preview` makes the data."""
     head = (
-        "{task} {model}: rule {rule}, protocol {protocol}, budget {budget}, engine {engine} on {device} ({config_hash})"
+        "{task} {model} ({config_hash})\n"
+        "  rule {rule}, protocol {protocol}, budget {budget}, engine {engine} on {device}"
     )
     lines = [head.format(**preview)]
     lines += [f"  seed {seed:<4} cached: {status}" for seed, status in preview["cached"].items()]
     lines += [f"  seed {seed:<4} would run, in {folder}" for seed, folder in preview["to_run"].items()]
     if preview["to_run"]:
         lines.append(
-            f"  {preview['rounds']} rounds, about {duration(preview['seconds'])}: "
-            "estimated from a few steps on this machine, for a start from the beginning"
+            f"  {preview['rounds']} rounds from the start: about {duration(preview['seconds'])}, "
+            "estimated from a few steps on this machine"
         )
     if preview["full_seconds"] is not None and preview["budget"] != "paper":
         lines.append(f"  the full run would take about {duration(preview['full_seconds'])}, estimated likewise:")
