@@ -361,9 +361,10 @@ def test_a_wandb_out_of_reach_is_told_and_fails_no_run(tmp_path: Path) -> None:
         *TOY, "--wandb", "online", "--runs", tmp_path, WANDB_API_KEY="0" * 40, WANDB_BASE_URL="http://127.0.0.1:9"
     )
     assert done.code == 0, done
-    (line,) = [line for line in done.err.splitlines() if "W&B" in line]
-    assert line.startswith("W&B is offline for toy-classes-toy-gle-")
-    assert "http://127.0.0.1:9 does not answer" in line
+    offline, upload = [line for line in done.err.splitlines() if "W&B" in line]
+    assert offline.startswith("W&B is offline for toy-classes-toy-gle-")
+    assert "http://127.0.0.1:9 does not answer" in offline
+    assert "to upload them: " in upload
     assert seed_folder(tmp_path, 1).read().status == "done"
 
 
