@@ -75,7 +75,7 @@ def test_a_trained_module_gives_the_outputs_of_the_last_evaluation(tmp_path: Pat
     """The state of `toy-constant` begins at zero with every batch, as that of a module does."""
     runs = trained(tmp_path, model, task)
     folder, record = runs.stored[1]
-    splits = gle_bench.files(task, model, accept_data=True)
+    splits = gle_bench.data(task, model, accept_data=True)
     batch = splits["test"].fetch(torch.arange(len(splits["test"])), 0, 0)
     module = gle_bench.module(record, runs=tmp_path)
     outputs = module(batch.inputs[0].expand(-1, batch.steps, -1)).detach()
