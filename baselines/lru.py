@@ -9,16 +9,16 @@ from pydantic import Field, model_validator
 from gle_bench.config import Count, Exponential, Positive, RunConfig, TrainingConfig
 from gle_bench.contracts import OfflineModel, Pair, RateGroup, Shape
 from gle_bench.models.initial import seeded
-from gle_bench.recipes.mackey_glass import SEEDS, last_value
+from gle_bench.recipes.mackey_glass import last_value, offline_pair
 from gle_bench.recipes.mnist1d import LENGTHS, MNIST1DOptions
 from gle_bench.words import Budget
 
 if TYPE_CHECKING:
     from torch import nn
 
-# One run of 2000 updates under `clean` (sequence 0) had its lowest validation sMAPE, 4.1 %, after 600 and 5.0 % at the
-# end, while the loss of one-step predictions still fell.
-UPDATES: dict[Budget, int] = {"smoke": 20, "short": 1000, "paper": 4000}
+# On Mackey-Glass, sMAPE (%) of sequence 0 on the validation of `clean` after 1000 updates, without washout 5.0 (after
+# 2000; 4.1 after 600); with 0.9 Lyapunov times of it 7.8, with r_max = 0.9 besides 4.5, r_min = 0 and r_max = 0.8 7.9,
+# rate 5e-4 10.8, one layer of 43 7.6, max_phase = 0.5 4.8.
 
 
 class LRU(OfflineModel):
@@ -89,26 +89,6 @@ def mnist1d_lru(budget: Budget = "paper") -> RunConfig:
     )
 
 
-def mackey_glass_lru(budget: Budget = "paper") -> RunConfig:
-    """Two blocks of 30 units with 30 states, which predict the next of NeuroBench's points: 9,391 parameters."""
-    return RunConfig(
-        task="mackey-glass",
-        model="lru",
-        rule="backprop",
-        budget=budget,
-        options=last_value(),
-        network=LRU(hidden=30, states=30, layers=2),
-        training=TrainingConfig(
-            batches=UPDATES[budget],
-            evaluate_every=UPDATES[budget] // 10,
-            batch_size=1,
-            evaluation_batch_size=1,
-            rate=2e-3,
-            schedule=Exponential(final=1e-5),
-        ),
-    )
-
-
 PAIRS = (
     Pair(
         "mnist1d",
@@ -123,17 +103,19 @@ PAIRS = (
             "paper, and there is no weight decay.",
         ),
     ),
-    Pair(
-        "mackey-glass",
+    offline_pair(
         "lru",
-        mackey_glass_lru,
-        SEEDS,
+        LRU(hidden=30, states=30, layers=2, r_max=0.9),
+        last_value(washout=0.9),
+        1000,
+        2e-3,
         "linear recurrent units, 2 blocks of 30 on NeuroBench's grid: 9,391 parameters",
         (
             "It predicts one point ahead, and the loop closes after 9 Lyapunov times, as for NeuroBench's LSTM.",
-            "One other setting was tried, 2000 updates on sequence 0 under clean; fewer are taken, because the "
-            "prediction in closed loop became worse towards their end.",
+            "The first 0.9 Lyapunov times, in which states leave zero, do not count in its loss; without that, or with "
+            "a longer memory (r_max = 0.99), the prediction in closed loop becomes worse while that of one point "
+            "becomes better.",
         ),
-        tried=1,
+        tried=7,
     ),
 )
