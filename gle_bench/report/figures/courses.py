@@ -77,9 +77,12 @@ def recorded(
             notes.append(f"{text} was not run; say `{_command(task, key, request, noise)}`.")
             continue
         record = _chosen(groups[key], key, request)
-        rows = folders[record.run_id].read_history()
         split = task.evaluation_split(request.protocol)
-        found[key] = _course(record.seed, [row for row in rows if row.get("split") == split], unit)
+        rows = [row for row in folders[record.run_id].read_history() if row.get("split") == split]
+        if not rows:
+            notes.append(f"{text} has a record without a history; say `{_command(task, key, request, noise)}`.")
+            continue
+        found[key] = _course(record.seed, rows, unit)
         notes += [f"{text}: {mark}." for mark in groups[key].marks if not _drawn_as_such(str(mark))]
     if not found:
         raise GleBenchError(" ".join(notes))
