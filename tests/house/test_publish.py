@@ -12,7 +12,7 @@ BOARD = f"# MNIST-1D\n\n{TABLE}\n| model | seconds |\n|---|---|\n"
 README = "# glebench\n\n| model | accuracy |\n|---|---|\n| tcn | of yesterday |\n| gru | that is gone |\n\n| other |\n"
 STUB = f"""\
 #!/bin/sh
-case "$2" in gone) exit 3;; mnist1d) printf '%s' '{BOARD}';; *) echo "$@";; esac
+case "$2" in gone) exit 3;; mnist1d|2) printf '%s' '{BOARD}';; *) echo "$@";; esac
 """
 
 
