@@ -4,8 +4,7 @@ The functions of `gle_bench.api`, and what those need who add a task, a model or
 They are imported when they are first used, so that `import gle_bench` takes no time.
 """
 
-from typing import TYPE_CHECKING, Any, Final
-
+TYPE_CHECKING = False  # the name that type checkers know; nothing is imported before the current folder is left
 if TYPE_CHECKING:
     from gle_bench.api import Runs, compare, data, figure, module, network, plot, run, runs, table
     from gle_bench.contracts import ClosedFormRule, GradientRule, OfflineModel, OnlineModel, OnlineRule, Pair, Task
@@ -33,14 +32,14 @@ __all__ = [
     "table",
 ]
 
-_PLACES: Final = {  # {module: the names that it gives}
+_PLACES = {  # {module: the names that it gives}
     "api": ("Runs", "compare", "data", "figure", "module", "network", "plot", "run", "runs", "table"),
     "contracts": ("ClosedFormRule", "GradientRule", "OfflineModel", "OnlineModel", "OnlineRule", "Pair", "Task"),
     "dynamics.seams": ("Observer",),
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     from importlib import import_module
 
     for place, names in _PLACES.items():

@@ -67,7 +67,7 @@ class LocalProcesses:
     """
 
     at_once: int = 1
-    program: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "gle_bench.cli"))
+    program: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "gle_bench"))
 
     def run(self, jobs: Sequence[Job], watcher: Watcher) -> list[Ended]:
         waiting, ended = list(jobs), []

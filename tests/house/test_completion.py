@@ -9,7 +9,7 @@ import pytest
 from gle_bench import registry
 from gle_bench.chosen import resolve
 from gle_bench.cli import app
-from gle_bench.completion import SCRIPTS, provide, script
+from gle_bench.cli.completion import SCRIPTS, provide, script
 from gle_bench.errors import UnknownName
 from gle_bench.overrides import override, spellings
 from gle_bench.paper import FIGURES, SUITES

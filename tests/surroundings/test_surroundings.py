@@ -24,11 +24,10 @@ from shared import ROOT, SUPPORT
 from sparing import first
 from toy_runs import seed_folder
 
-from gle_bench import cli
-from gle_bench.cli import app
+from gle_bench.cli import app, options
 
 TOY = "run toy-classes --model toy-mlp --budget smoke --seeds 1"
-MODULE = f"{sys.executable} -m gle_bench.cli"
+MODULE = f"{sys.executable} -m gle_bench"
 PNG = b"\x89PNG\r\n"
 
 
@@ -138,8 +137,8 @@ def test_all_options_that_are_paths_expand_alike() -> None:
     hints = [get_type_hints(command.callback, include_extras=True) for command in app.registered_commands]
     annotated = {name: get_args(hint) for each in hints for name, hint in each.items() if get_origin(hint) is Annotated}
     paths = {name: infos for name, (kind, *infos) in annotated.items() if Path in (kind, *get_args(kind))}
-    assert paths.keys() == {"runs", "data", "out"}
-    assert [infos[0].parser for infos in paths.values()] == [cli._path] * 3
+    assert paths.keys() == {"runs", "data", "out", "to"}
+    assert [infos[0].parser for infos in paths.values()] == [options.path] * 4
 
 
 def test_a_home_folder_is_meant_by_its_sign(tmp_path: Path) -> None:
@@ -331,7 +330,8 @@ def read(terminal: int) -> bytes:
 # The current folder --------------------------------------------------------------------------------------------------
 
 # What Python has imported before it comes to us, from its own folders unless PYTHONPATH names the current one.
-EARLY = "import runpy, re, site, sys; from gle_bench.surroundings import isolation; print(*sys.modules)"
+BARE = "import runpy, re, site, sys; "
+EARLY = BARE + "from gle_bench.surroundings import isolation; print(*sys.modules)"
 DECOY = "open('RAN', 'a').write(__name__ + '\\n')\nraise SystemExit('a decoy ran')\n"
 
 
@@ -343,7 +343,13 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     early, late = (works(f"{sys.executable} -P -c '{code}'", folder).split() for code in (EARLY, loaded))
     names = {name.split(".")[0] for name in late} - {name.split(".")[0] for name in early}
     assert {"statistics", "typer", "torch", "json", "rich", "wandb", "logging"} <= names
-    return names - set(sys.builtin_module_names) | {"scienceplots"}  # which torchmetrics imports if it finds it
+    return names - set(sys.builtin_module_names)
+
+
+def test_nothing_is_imported_before_the_current_folder_is_left(tmp_path: Path) -> None:
+    codes = (BARE + "print(*sys.modules)", EARLY)
+    bare, early = ({*works(f"{sys.executable} -P -c '{code}'", tmp_path).split()} for code in codes)
+    assert early - bare == {"gle_bench", "gle_bench.surroundings", "gle_bench.surroundings.isolation"}
 
 
 @pytest.fixture

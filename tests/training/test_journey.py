@@ -69,8 +69,8 @@ def test_few_modules_lie_between_the_command_and_the_engine(tmp_path: Path, monk
     monkeypatch.setattr(TorchEngine, "learn", watched)
     run(monkeypatch, tmp_path, "toy-gle", "--budget", "smoke")
     ours = [name for name in stacks[0] if name.startswith("gle_bench.")]
-    modules = [name for name, _ in groupby(ours[ours.index("gle_bench.cli") :])]
-    assert modules[0] == "gle_bench.cli"
+    modules = [name for name, _ in groupby(ours[ours.index("gle_bench.cli.running") :])]
+    assert modules[0] == "gle_bench.cli.running"
     assert modules[-1] == "gle_bench.training.modules.online"
     assert len(modules) <= MOST_MODULES
     assert len(modules) == len(set(modules)), modules
