@@ -150,9 +150,10 @@ PAIRS = (
         EveryStateGRU(),
         mackey_glass.last_value(washout=0.9),
         updates=300,
-        rate=1e-2,
+        rate=2e-2,
         summary="54 units on the last value: 9,289 parameters",
-        notes=("The rate is that of the paper's GRU on MNIST-1D; no other was tried.",),
+        notes=("Rates of 0.002, 0.01 and 0.02 gave an sMAPE of 10.9, 9.4 and 8.7 % on clean's validation (sequence 0).",),
+        tried=3,
     ),
     gsc.offline_pair(
         "gru",
