@@ -152,7 +152,7 @@ PAIRS = (
         updates=300,
         rate=2e-2,
         summary="54 units on the last value: 9,289 parameters",
-        notes=("Rates of 0.002, 0.01 and 0.02 gave an sMAPE of 10.9, 9.4 and 8.7 % on clean's validation (sequence 0).",),
+        notes=("Rates 0.002, 0.01 and 0.02 gave an sMAPE of 10.9, 9.4 and 8.7 % on clean's validation, sequence 0.",),
         tried=3,
     ),
     gsc.offline_pair(
