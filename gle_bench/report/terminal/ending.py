@@ -12,14 +12,16 @@ from gle_bench.paper import RESULTS
 from gle_bench.report.results import ConfigurationRuns
 from gle_bench.report.statistics import equivalence
 from gle_bench.report.statistics.equivalence import FEWEST_SEEDS
-from gle_bench.report.tables.cells import published_text
+from gle_bench.report.tables.cells import published_text, wrapped
 from gle_bench.report.terminal.curve import curve
+from gle_bench.surroundings import streams
 from gle_bench.tracking.estimates import duration
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
 
 CURVE_WIDTH: Final = 60  # columns
 CURVE_HEIGHT: Final = 6  # lines
+WIDEST: Final = 100  # columns of sentences where there is no terminal
 
 
 class Next(NamedTuple):
@@ -49,7 +51,7 @@ def lines(chosen: Chosen, records: Sequence[Record], store: Store, following: Ne
     where = folder.path if len(records) == 1 else folder.path.parent
     return [
         *_learning_curve(task, record, folder),
-        *([] if published is None else [_beside_published(runs, published, task.metric)]),
+        *([] if published is None else _indented(_beside_published(runs, published, task.metric))),
         f"  Recorded in {where}",
         "Next:",
         *_commands(task, runs, following),
@@ -76,13 +78,17 @@ def _learning_curve(task: Task, record: Record, folder: RunFolder) -> list[str]:
 def _beside_published(runs: ConfigurationRuns, cell: Published, metric: Metric) -> str:
     """The published number, and the verdict of the comparison or the reason why there is none."""
     seeds = "" if cell.n is None else f", {cell.n} seeds"
-    number = f"  Published: {published_text(cell)} {metric.unit} ({cell.selection} evaluation{seeds})."
+    number = f"Published: {published_text(cell)} {metric.unit} ({cell.selection} evaluation{seeds})."
     if runs.marks:
         marks = [str(mark) for mark in runs.marks if not mark.changed]
         marks += ["changed settings"] if any(mark.changed for mark in runs.marks) else []
         return f"{number} No verdict, because this run differs from the paper's: {', '.join(marks)}."
     values = [*runs.values(cell.selection, cell.split, metric.name).values()]
     return f"{number} {_verdict(equivalence.compare(cell, values), cell, metric.unit)}" if values else number
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in wrapped(text, streams.columns(WIDEST) - 2)]
 
 
 def _verdict(compared: equivalence.Comparison, cell: Published, unit: str) -> str:
@@ -111,8 +117,12 @@ def _commands(task: Task, runs: ConfigurationRuns, following: Next) -> list[str]
         "its learning curve": ["plot", name],
         "all results": ["table", number.get(task.name, task.name)],
     }
-    out = {what: shlex.join([following.program, *words, *following.runs]) for what, words in commands.items()}
+    widest = max(map(len, commands))
+    out = [
+        f"  {what:{widest}}  {shlex.join([following.program, *words, *following.runs])}"
+        for what, words in commands.items()
+    ]
     if task.published and runs.first.budget != "paper":
         time = "" if following.full_seconds is None else f", about {duration(following.full_seconds)} on this machine"
-        out[f"the full run, which budget {runs.first.budget} does not replace{time}"] = following.full
-    return [f"  {command}  # {what}" for what, command in out.items()]
+        out.append(f"  the full run, which budget {runs.first.budget} does not replace{time}:\n    {following.full}")
+    return out
