@@ -14,6 +14,7 @@ from gle_bench.chosen import Chosen
 from gle_bench.contracts import Batch
 from gle_bench.dynamics.window import Window
 from gle_bench.plugins import guarded
+from gle_bench.surroundings.processes import is_request
 from gle_bench.tracking.estimates import Length, Pace, duration, same_work, seconds
 from gle_bench.training.data import Feed, round_ends
 from gle_bench.training.execute import feed_for, module_class
@@ -77,7 +78,9 @@ def forecast(experiment: Experiment, learned: Mapping[int, int], report: Callabl
         return
     try:
         pace = measure(experiment, list(learned))
-    except Exception:  # a plugin's code may raise anything
+    except BaseException as error:  # a plugin's code may raise anything
+        if is_request(error):
+            raise
         return
     whole, part = _length(experiment, experiment.ends), 1 - mean(learned.values()) / experiment.ends[-1]
     line = f"About {duration(part * seconds(whole, pace, len(learned)))} left" if any(learned.values()) else ""

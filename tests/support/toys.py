@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import walk_stack
 from typing import Annotated, ClassVar
 
 import torch
@@ -74,10 +75,14 @@ class ToySplit(TensorSplit):
 def _end_here(epoch: int, fetches: dict[int, int] = {}) -> None:  # noqa: B006
     """Disturbs the process at one fetch, such as the third of epoch 1, if an environment variable asks for it.
 
+    The fetches by which the time of the run is measured do not count.
+
     $TOYS_SIGNAL, such as 'SIGKILL 1 3', sends this process a signal; $TOYS_DELETES, '1 3 PATTERN', removes folders;
     $TOYS_TAKES_OVER, '1 3 STORE', writes another process's heartbeat into every run folder, and removes the records.
     """
     if not {"TOYS_SIGNAL", "TOYS_DELETES", "TOYS_TAKES_OVER"} & os.environ.keys():
+        return
+    if any(frame.f_globals["__name__"] == "gle_bench.training.preview" for frame, _ in walk_stack(None)):
         return
     fetches[epoch] = fetches.get(epoch, 0) + 1
     here = [str(epoch), str(fetches[epoch])]
