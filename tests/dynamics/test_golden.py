@@ -56,7 +56,9 @@ def said_of(engine: str, out: str) -> list[str]:
     return [verdict for _, name, verdict in lines if name == engine]
 
 
-@pytest.fixture(scope="module", params=[[], ["--ensemble"]], ids=["alone", "ensemble"])
+@pytest.fixture(
+    scope="module", params=[[], pytest.param(["--ensemble"], marks=pytest.mark.systems)], ids=["alone", "ensemble"]
+)
 def replayed(request: pytest.FixtureRequest) -> str:
     """The output of the script for all golden files."""
     command = [SCRIPT, shared_path("golden"), *request.param]

@@ -39,6 +39,7 @@ def test_what_is_random_is_a_function_of_the_seed_alone() -> None:
     assert len(set(texts[0].splitlines())) > 300
 
 
+@pytest.mark.systems
 def test_kills_at_file_operations_hit(tmp_path: Path) -> None:
     """All kills hit, because a run has as many operations, in the same order, as the run in which they were counted."""
     out = tmp_path / "report.json"

@@ -123,7 +123,7 @@ def test_only_full_runs_of_one_section_are_shown_unless_all_are_asked_for() -> N
     assert len(sections(whole)) == 4
     assert any("budget short" in row["marks"] for row in whole.content["rows"])
     (hint,) = built.hints
-    assert hint.startswith("Left out: 6 rows of shorter or changed runs, protocol clean, best evaluations and costs")
+    assert hint.startswith("Left out: 9 rows of shorter or changed runs, protocol clean, best evaluations and costs")
 
 
 def test_a_protocol_an_evaluation_and_models_are_chosen() -> None:

@@ -27,7 +27,7 @@ def test_the_models_of_a_task_are_those_of_its_pairs(tmp_path: Path) -> None:
     assert len(rows("models", tmp_path)[0]) == len(registry.pairs())
 
 
-@pytest.mark.parametrize("kind", ["tasks", "rules", "runs", None])
+@pytest.mark.parametrize("kind", ["tasks", "rules", None])
 def test_other_lists_take_no_task(tmp_path: Path, kind: str | None) -> None:
     with pytest.raises(UsageError, match="takes no TASK"):
         rows(kind, tmp_path, "gsc")

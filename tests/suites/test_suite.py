@@ -278,6 +278,7 @@ def test_what_fails_does_not_stop_the_others_and_is_told(tmp_path: Path) -> None
     assert suite(path, runs).err == ""  # a failure stands until it is asked for
 
 
+@pytest.mark.systems
 def test_a_suite_that_is_asked_to_end_ends_its_runs_and_goes_on(tmp_path: Path) -> None:
     text = '[[run]]\ntask = "toy-classes"\nmodel = "toy-gle"\nseeds = "1"\nset = ["epochs=400"]\n'
     path, runs = described(tmp_path, text), tmp_path / "runs"

@@ -402,6 +402,7 @@ def test_what_lies_beside_the_batches_does_not_cost_the_mark_official(official: 
     assert (again.fingerprint, again.official, again.digests) == (first.fingerprint, True, first.digests)
 
 
+@pytest.mark.systems
 def test_the_records_of_this_projects_own_runs_still_name_these_data(tmp_path: Path) -> None:
     """The data are rebuilt from the images that those runs had, which takes ten seconds."""
     leaderboards = ROOT / "leaderboards" / "records" / "cifar10"

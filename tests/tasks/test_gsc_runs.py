@@ -59,7 +59,8 @@ def test_a_dry_run_estimates_the_full_run_where_it_is_the_same_work(tmp_path: Pa
     text = glebench(*words).out
     assert "estimated from a few steps on this machine" in text
     assert "the full run would take about" in text
-    assert preview["full_command"] == "glebench run gsc --model mlp --seeds paper --budget paper"
+    kept = f"--data {data} --runs {tmp_path} --accept-data"
+    assert preview["full_command"] == f"glebench run gsc --model mlp {kept} --seeds paper --budget paper"
     assert text.splitlines()[-1].strip() == preview["full_command"]
     smoke = json.loads(glebench(*words, "--budget", "smoke", "--json").out)
     assert smoke["full_seconds"] is None  # of a few clips: says nothing about all of them

@@ -10,6 +10,7 @@ import pytest
 import torch
 import toys
 from command import glebench
+from sparing import first
 from torch import Tensor
 from torch.nn import BatchNorm1d, BatchNorm2d
 from toy_runs import assert_alike, checkpoint, column, configured, run, seed_folder, tensors
@@ -188,13 +189,16 @@ def test_an_average_does_not_depend_on_the_company(tmp_path: Path, engine: str, 
 
 @pytest.mark.parametrize(
     ("model", "engine", "protocol", "when", "more"),
-    [
-        ("toy-gle", "torch", "clean", "1 3", ()),
-        ("toy-gle", "native", "paper", "2 2", ()),
-        ("toy-gle", "native", "clean", "1 1", ("epochs=null", "batches=9", "evaluate_every=4")),  # within an epoch
-        ("toy-mlp", "torch", "paper", "1 2", ()),
-        ("toy-mlp", "torch", "clean", "2 1", ("epochs=null", "batches=9", "evaluate_every=4")),
-    ],
+    first(
+        [
+            ("toy-gle", "torch", "clean", "1 3", ()),
+            ("toy-gle", "native", "paper", "2 2", ()),
+            ("toy-gle", "native", "clean", "1 1", ("epochs=null", "batches=9", "evaluate_every=4")),  # within an epoch
+            ("toy-mlp", "torch", "paper", "1 2", ()),
+            ("toy-mlp", "torch", "clean", "2 1", ("epochs=null", "batches=9", "evaluate_every=4")),
+        ],
+        2,
+    ),
 )
 def test_a_killed_run_keeps_its_average(
     tmp_path: Path, model: str, engine: str, protocol: str, when: str, more: Sequence[str]

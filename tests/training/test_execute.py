@@ -199,14 +199,17 @@ def test_an_end_before_the_first_round_leaves_nothing_of_an_earlier_run(
 
 @pytest.mark.parametrize(
     ("task", "rule", "protocol"),
-    [
-        ("toy-classes", "gle", "paper"),
-        ("toy-classes", "gle", "clean"),
-        ("toy-own-signal", "gle", "paper"),
-        ("toy-signal", "toy-bptt", "paper"),
-        ("toy-stream", "gle", "paper"),
-        ("toy-loop", "gle", "clean"),
-    ],
+    first(
+        [
+            ("toy-classes", "gle", "paper"),
+            ("toy-classes", "gle", "clean"),
+            ("toy-own-signal", "gle", "paper"),
+            ("toy-signal", "toy-bptt", "paper"),
+            ("toy-stream", "gle", "paper"),
+            ("toy-loop", "gle", "clean"),
+        ],
+        3,
+    ),
 )
 def test_a_member_of_an_ensemble_equals_its_lone_run(tmp_path: Path, task: str, rule: str, protocol: str) -> None:
     overrides = ("epochs=8", "precision=float64", "rate=0.1", 'schedule={"kind": "plateau", "patience": 0}')
