@@ -91,6 +91,11 @@ _NOTES: Final = (
     "Activations, inputs, first weights and rates are those of the released code, which has softplus where section "
     "5.6.2 writes tanh, and tau_r = 0.1 where section 2.5 writes 0.",
 )
+_ONLINE: Final = (
+    *_NOTES,
+    "GLE does not find every teacher: with weights 0.5 and 1.5 and time constants 1.5 and 0.7 it settled, from five "
+    "first weights, at weights 0.49 and 1.48 with the time constants exchanged, 0.71 and 1.47.",
+)
 _WINDOWS: Final = (
     *_NOTES,
     "beta = 1 and gamma = 0.01 move membranes as beta = 0.01 and gamma = 1 of gle do. The gradient is larger by their "
@@ -98,7 +103,14 @@ _WINDOWS: Final = (
     "The gradient leaves out the path by which errors move membranes; the released code's has it.",
 )
 PAIRS = (
-    Pair("chain", "gle", chain_gle, (0,), "two neurons that learn at every step; instantaneous by --rule", _NOTES),
+    Pair(
+        "chain",
+        "gle",
+        chain_gle,
+        (0,),
+        "two neurons that learn at every step; instantaneous by --rule",
+        _ONLINE,
+    ),
     Pair("chain", "bptt-1", chain_bptt_1, (0,), "two neurons that learn by bptt in windows of 1 time unit", _WINDOWS),
     Pair("chain", "bptt-2", chain_bptt_2, (0,), "two neurons that learn by bptt in windows of 2 time units", _WINDOWS),
     Pair("chain", "bptt-4", chain_bptt_4, (0,), "two neurons that learn by bptt in windows of 4 time units", _WINDOWS),
