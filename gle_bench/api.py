@@ -9,7 +9,7 @@ from gle_bench.chosen import resolve
 from gle_bench.config import parse_seeds
 from gle_bench.errors import GleBenchError, UsageError
 from gle_bench.files.disk import data_folder
-from gle_bench.report.selection import ALL, Filter, Stored, select
+from gle_bench.report.selection import Filter, Stored, select
 from gle_bench.report.tables.brief import Choice
 from gle_bench.report.tables.cells import Table
 from gle_bench.report.terminal import runs as listing
@@ -17,7 +17,19 @@ from gle_bench.report.terminal.compare import Compared
 from gle_bench.surroundings.home import expanded
 from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
-from gle_bench.words import Budget, Origin, Protocol, Rerun, Selection, WandbMode
+from gle_bench.words import (
+    BUDGETS,
+    PROTOCOLS,
+    RERUNS,
+    SELECTIONS,
+    WANDB_MODES,
+    Budget,
+    Origin,
+    Protocol,
+    Rerun,
+    Selection,
+    WandbMode,
+)
 
 if TYPE_CHECKING:  # each takes a second or more to import
     import pandas as pd
@@ -70,6 +82,9 @@ class Runs(Sequence[Record]):
             ]
         )
 
+    def __repr__(self) -> str:
+        return str(self.to_pandas().to_string())
+
     def _repr_html_(self) -> str:
         return str(self.to_pandas().to_html(notebook=True))
 
@@ -105,6 +120,7 @@ def run(
     Raises:
         GleBenchError: what is refused, with the cure; a run that fails has a record that says so.
     """
+    _check(budget=budget, protocol=protocol, wandb=wandb, rerun=rerun)
     chosen = resolve(task, model, rule, protocol, budget, assignments(set))
     numbers = parse_seeds(_seed_text(seeds), chosen.pair.seeds)
     from gle_bench.training.execute import execute
@@ -130,17 +146,28 @@ def run(
     return Runs(tuple(stored))
 
 
-def runs(*names: str, folder: str | Path = RUNS, **conditions: Any) -> Runs:
+def runs(
+    *names: str,
+    folder: str | Path = RUNS,
+    task: str | None = None,
+    model: str | Sequence[str] = (),
+    rule: str | None = None,
+    protocol: Protocol | None = None,
+    budget: Budget | None = None,
+    seeds: Sequence[int] = (),
+) -> Runs:
     """The recorded runs of these names, those that come with glebench included: `glebench list runs`.
 
     Args:
         names: tasks, beginnings of runs' ids, or folders; none: all runs in `folder`, and no others.
-        conditions: `task`, `models`, `rule`, `protocol`, `budget`, `seeds`, as in `gle_bench.report.selection.Filter`.
+        task, model, rule, protocol, budget, seeds: conditions that all runs fulfil; empty ones stand for none.
 
     Raises:
         GleBenchError: no such run.
     """
-    wanted = Filter(**conditions) if conditions else ALL
+    _check(protocol=protocol or "paper", budget=budget or "paper")
+    models = (model,) if isinstance(model, str) else tuple(model)
+    wanted = Filter(task, models, rule, protocol, budget, tuple(seeds))
     root = expanded(str(folder))
     if not names:
         return Runs(tuple(each for each in Store(root).records()[0] if wanted.keeps(each[1])))
@@ -182,6 +209,9 @@ def compare(
     """
     from gle_bench.report.terminal.compare import compare as make
 
+    _check(protocol=protocol, selection=selection)
+    if not all(isinstance(model, str) for model in models):
+        raise UsageError("compare takes each model as an argument of its own: compare('mnist1d', 'gle-15k', 'gru').")
     return make(task, models, expanded(str(runs)), protocol, selection, budget)[0]
 
 
@@ -301,6 +331,14 @@ def assignments(settings: Settings) -> list[str]:
     if not isinstance(settings, Mapping):
         return [settings] if isinstance(settings, str) else list(settings)
     return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
+
+
+def _check(**options: str) -> None:
+    """Refuses a word that an option does not have."""
+    words = {"budget": BUDGETS, "protocol": PROTOCOLS, "selection": SELECTIONS, "rerun": RERUNS, "wandb": WANDB_MODES}
+    for option, value in options.items():
+        if value not in words[option]:
+            raise UsageError(f"{option} = {value!r}: must be one of {', '.join(words[option])}.")
 
 
 def _seed_text(seeds: str | int | Sequence[int] | None) -> str | None:

@@ -38,4 +38,6 @@ PluginPart = Literal["task", "model", "rule"]  # what a plugin may supply to a r
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
+RERUNS: tuple[Rerun, ...] = get_args(Rerun)
+WANDB_MODES: tuple[WandbMode, ...] = get_args(WandbMode)
 AVERAGES: tuple[Average, ...] = get_args(Average)

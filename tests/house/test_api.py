@@ -123,6 +123,21 @@ def test_what_cannot_be_had_is_told_in_a_sentence(gle: Runs, tmp_path: Path) -> 
     assert not [*Store(tmp_path).records()[0]]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": "tiny"}, "budget = 'tiny': must be one of smoke, short, paper."),
+        ({"rerun": "alway"}, "rerun = 'alway': must be one of missing, failed, always."),
+        ({"wandb": "no"}, "wandb = 'no': must be one of auto, online, offline, off."),
+    ],
+)
+def test_a_word_that_an_option_does_not_have_is_refused(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        gle_bench.run("toy-classes", "toy-mlp", **options)
+    with pytest.raises(UsageError, match="takes each model as an argument of its own"):
+        gle_bench.compare("mnist1d", ["gle-15k", "gru"])  # type: ignore[arg-type]
+
+
 VALUES = st.one_of(st.integers(1, 99), st.floats(1e-4, 1.0), st.booleans(), st.none())
 
 

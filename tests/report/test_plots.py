@@ -158,6 +158,8 @@ def test_too_many_configurations_are_refused_with_the_ways_to_choose(runs: Path)
         run(runs, 1, CURVES[1], f"rate=0.0{number + 1}")
     with pytest.raises(UsageError, match=r"10 configurations here, too many .* choose some by --model"):
         made("mnist1d", runs)
+    run(runs, 1, CURVES[1])
+    assert "Left out: 10 configurations with changed settings" in made("mnist1d", runs).text
 
 
 # Against settings ----------------------------------------------------------------------------------------------------

@@ -68,12 +68,18 @@ def _panel(
     metric = task.metric if name is None else metric_of(task, name, _columns(stored))
     groups = grouped(task, [record for _, record in stored], pairs_of(task))
     groups.sort(key=lambda group: (group.first.model, group.first.run_id))
+    notes = list[str]()
+    own = [group for group in groups if not group.changed]
+    if len(groups) > MOST_LINES and own:
+        several = f"{len(groups) - len(own)} configurations with changed settings"
+        notes.append(f"Left out: {several}; draw them by the beginnings of their runs' ids, or against --x.")
+        groups = own
     if len(groups) > MOST_LINES:
         raise UsageError(
             f"{task.name} has {len(groups)} configurations here, too many for one panel, which shows {MOST_LINES}; "
             "choose some by --model, --rule, --protocol or --budget, or by the beginnings of runs' ids."
         )
-    lines, measured, notes = list[Line](), list[Curves](), list[str]()
+    lines, measured = list[Line](), list[Curves]()
     for label, group in zip(labels(groups), groups, strict=True):
         drawn, said = curves(metric, split, _runs(label, group, stored))
         notes += said + _left_out(label, group, drawn)

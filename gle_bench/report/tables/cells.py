@@ -67,6 +67,11 @@ class Table(NamedTuple):
 
         return pd.DataFrame(list(self.content.get("rows", ())))
 
+    def __str__(self) -> str:
+        from gle_bench.report.terminal.tables import as_text
+
+        return as_text(self, 100)
+
     def _repr_html_(self) -> str:
         from gle_bench.report.tables.formats import html
 

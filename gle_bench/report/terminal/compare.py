@@ -16,7 +16,7 @@ from gle_bench.report.statistics.equivalence import FEWEST_SEEDS
 from gle_bench.report.statistics.ranking import Test, Values, compare_two, corrected, letters
 from gle_bench.report.statistics.welch import Sample, sample
 from gle_bench.tracking.store import Skipped
-from gle_bench.words import Budget, Protocol, Selection
+from gle_bench.words import BUDGETS, Budget, Protocol, Selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +73,11 @@ class Compared:
 
         return pd.DataFrame(as_json(self)["models"])
 
+    def __str__(self) -> str:
+        from gle_bench.report.terminal.compared import as_text
+
+        return as_text(self)
+
     def _repr_html_(self) -> str:
         return str(self.to_pandas().to_html(notebook=True))
 
@@ -104,7 +109,13 @@ def compare(
         look_up("model", model.partition("+")[0], pairs)
     titles = {id(group): _title(group, pairs) for group in groups}
     chosen = [group for group in groups if not models or titles[id(group)] in models]
-    best = fullest(chosen, lambda group: " ".join([titles[id(group)], *(str(m) for m in group.marks if m.changed)]))
+    longest: dict[str, int] = {}
+    for group in chosen:
+        title = titles[id(group)]
+        longest[title] = max(longest.get(title, 0), _length(group))
+    # Changed settings of a shorter budget, such as those of a sweep, are compared by --budget alone.
+    compared = [group for group in chosen if not group.changed or _length(group) == longest[titles[id(group)]]]
+    best = fullest(compared, lambda group: " ".join([titles[id(group)], *(str(m) for m in group.marks if m.changed)]))
     missing = [model for model in models if model not in titles.values()]
     if missing or len(best) < 2:
         raise UsageError(_too_few(task, models, missing, protocol))
@@ -115,6 +126,11 @@ def compare(
         label = _label(titles[id(group)], group)
         contenders[f"{label} {group.first.config_hash}" if label in contenders else label] = group
     return _compared(task, contenders, protocol, selection, left_out), skipped
+
+
+def _length(group: ConfigurationRuns) -> int:
+    """The place of a group's budget among all, from the shortest on."""
+    return BUDGETS.index(group.first.budget)
 
 
 def _title(group: ConfigurationRuns, pairs: Mapping[str, Pair]) -> str:

@@ -112,10 +112,11 @@ def _verdict(compared: equivalence.Comparison, cell: Published, unit: str) -> st
 def _commands(task: Task, runs: ConfigurationRuns, following: Next) -> list[str]:
     """The next commands, each with what it is for."""
     name, number = runs.done[0].run_id, {task: number for number, task in RESULTS.items()}
+    table = ["table", number.get(task.name, task.name)]
     commands = {
         "this run": ["show", name],
         "its learning curve": ["plot", name],
-        "all results": ["table", number.get(task.name, task.name)],
+        **({"your results": [*table, "--all", "--only", "mine"]} if runs.marks else {"the table": table}),
     }
     widest = max(map(len, commands))
     out = [
