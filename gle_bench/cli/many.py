@@ -66,17 +66,15 @@ def suite(
 
     gc.enable()
     chosen = catalogue.suite(name)
-    named = _wandb_words(wandb_project, wandb_group, wandb_tags)
-    options = command.Options(runs, rerun, _passed(runs, data, wandb, accept_data, offline, named))
-    standings, skipped = _run_suite(chosen, options, jobs, survey=dry_run or commands, quiet=quiet)
-    if commands:
-        show_result(command.commands(chosen.name, standings, options), as_json, "\n".join)
+    passed = _passed(runs, data, wandb, (wandb_project, wandb_group, wandb_tags), accept_data, offline)
+    options = command.Options(runs, rerun, passed)
+    if commands or dry_run:
+        _show_survey(chosen, options, jobs, commands, as_json)
         return
-    again: Rerun = rerun if dry_run else "missing"  # after the runs, failed seeds are not to run once more
-    show_result(command.as_json(standings, again), as_json, lambda _: command.as_text(standings, again))
-    pass_over(skipped)
-    if not dry_run and any(each.to_run("failed") for each in standings):
-        raise typer.Exit(1)
+    standings, skipped = _run_suite(chosen, options, jobs, quiet)
+    # Failed seeds are not to run once more.
+    show_result(command.as_json(standings, "missing"), as_json, lambda _: command.as_text(standings, "missing"))
+    _end(standings, skipped)
 
 
 @app.command()
@@ -122,60 +120,75 @@ def sweep(
         kind_of(to, "--to")
     asked = sweep_command.Asked(model, rule, seeds, budget, protocol, tuple(set_ or ()))
     chosen = sweep_command.suite_of(what, asked, _default_budget())
-    named = _wandb_words(wandb_project, wandb_group, wandb_tags)
-    options = command.Options(runs, rerun, _passed(runs, data, wandb, accept_data, offline, named))
-    standings, skipped = _run_suite(chosen, options, jobs, survey=dry_run or commands, quiet=quiet)
-    if commands:
-        show_result(command.commands(chosen.name, standings, options), as_json, "\n".join)
+    passed = _passed(runs, data, wandb, (wandb_project, wandb_group, wandb_tags), accept_data, offline)
+    options = command.Options(runs, rerun, passed)
+    if commands or dry_run:
+        _show_survey(chosen, options, jobs, commands, as_json)
         return
-    if dry_run:
-        show_result(command.as_json(standings, rerun), as_json, lambda _: command.as_text(standings, rerun))
-        return
+    standings, skipped = _run_suite(chosen, options, jobs, quiet)
     made = sweep_command.results(chosen.name, standings, selection, runs, to)
     show_result({"runs": command.as_json(standings, "missing"), **made.content}, as_json, lambda _: made.text)
-    pass_over(skipped)
-    if any(each.to_run("failed") for each in standings):
-        raise typer.Exit(1)
+    _end(standings, skipped)
 
 
 def _passed(
-    runs: Path, data: Path | None, wandb: WandbMode, accept_data: bool, offline: bool, named: "Iterable[str]"
+    runs: Path,
+    data: Path | None,
+    wandb: WandbMode,
+    named: tuple[str | None, str | None, str | None],
+    accept_data: bool,
+    offline: bool,
 ) -> tuple[str, ...]:
-    """The options that a suite hands to every run; paths are absolute, for a scheduler that starts them elsewhere."""
-    flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
-    return (
-        "--runs",
-        str(runs.absolute()),
-        "--data",
-        str(chosen_data(data).absolute()),
-        "--wandb",
-        wandb,
-        *flags,
-        *named,
-    )
+    """The options that a suite hands to every run; paths are absolute, for a scheduler that starts them elsewhere.
 
-
-def _wandb_words(project: str | None, group: str | None, tags: str | None) -> list[str]:
-    """The options that name a suite's runs in W&B, which are refused here rather than by every run."""
+    `named` are the project, the group and the tags in W&B, which are refused here rather than by every run.
+    """
     from gle_bench.tracking.wandb_content import labels
 
-    labels(project, group, tags)
-    named = {"--wandb-project": project, "--wandb-group": group, "--wandb-tags": tags}
-    return [word for option, value in named.items() if value is not None for word in (option, value)]
+    labels(*named)
+    valued = {
+        "--runs": str(runs.absolute()),
+        "--data": str(chosen_data(data).absolute()),
+        "--wandb": wandb,
+        **dict(zip(("--wandb-project", "--wandb-group", "--wandb-tags"), named, strict=True)),
+    }
+    flags = [word for word, on in (("--accept-data", accept_data), ("--offline", offline)) if on]
+    return (*(word for option, value in valued.items() if value is not None for word in (option, value)), *flags)
 
 
-def _run_suite(
-    chosen: "Suite", options: "Options", jobs: int, survey: bool, quiet: bool
-) -> "tuple[list[Standing], list[Skipped]]":
-    """Runs what is missing of a suite, unless it is only to be surveyed, and returns its progress."""
+def _show_survey(chosen: "Suite", options: "Options", jobs: int, commands: bool, as_json: bool) -> None:
+    """Shows which runs of a suite exist and which are missing, or the commands of the missing ones; runs nothing."""
+    from gle_bench.suites import command
+
+    _check_jobs(jobs)
+    standings, skipped = command.survey(chosen, options)
+    if commands:
+        show_result(command.commands(chosen.name, standings, options), as_json, "\n".join)
+        return
+    rerun = options.rerun
+    show_result(command.as_json(standings, rerun), as_json, lambda _: command.as_text(standings, rerun))
+    pass_over(skipped)
+
+
+def _run_suite(chosen: "Suite", options: "Options", jobs: int, quiet: bool) -> "tuple[list[Standing], list[Skipped]]":
+    """Runs what is missing of a suite, and returns its progress."""
     from gle_bench.suites import command
     from gle_bench.suites.launch import LocalProcesses
 
+    _check_jobs(jobs)
+    return command.run(chosen, options, LocalProcesses(jobs), streams.console(quiet))
+
+
+def _check_jobs(jobs: int) -> None:
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: must be at least 1.")
-    if survey:
-        return command.survey(chosen, options)
-    return command.run(chosen, options, LocalProcesses(jobs), streams.console(quiet))
+
+
+def _end(standings: "Iterable[Standing]", skipped: "Iterable[Skipped]") -> None:
+    """Tells which records were passed over, and ends with code 1 where a run is still to be made."""
+    pass_over(skipped)
+    if any(each.to_run("failed") for each in standings):
+        raise typer.Exit(1)
 
 
 def _default_budget() -> Budget:

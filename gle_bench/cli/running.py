@@ -5,7 +5,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -28,9 +28,6 @@ from gle_bench.cli.options import (
 )
 from gle_bench.cli.output import chosen_data, program, resumable, show_result, spelled, teller
 from gle_bench.words import Budget, Rerun
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command()
