@@ -141,9 +141,7 @@ def run(
         observers=tuple(observers),
     )
     records = execute(chosen, numbers, surroundings)
-    place = Store(folder).folder
-    stored = [(place(r.task, r.model, chosen.named_rule, r.config_hash, r.seed), r) for r in records]
-    return Runs(tuple(stored))
+    return Runs(tuple((Store(folder).folder_of(record, chosen.named_rule), record) for record in records))
 
 
 def runs(

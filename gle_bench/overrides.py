@@ -42,7 +42,7 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
             raise UsageError(f"--set {clipped(assignment)}: write it as key=value, say --set epochs=10.")
         *above, name = path = path_of(config, key.strip())
         if path in _sizes(config):
-            sizes[name] = _value(text)
+            sizes[name] = value_of(text)
             continue
         inner = assigned
         for part in above:
@@ -51,7 +51,7 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
                 raise UsageError(f"--set {clipped(key)}: '{part}' is set as a whole, too; set one of the two.")
         if isinstance(inner.get(name), dict):
             raise UsageError(f"--set {clipped(key)}: parts of it are set, too; set one of the two.")
-        inner[name] = _Value(_value(text))
+        inner[name] = _Value(value_of(text))
     with plugins.guarded("--set"):  # a plugin's model has validators of its own
         try:
             if sizes:
@@ -153,8 +153,12 @@ def _refuse_beyond(key: str, parts: Path, settable: Iterable[Path], inner: Itera
         raise UsageError(f"--set {clipped(key)}: {name} {there} set {name} as a whole.")
 
 
-def _value(text: str) -> Any:
-    """The value that a text spells as JSON, or the text itself."""
+def value_of(text: str) -> Any:
+    """The value that a text spells as JSON, or the text itself.
+
+    Raises:
+        UsageError: JSON of too large numbers, or too deeply nested.
+    """
     from gle_bench.files.foreign import Malformed, OutOfBounds, json_value
 
     try:

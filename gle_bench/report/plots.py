@@ -56,16 +56,13 @@ def make(names: Sequence[str], runs: Path, wanted: Wanted, to: Path | None = Non
         from gle_bench.report.figures.panels import kind_of
 
         kind_of(to, "--to")  # a wrong name is refused before anything is read
-    if len(wanted.x) > 2:
-        raise UsageError(f"--x is given {len(wanted.x)} times; a plot shows one setting or two.")
     selected, skipped = select(names, runs, which)
     if wanted.x:
         return Made(*_against_settings(_grid(selected, wanted), to), skipped)
-    from gle_bench.report.figures import learning
     from gle_bench.report.figures.panels import save
     from gle_bench.report.terminal import plot as text
 
-    plot = learning.build(selected, wanted.metric, wanted.split)
+    plot = built(selected, wanted)
     if to is None:
         width = min(WIDEST, shutil.get_terminal_size().columns)
         return Made(asdict(plot), text.as_text(plot, width), skipped)
@@ -81,8 +78,6 @@ def built(selected: Sequence[Stored], wanted: Wanted) -> Plot:
     """
     from gle_bench.report.figures import learning, response
 
-    if len(wanted.x) > 2:
-        raise UsageError(f"x has {len(wanted.x)} settings; a plot shows one setting or two.")
     return (
         response.build(_grid(selected, wanted)) if wanted.x else learning.build(selected, wanted.metric, wanted.split)
     )
@@ -108,6 +103,8 @@ def draw(grid: Grid, to: Path) -> Sequence[str]:
 
 
 def _grid(selected: Sequence[Stored], wanted: Wanted) -> Grid:
+    if len(wanted.x) > 2:
+        raise UsageError(f"--x is given {len(wanted.x)} times; a plot shows one setting or two.")
     tasks = dict.fromkeys(record.task for _, record in selected)
     if len(tasks) > 1:
         raise UsageError(f"--x shows runs of one task, not of {', '.join(tasks)}; name one of them.")

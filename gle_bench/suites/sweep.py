@@ -8,11 +8,12 @@ from typing import Any, Final
 from gle_bench import registry
 from gle_bench.chosen import resolve as choose
 from gle_bench.errors import UsageError, clipped
-from gle_bench.overrides import path_of
+from gle_bench.overrides import path_of, value_of
 from gle_bench.report.grid import Grid, Point, peeking
+from gle_bench.report.results import ConfigurationRuns
 from gle_bench.suites.matrix import Entry, Suite
 from gle_bench.suites.states import Standing
-from gle_bench.suites.values import Swept, parsed
+from gle_bench.suites.values import Swept
 from gle_bench.words import Selection
 
 MOST: Final = 1000  # configurations of a sweep; more are taken for a typing error
@@ -118,17 +119,14 @@ def _grid(name: str, split: str, axes: tuple[str, ...], members: Sequence[Standi
         parts = [f"{entry.model}{f'+{entry.rule}' if entry.rule else ''}", *reversed(others)]
         parts += [f"protocol {entry.protocol}"] if len(protocols) > 1 else []
         parts += [f"budget {entry.budget}"] if len(budgets) > 1 else []
-        at = tuple(parsed(values[axis]) for axis in axes)
-        points.append(Point(", ".join(parts), at, _scores(each, split, task.metric.name, selection), _left(each)))
+        at = tuple(value_of(values[axis]) for axis in axes)
+        records = tuple(sorted(each.records, key=lambda record: record.seed))
+        scores = ConfigurationRuns(records, ()).values(selection, split, task.metric.name)
+        points.append(Point(", ".join(parts), at, scores, _left(each)))
     notes = [f"Protocol {' and '.join(sorted(protocols))}, budget {' and '.join(sorted(budgets))}."]
     return Grid(
         name, task.metric, split, selection, axes, tuple(points), (*notes, *peeking(task, split, min(protocols)))
     )
-
-
-def _scores(each: Standing, split: str, metric: str, selection: Selection) -> dict[int, float]:
-    measured = {r.seed: r.metrics.get(selection, {}).get(split, {}).get(metric) for r in each.records}
-    return {seed: value.value for seed, value in sorted(measured.items()) if value is not None and value.usable}
 
 
 def _left(each: Standing) -> tuple[str, ...]:

@@ -107,11 +107,3 @@ def described(table: Mapping[str, Any], prefix: str = "") -> list[Swept]:
         else:
             raise UsageError(f"sweep.{prefix}{name} = {clipped(str(values))}: give a list of values, as [1e-3, 2e-3].")
     return settings
-
-
-def parsed(text: str) -> Any:
-    """The value that a text spells, as `--set` reads it."""
-    try:
-        return json_value(text)
-    except Malformed:
-        return text

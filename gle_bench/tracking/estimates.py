@@ -83,7 +83,7 @@ def full_seconds_after(chosen: Chosen, records: Sequence[Record], store: Store) 
     record = next((r for r in records if r.status == "done" and r.cost.wall_s > 0), None)
     if record is None or not same_work(chosen.config, chosen.pair.configure("paper")):
         return None
-    folder = store.folder(record.task, record.model, chosen.named_rule, record.config_hash, record.seed)
+    folder = store.folder_of(record, chosen.named_rule)
     try:
         rows = folder.read_history()
     except GleBenchError:  # the history was changed: the record is valid, but has no pace

@@ -149,6 +149,10 @@ class Store:
         method = model if rule is None else f"{model}+{rule}"
         return RunFolder(self.root / task / method / config_hash / f"seed-{seed}")
 
+    def folder_of(self, record: Record, rule: str | None) -> RunFolder:
+        """The folder of a record's run. `rule` is None if the model learns by its default rule."""
+        return self.folder(record.task, record.model, rule, record.config_hash, record.seed)
+
     def records(self) -> tuple[list[tuple[RunFolder, Record]], list[Skipped]]:
         """All readable records under the root, sorted by path, and those that were skipped.
 

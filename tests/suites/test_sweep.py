@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from record_examples import example
 
 from gle_bench.errors import UsageError
+from gle_bench.overrides import value_of
 from gle_bench.report.figures import response
 from gle_bench.report.figures.panels import save
 from gle_bench.report.terminal import grid as terminal
@@ -22,7 +23,7 @@ from gle_bench.suites.file import from_file
 from gle_bench.suites.matrix import Entry, Suite, resolve
 from gle_bench.suites.states import Standing
 from gle_bench.suites.sweep import MOST, combinations, grid, grids, suite
-from gle_bench.suites.values import Swept, described, parsed, spelled, split, swept
+from gle_bench.suites.values import Swept, described, spelled, split, swept
 
 MLP = Entry(task="mnist1d", model="mlp-0", budget="smoke", seeds="1-3")
 JSON = st.recursive(
@@ -62,7 +63,7 @@ def test_every_text_is_parted_or_refused_in_a_sentence(text: str) -> None:
 @settings(max_examples=40)
 @given(JSON)
 def test_a_value_of_a_file_is_spelled_so_that_it_is_read_again(value: Any) -> None:
-    assert parsed(spelled(value)) == value
+    assert value_of(spelled(value)) == value
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gle_bench.contracts import Metric, Pair, Task
 from gle_bench.contracts.command import RunCommand
 from gle_bench.errors import UsageError, look_up
 from gle_bench.report.results import ConfigurationRuns, fullest, gather, grouped, pairs_of, words_of
+from gle_bench.report.settings import change_words
 from gle_bench.report.statistics.equivalence import FEWEST_SEEDS
 from gle_bench.report.statistics.ranking import Test, Values, compare_two, corrected, letters
 from gle_bench.report.statistics.welch import Sample, sample
@@ -141,9 +142,9 @@ def _title(group: ConfigurationRuns, pairs: Mapping[str, Pair]) -> str:
 
 
 def _settings(group: ConfigurationRuns) -> list[str]:
-    """The settings that differ from the model's own, as `rate=0.002`, without the path to the field."""
+    """The settings that differ from the model's own, as `rate=0.002`; a long list is named by the size that it makes up."""
     changed = [mark.value.partition("=") for mark in group.marks if mark.kind == "setting"]
-    return [f"{path.rpartition('.')[2]}={value}" for path, _, value in changed]
+    return [change_words(group.first, path, value) for path, _, value in changed]
 
 
 def _label(title: str, group: ConfigurationRuns) -> str:

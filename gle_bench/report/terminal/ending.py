@@ -47,7 +47,7 @@ def lines(chosen: Chosen, records: Sequence[Record], store: Store, following: Ne
         return []
     record = runs.done[0]
     published = next((cell for cell in task.published if cell.model == record.model), None)
-    folder = store.folder(record.task, record.model, chosen.named_rule, record.config_hash, record.seed)
+    folder = store.folder_of(record, chosen.named_rule)
     where = folder.path if len(records) == 1 else folder.path.parent
     return [
         *_learning_curve(task, record, folder),
