@@ -70,6 +70,13 @@ def test_a_shorter_run_has_no_verdict_and_names_the_full_one_with_all_its_option
     assert text.endswith(f"which budget short does not replace, about 2 min on this machine:\n    {FULL}")
 
 
+def test_the_clean_protocol_has_no_verdict_however_near_it_comes(chosen: Chosen, tmp_path: Path) -> None:
+    text = " ".join(ended(chosen, tmp_path, [93.4, 93.6, 93.5] * 3, protocol="clean").split())
+    assert "No verdict, because this run differs from the paper's: protocol clean." in text
+    assert "reproduced" not in text
+    assert "here/glebench table 2 --protocol clean --runs" in text
+
+
 def test_it_names_the_record_and_the_next_commands_by_the_programs_name(chosen: Chosen, tmp_path: Path) -> None:
     text = ended(chosen, tmp_path, [90.0])
     assert f"Recorded in {tmp_path}" in text

@@ -142,7 +142,7 @@ def _title(group: ConfigurationRuns, pairs: Mapping[str, Pair]) -> str:
 
 
 def _settings(group: ConfigurationRuns) -> list[str]:
-    """The settings that differ from the model's own, as `rate=0.002`; a long list is named by the size that it makes up."""
+    """The settings that differ from the model's own, as `rate=0.002`, or by the size that they make up."""
     changed = [mark.value.partition("=") for mark in group.marks if mark.kind == "setting"]
     return [change_words(group.first, path, value) for path, _, value in changed]
 

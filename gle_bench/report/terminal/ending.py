@@ -11,7 +11,7 @@ from gle_bench.errors import GleBenchError
 from gle_bench.paper import RESULTS
 from gle_bench.report.results import ConfigurationRuns
 from gle_bench.report.statistics import equivalence
-from gle_bench.report.statistics.equivalence import FEWEST_SEEDS
+from gle_bench.report.statistics.equivalence import FEWEST_SEEDS, MOST_SEEDS
 from gle_bench.report.tables.cells import published_text, wrapped
 from gle_bench.report.terminal.curve import curve
 from gle_bench.surroundings import streams
@@ -79,10 +79,11 @@ def _beside_published(runs: ConfigurationRuns, cell: Published, metric: Metric) 
     """The published number, and the verdict of the comparison or the reason why there is none."""
     seeds = "" if cell.n is None else f", {cell.n} seeds"
     number = f"Published: {published_text(cell)} {metric.unit} ({cell.selection} evaluation{seeds})."
-    if runs.marks:
-        marks = [str(mark) for mark in runs.marks if not mark.changed]
-        marks += ["changed settings"] if any(mark.changed for mark in runs.marks) else []
-        return f"{number} No verdict, because this run differs from the paper's: {', '.join(marks)}."
+    differing = ["protocol clean"] if runs.first.protocol == "clean" else []
+    differing += [str(mark) for mark in runs.marks if not mark.changed]
+    differing += ["changed settings"] if any(mark.changed for mark in runs.marks) else []
+    if differing:
+        return f"{number} No verdict, because this run differs from the paper's: {', '.join(differing)}."
     values = [*runs.values(cell.selection, cell.split, metric.name).values()]
     return f"{number} {_verdict(equivalence.compare(cell, values), cell, metric.unit)}" if values else number
 
@@ -100,7 +101,7 @@ def _verdict(compared: equivalence.Comparison, cell: Published, unit: str) -> st
         reason = f"it takes {FEWEST_SEEDS} seeds" if "seeds" in compared.without else compared.without
         return f"{apart}; no verdict: {reason}."
     margin = f"the margin of ± {cell.margin:g} {unit}, which was fixed before our runs"
-    more = f"about {compared.decisive_n} seeds" if compared.decisive_n else "more than 1,000 seeds"
+    more = f"about {compared.decisive_n} seeds" if compared.decisive_n else f"more than {MOST_SEEDS:,} seeds"
     meaning = {
         "reproduced": f"reproduced, as the difference is shown to lie within {margin}",
         "deviates": "deviates, as the interval leaves out 0",
@@ -112,7 +113,8 @@ def _verdict(compared: equivalence.Comparison, cell: Published, unit: str) -> st
 def _commands(task: Task, runs: ConfigurationRuns, following: Next) -> list[str]:
     """The next commands, each with what it is for."""
     name, number = runs.done[0].run_id, {task: number for number, task in RESULTS.items()}
-    table = ["table", number.get(task.name, task.name)]
+    protocol = [] if runs.first.protocol == "paper" else ["--protocol", runs.first.protocol]
+    table = ["table", number.get(task.name, task.name), *protocol]
     commands = {
         "this run": ["show", name],
         "its learning curve": ["plot", name],
