@@ -19,6 +19,7 @@ from gle_bench.tracking.record import Record
 from gle_bench.tracking.store import RunFolder, Store
 from gle_bench.words import (
     BUDGETS,
+    ORIGINS,
     PROTOCOLS,
     RERUNS,
     SELECTIONS,
@@ -163,7 +164,7 @@ def runs(
     Raises:
         GleBenchError: no such run.
     """
-    _check(protocol=protocol or "paper", budget=budget or "paper")
+    _check(protocol=protocol, budget=budget)
     models = (model,) if isinstance(model, str) else tuple(model)
     wanted = Filter(task, models, rule, protocol, budget, tuple(seeds))
     root = expanded(str(folder))
@@ -189,6 +190,7 @@ def table(
     """
     from gle_bench.report.tables.table import table as make
 
+    _check(protocol=protocol, selection=selection, only=only)
     return make(str(name), expanded(str(runs)), Choice(every, protocol, selection, tuple(models), only))[0]
 
 
@@ -207,7 +209,7 @@ def compare(
     """
     from gle_bench.report.terminal.compare import compare as make
 
-    _check(protocol=protocol, selection=selection)
+    _check(protocol=protocol, selection=selection, budget=budget)
     if not all(isinstance(model, str) for model in models):
         raise UsageError("compare takes each model as an argument of its own: compare('mnist1d', 'gle-15k', 'gru').")
     return make(task, models, expanded(str(runs)), protocol, selection, budget)[0]
@@ -229,6 +231,7 @@ def figure(
     from gle_bench.report.figures import figures, panels
     from gle_bench.report.figures.curves import Request
 
+    _check(protocol=protocol)
     return panels.figure(figures.built(str(name), Request(expanded(str(runs)), model, seed, protocol))[0])
 
 
@@ -252,6 +255,7 @@ def plot(
     from gle_bench.report import plots
     from gle_bench.report.figures import panels
 
+    _check(selection=selection)
     if not isinstance(of, Runs):
         of = Runs(tuple(select([of] if isinstance(of, str) else of, expanded(str(runs)))[0]))
     wanted = plots.Wanted((x,) if isinstance(x, str) else tuple(x), metric, split, selection)
@@ -288,6 +292,7 @@ def module(of: "Runs | Record | str", *, selection: Selection = "last", runs: st
     """
     from gle_bench.training.trained import trained
 
+    _check(selection=selection)
     folder, record = _one(of, expanded(str(runs)))
     return trained(folder, record, selection)
 
@@ -313,6 +318,7 @@ def data(
     Raises:
         GleBenchError: data that are missing, damaged, or neither official nor accepted.
     """
+    _check(protocol=protocol)
     chosen = resolve(task, model, None, protocol, "paper", assignments(set))
     from gle_bench.training.plan import Settings as Surroundings
     from gle_bench.training.plan import load_data
@@ -331,11 +337,18 @@ def assignments(settings: Settings) -> list[str]:
     return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
 
 
-def _check(**options: str) -> None:
-    """Refuses a word that an option does not have."""
-    words = {"budget": BUDGETS, "protocol": PROTOCOLS, "selection": SELECTIONS, "rerun": RERUNS, "wandb": WANDB_MODES}
+def _check(**options: str | None) -> None:
+    """Refuses a word that an option does not have; None stands for an option that is not given."""
+    words: dict[str, tuple[str, ...]] = {
+        "budget": BUDGETS,
+        "only": ORIGINS,
+        "protocol": PROTOCOLS,
+        "rerun": RERUNS,
+        "selection": SELECTIONS,
+        "wandb": WANDB_MODES,
+    }
     for option, value in options.items():
-        if value not in words[option]:
+        if value is not None and value not in words[option]:
             raise UsageError(f"{option} = {value!r}: must be one of {', '.join(words[option])}.")
 
 

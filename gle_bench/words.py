@@ -38,6 +38,7 @@ PluginPart = Literal["task", "model", "rule"]  # what a plugin may supply to a r
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 RERUNS: tuple[Rerun, ...] = get_args(Rerun)
 WANDB_MODES: tuple[WandbMode, ...] = get_args(WandbMode)
 AVERAGES: tuple[Average, ...] = get_args(Average)

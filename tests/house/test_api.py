@@ -138,6 +138,26 @@ def test_a_word_that_an_option_does_not_have_is_refused(options: dict[str, str],
         gle_bench.compare("mnist1d", ["gle-15k", "gru"])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments", "option"),
+    [
+        ("runs", (), "budget"),
+        ("table", ("2",), "only"),
+        ("table", ("2",), "selection"),
+        ("compare", ("mnist1d",), "budget"),
+        ("figure", ("8d",), "protocol"),
+        ("plot", ("mnist1d",), "selection"),
+        ("module", ("mnist1d",), "selection"),
+        ("data", ("mnist1d",), "protocol"),
+    ],
+)
+def test_every_function_refuses_words_that_its_options_do_not_have(
+    function: str, arguments: tuple[str, ...], option: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{option} = 'x': must be one of "):
+        getattr(gle_bench, function)(*arguments, **{option: "x"})
+
+
 VALUES = st.one_of(st.integers(1, 99), st.floats(1e-4, 1.0), st.booleans(), st.none())
 
 

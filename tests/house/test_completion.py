@@ -10,6 +10,8 @@ from gle_bench import registry
 from gle_bench.chosen import resolve
 from gle_bench.cli import app
 from gle_bench.cli.completion import SCRIPTS, provide, script
+from gle_bench.cli.options import ENGINES
+from gle_bench.dynamics.engines import choice
 from gle_bench.errors import UnknownName
 from gle_bench.overrides import override, spellings
 from gle_bench.paper import FIGURES, SUITES
@@ -87,3 +89,7 @@ def test_a_script_completes_in_its_shell(shell: str) -> None:
     source = script(shell).replace("compdef", "true")  # zsh without its completion system
     done = subprocess.run([shell, "-c", f"{source}\n{TRIALS[shell]}"], capture_output=True, text=True)
     assert (done.stdout.split(), done.stderr) == (["mnist1d"], "")
+
+
+def test_all_engines_complete_without_being_imported() -> None:
+    assert ("auto", *sorted(choice.ENGINES)) == ENGINES
