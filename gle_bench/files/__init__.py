@@ -1,1 +1,1 @@
-"""The download, generation and checking of data."""
+"""Files: written whole, downloaded, checked, unpacked, and read within bounds; and sound."""
