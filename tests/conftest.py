@@ -14,7 +14,7 @@ hypothesis.settings.load_profile("busy machine")
 
 @pytest.fixture(scope="session", autouse=True)
 def power_stays_on() -> Iterator[None]:
-    """Files are written without waiting for the disk, which takes a tenth of all tests' time; the installed command waits."""
+    """Files are written without waiting for the disk, a tenth of all tests' time; the installed command waits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
